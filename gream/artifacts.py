@@ -1,0 +1,101 @@
+"""Artifacts on disk: a folder that is either complete or absent.
+
+Every artifact is written into a sibling temporary folder and renamed into place, with a `manifest.json` as its last
+file: a reader never sees half of one. The manifest holds the SHA-256 of every other file, so that an artifact can be
+named by its content and a damaged copy is noticed.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from gream.errors import ArtifactError
+
+MANIFEST = "manifest.json"
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file, as hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_text_atomic(path: Path, text: str) -> None:
+    """Write `text` to `path` so that a reader sees the old content or the new, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def atomic_folder(target: Path, kind: str, **facts: Any) -> Iterator[Path]:
+    """Yield an empty folder to fill; on success it becomes `target` with a manifest, on failure nothing remains.
+
+    Args:
+        target: where the artifact will stand. An existing folder there is replaced.
+        kind: what the artifact is (`"catalog"`, `"semantic_index"`, ...); `open_artifact` checks it.
+        facts: JSON-serialisable entries for the manifest (counts, seeds, provenance).
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.partial-"))
+    try:
+        yield staging
+        digests = {
+            str(path.relative_to(staging)): file_digest(path) for path in sorted(staging.rglob("*")) if path.is_file()
+        }
+        manifest = {"kind": kind, "files": digests, **facts}
+        write_text_atomic(staging / MANIFEST, json.dumps(manifest, indent=2, sort_keys=True) + "\n")
+        staging.chmod(0o755)
+        if target.exists():
+            shutil.rmtree(target)
+        staging.rename(target)
+    except BaseException:
+        shutil.rmtree(staging, ignore_errors=True)
+        raise
+
+
+def open_artifact(path: Path, kind: str) -> dict[str, Any]:
+    """The manifest of the artifact at `path`.
+
+    Raises:
+        ArtifactError: nothing complete stands there, or it is of another kind.
+    """
+    manifest_path = path / MANIFEST
+    if not manifest_path.is_file():
+        raise ArtifactError(f"{path} is not a complete {kind}: it has no {MANIFEST}. Run the stage that makes it again.")
+    manifest: dict[str, Any] = json.loads(manifest_path.read_text(encoding="utf-8"))
+    if manifest.get("kind") != kind:
+        raise ArtifactError(f"{path} holds a {manifest.get('kind')!r}, but a {kind!r} is needed here.")
+    return manifest
+
+
+def verify_artifact(path: Path, kind: str) -> None:
+    """Check every file of an artifact against its manifest.
+
+    Raises:
+        ArtifactError: a file is missing or its content differs.
+    """
+    for name, digest in open_artifact(path, kind)["files"].items():
+        file = path / name
+        if not file.is_file() or file_digest(file) != digest:
+            raise ArtifactError(f"{file} is missing or damaged: its SHA-256 is not the one in {path / MANIFEST}.")
+
+
+def content_digest(path: Path) -> str:
+    """One SHA-256 for an artifact's whole content: equal folders have equal digests, whatever their paths."""
+    manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+    return hashlib.sha256(json.dumps(manifest["files"], sort_keys=True).encode()).hexdigest()

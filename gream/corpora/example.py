@@ -1,0 +1,23 @@
+"""One training example, as text. Tokenisation happens in the policy package, which knows the tokenizer."""
+
+from dataclasses import dataclass
+
+ALIGNMENT_TASKS = ("seqrec", "item2index", "index2item", "fusionseqrec", "itemsearch", "preferenceobtain")
+REASONING_TASK = "reasoning"
+
+
+@dataclass(frozen=True)
+class Example:
+    """A user turn and the assistant's answer.
+
+    Attributes:
+        task: one of `ALIGNMENT_TASKS` or `REASONING_TASK`.
+        prompt: the user turn.
+        answer: the assistant turn; the loss is taken on it, and on nothing else. For `seqrec` it is the whole
+            sequence of item indices: predicting every item from those before it is the same objective as one example
+            for each prefix (paper, section 3.1), in one forward pass.
+    """
+
+    task: str
+    prompt: str
+    answer: str
