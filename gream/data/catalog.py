@@ -1,6 +1,7 @@
 """The Catalog: a shop's interactions and items as two validated tables."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,13 +14,17 @@ from gream.errors import DataError
 
 KIND = "catalog"
 
-INTERACTION_SCHEMA = {columns.USER: pl.String, columns.ITEM: pl.String, columns.TIMESTAMP: pl.Int64}
-OPTIONAL_INTERACTION_SCHEMA = {columns.RATING: pl.Float64, columns.REVIEW: pl.String}
-ITEM_SCHEMA = {
-    columns.ITEM: pl.String,
-    columns.TITLE: pl.String,
-    columns.DESCRIPTION: pl.String,
-    columns.BRAND: pl.String,
+INTERACTION_SCHEMA: dict[str, pl.DataType] = {
+    columns.USER: pl.String(),
+    columns.ITEM: pl.String(),
+    columns.TIMESTAMP: pl.Int64(),
+}
+OPTIONAL_INTERACTION_SCHEMA: dict[str, pl.DataType] = {columns.RATING: pl.Float64(), columns.REVIEW: pl.String()}
+ITEM_SCHEMA: dict[str, pl.DataType] = {
+    columns.ITEM: pl.String(),
+    columns.TITLE: pl.String(),
+    columns.DESCRIPTION: pl.String(),
+    columns.BRAND: pl.String(),
     columns.CATEGORIES: pl.List(pl.String),
 }
 
@@ -39,6 +44,8 @@ class CatalogFacts(BaseModel):
     """True where the source has an order but no clock: timestamps are then positions 0, 1, 2, ..."""
     skipped: dict[str, int] = {}
     """Rows left out by a documented policy, by reason (`duplicate_event`, `k_core`, ...)."""
+    untitled: int = 0
+    """Items whose source had no title; they are called `Item <id>`."""
 
 
 @dataclass(frozen=True)
@@ -57,18 +64,8 @@ class Catalog:
     facts: CatalogFacts
 
     def __post_init__(self) -> None:
-        for name, dtype in INTERACTION_SCHEMA.items():
-            if self.interactions.schema.get(name) != dtype:
-                raise DataError(
-                    f"catalog {self.facts.dataset!r}: interactions need a column {name!r} of type {dtype}, "
-                    f"found {self.interactions.schema.get(name)}."
-                )
-        for name, dtype in ITEM_SCHEMA.items():
-            if self.items.schema.get(name) != dtype:
-                raise DataError(
-                    f"catalog {self.facts.dataset!r}: items need a column {name!r} of type {dtype}, "
-                    f"found {self.items.schema.get(name)}."
-                )
+        self._check_columns("interactions", self.interactions, INTERACTION_SCHEMA)
+        self._check_columns("items", self.items, ITEM_SCHEMA)
         if self.interactions.is_empty():
             raise DataError(f"catalog {self.facts.dataset!r} has no interactions left after import and filtering.")
         if self.items[columns.ITEM].is_duplicated().any():
@@ -80,6 +77,17 @@ class Catalog:
                 f"catalog {self.facts.dataset!r}: item {unknown[columns.ITEM][0]!r} has interactions but no row in the "
                 f"items table ({unknown[columns.ITEM].n_unique()} such items)."
             )
+
+    def _check_columns(self, table: str, frame: pl.DataFrame, schema: Mapping[str, pl.DataType]) -> None:
+        for name, dtype in schema.items():
+            if frame.schema.get(name) != dtype:
+                raise DataError(
+                    f"catalog {self.facts.dataset!r}: {table} need a column {name!r} of type {dtype}, "
+                    f"found {frame.schema.get(name)}."
+                )
+            if frame[name].has_nulls():
+                row = frame[name].is_null().arg_max()
+                raise DataError(f"catalog {self.facts.dataset!r}: row {row} of {table} has no {name!r}.")
 
     @property
     def item_ids(self) -> list[str]:
@@ -121,4 +129,10 @@ class Catalog:
 def is_catalog(path: Path) -> bool:
     """Whether a complete catalog stands at `path`."""
     manifest = path / MANIFEST
-    return manifest.is_file() and json.loads(manifest.read_text(encoding="utf-8")).get("kind") == KIND
+    if not manifest.is_file():
+        return False
+    try:
+        facts = json.loads(manifest.read_text(encoding="utf-8"))
+    except ValueError:  # somebody else's manifest.json
+        return False
+    return isinstance(facts, dict) and facts.get("kind") == KIND

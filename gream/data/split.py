@@ -1,4 +1,4 @@
-"""Leave-last-one-out: the last item of each user tests, the one before validates, the rest trains (paper, section 4)."""
+"""Leave-last-one-out: each user's last item tests, the one before validates, the rest trains (paper, section 4)."""
 
 from dataclasses import dataclass
 

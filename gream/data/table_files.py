@@ -1,0 +1,60 @@
+"""One table file (CSV, TSV or Parquet) as a frame, with errors that name the file and the row."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+
+from gream.errors import DataError
+
+SEPARATORS = {".csv": ",", ".tsv": "\t"}
+SUFFIXES = (*SEPARATORS, ".parquet")
+
+
+def read_table(path: Path) -> pl.DataFrame:
+    """Read a whole table. Every column of a text file is text, so that an id such as `007` stays what it is.
+
+    Raises:
+        DataError: the file is missing, of another kind, damaged, ragged or not UTF-8.
+    """
+    if path.suffix not in SUFFIXES:
+        raise DataError(f"{path} ends in {path.suffix!r}; tables are read from {', '.join(SUFFIXES)}.")
+    if not path.is_file():
+        raise DataError(f"{path} does not exist.")
+    try:
+        if path.suffix == ".parquet":
+            return pl.read_parquet(path)
+        _check_utf8(path)
+        return pl.read_csv(path, separator=SEPARATORS[path.suffix], infer_schema=False)
+    except pl.exceptions.NoDataError as error:
+        raise DataError(f"{path} is empty. Its first row must name the columns.") from error
+    except pl.exceptions.PolarsError as error:
+        reason = str(error).strip().splitlines()[0]
+        raise DataError(
+            f"{path} cannot be read ({reason}). Every row needs as many fields as the header, quotes must be closed, "
+            "and a Parquet file must be whole."
+        ) from error
+
+
+def row_namer(path: Path) -> Callable[[int], str]:
+    """A function that names row i (0-based) of a table as a spreadsheet does: the header of a text file is row 1."""
+    first = 1 if path.suffix == ".parquet" else 2
+    return lambda row: f"{path} row {row + first}"
+
+
+def first_row(mask: pl.Series) -> int:
+    """0-based row of the first true value."""
+    return int(mask.to_numpy().argmax())
+
+
+def _check_utf8(path: Path) -> None:
+    """The CSV reader takes a header in any encoding and names no line otherwise; this one does."""
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                line.decode("utf-8")
+            except UnicodeDecodeError as error:
+                raise DataError(
+                    f"{path} line {number} is not UTF-8 (byte 0x{line[error.start]:02x} at position "
+                    f"{error.start + 1}). Save the file as UTF-8."
+                ) from error

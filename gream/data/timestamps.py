@@ -1,0 +1,112 @@
+"""Timestamps of a user's table as microseconds, whatever form the whole column has.
+
+Numbers: the unit follows from the magnitude, in bands that a real clock cannot confuse (dates between 1973 and 5138).
+
+    below 1e8   positions in an order, no clock       1e8 .. 1e11   seconds
+    1e11 .. 1e14  milliseconds    1e14 .. 1e17  microseconds    from 1e17  nanoseconds
+
+All numbers of a column must share one band. Texts are ISO 8601 dates; those without a zone are taken as UTC, and so
+are datetime columns without one.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import polars as pl
+
+from gream.data.table_files import first_row
+from gream.errors import DataError
+
+_MICROSECOND = 1_000_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_BANDS = ("positions", "seconds", "milliseconds", "microseconds", "nanoseconds")
+_BAND_STARTS = np.array([1e8, 1e11, 1e14, 1e17])
+
+
+@dataclass(frozen=True)
+class Timestamps:
+    """Attributes:
+    values: int64, microseconds since 1970 (UTC), or positions where `ordinal`.
+    ordinal: whether the source has an order but no clock.
+    """
+
+    values: pl.Series
+    ordinal: bool
+
+    def seconds(self) -> pl.Series:
+        """What a catalog stores: whole seconds, or the positions themselves."""
+        return self.values if self.ordinal else self.values // _MICROSECOND
+
+
+def parse_timestamps(column: pl.Series, place: Callable[[int], str]) -> Timestamps:
+    """Read a whole column.
+
+    Args:
+        column: at least one value: numbers, texts (of numbers or ISO dates), dates or datetimes.
+        place: names row i (0-based) for an error, e.g. `interactions.csv row 7`.
+
+    Raises:
+        DataError: a value is missing or unreadable, or the column mixes units.
+    """
+    if column.has_nulls():
+        raise DataError(f"{place(first_row(column.is_null()))} has no timestamp. Every event needs one.")
+    if column.dtype == pl.Date or isinstance(column.dtype, pl.Datetime):
+        return Timestamps(column.cast(pl.Datetime("us")).dt.epoch("us"), ordinal=False)
+    if column.dtype == pl.String:
+        return _from_texts(column.str.strip_chars(), place)
+    if not column.dtype.is_numeric():
+        raise DataError(
+            f"{place(0)}: timestamps have type {column.dtype}; numbers, ISO dates or datetimes are understood."
+        )
+    return _from_numbers(column, place)
+
+
+def _from_texts(texts: pl.Series, place: Callable[[int], str]) -> Timestamps:
+    numbers = texts.cast(pl.Float64, strict=False)
+    numeric = numbers.is_not_null()
+    if numeric.all():
+        whole = texts.cast(pl.Int64, strict=False)
+        return _from_numbers(numbers if whole.has_nulls() else whole, place)
+    if numeric.any():
+        number, text = first_row(numeric), first_row(~numeric)
+        raise DataError(
+            f"timestamps mix numbers and texts: {place(number)} has {texts[number]!r}, {place(text)} has "
+            f"{texts[text]!r}. Write all of them in one form."
+        )
+    return Timestamps(pl.Series([_from_iso(text, place, i) for i, text in enumerate(texts)], dtype=pl.Int64), False)
+
+
+def _from_iso(text: str, place: Callable[[int], str], row: int) -> int:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise DataError(
+            f"{place(row)} has the timestamp {text!r}, which is neither a number nor an ISO date such as "
+            "2024-05-31T23:59:59Z."
+        ) from error
+    return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _EPOCH) // timedelta(microseconds=1)
+
+
+def _from_numbers(numbers: pl.Series, place: Callable[[int], str]) -> Timestamps:
+    whole = numbers.dtype.is_integer()
+    values = numbers.cast(pl.Int64 if whole else pl.Float64).to_numpy()
+    wrong = ~np.isfinite(values) | (values < 0)
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise DataError(f"{place(row)} has the timestamp {values[row]}; a number from 0 up is needed.")
+    bands = np.searchsorted(_BAND_STARTS, values, side="right")
+    other = bands != bands[0]
+    if other.any():
+        odd = int(other.argmax())
+        raise DataError(
+            f"timestamps mix units: {place(0)} has {values[0]} ({_BANDS[bands[0]]}), {place(odd)} has {values[odd]} "
+            f"({_BANDS[bands[odd]]}); rows unlike the first: {other.sum():,} of {len(values):,}. Write all in one unit."
+        )
+    band = _BANDS[bands[0]]
+    if band == "nanoseconds":
+        values = values // 1_000
+    else:
+        values = values * {"positions": 1, "seconds": _MICROSECOND, "milliseconds": 1_000, "microseconds": 1}[band]
+    return Timestamps(pl.Series(values.astype(np.int64)), ordinal=band == "positions")
