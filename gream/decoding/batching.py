@@ -1,0 +1,70 @@
+"""Ragged prompts: batches of similar length under a token budget, and left padding."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from gream.errors import RequestError
+
+TOKEN_BUDGET = 16_384
+"""Tokens (padding included) that one forward pass of decoding may hold by default."""
+
+
+def length_batches(
+    prompts: Sequence[Sequence[int]], budget: int, extra: int = 0, copies: int = 1, progress: str = ""
+) -> Iterator[NDArray[np.int64]]:
+    """Row numbers in batches of similar length, longest first, so that memory is tried at its worst at once.
+
+    Args:
+        prompts: token ids, at least one in each.
+        budget: upper bound for rows x longest row of a batch; a single prompt may exceed it.
+        extra: tokens that each row will grow by.
+        copies: rows that each prompt will become.
+        progress: what a progress bar over the prompts is called; none is shown where it is empty.
+
+    Raises:
+        RequestError: a prompt is empty.
+    """
+    lengths = np.array([len(prompt) for prompt in prompts], dtype=np.int64)
+    if not lengths.all():
+        raise RequestError(f"prompt number {int(np.argmin(lengths))} is empty: it needs at least one token.")
+    order = np.argsort(-lengths, kind="stable")
+    with tqdm(total=len(order), desc=progress, disable=not progress, unit="prompt") as bar:
+        start = 0
+        while start < len(order):
+            width = (int(lengths[order[start]]) + extra) * copies
+            batch = order[start : start + max(1, budget // width)]
+            yield batch
+            start += len(batch)
+            bar.update(len(batch))
+
+
+def left_pad(prompts: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Ragged prompts as (B, L) int64 token ids and (B, L) bool mask, padded on the left (with id 0, masked out)."""
+    width = max(len(prompt) for prompt in prompts)
+    tokens = np.zeros((len(prompts), width), dtype=np.int64)
+    mask = np.zeros((len(prompts), width), dtype=bool)
+    for row, prompt in enumerate(prompts):
+        tokens[row, width - len(prompt) :] = prompt
+        mask[row, width - len(prompt) :] = True
+    return torch.from_numpy(tokens).to(device), torch.from_numpy(mask).to(device)
+
+
+@contextmanager
+def decoding(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode without gradients, as it was before afterwards.
+
+    Not `inference_mode`: what is sampled here becomes an index in the trainer's backward pass.
+    """
+    training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        model.train(training)

@@ -1,0 +1,126 @@
+"""Trie-constrained beam search over items (DESIGN.md, principles 1 and 2).
+
+An item's score is the sum of the log-probabilities of its tokens, each renormalised over the tokens that are legal at
+its node. The scores of all items are therefore a distribution, and with as many beams as items the search is exact.
+Everything is vectorised over rows, beams and children. The last token of an item is never fed back to the model.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gream.decoding.batching import TOKEN_BUDGET, decoding, length_batches
+from gream.decoding.device_trie import DeviceTrie
+from gream.decoding.prefix import Prefix
+from gream.decoding.trie import TokenTrie
+from gream.errors import RequestError
+
+Excluded = Sequence[Sequence[int] | NDArray[np.integer]]
+"""For each row, the item numbers that must not come back."""
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """The best items of each row, best first; equal scores in order of item number.
+
+    Attributes:
+        items: (B, k) int64 item numbers, -1 where a row has fewer allowed items.
+        scores: (B, k) float32 log-probabilities, -inf there.
+    """
+
+    items: NDArray[np.int64]
+    scores: NDArray[np.float32]
+
+
+def beam_search(
+    model: Any,
+    prompts: Sequence[Sequence[int]],
+    trie: TokenTrie,
+    k: int,
+    beams: int = 0,
+    exclude: Excluded | None = None,
+    token_budget: int = TOKEN_BUDGET,
+    progress: str = "",
+) -> Ranking:
+    """The k most probable items after each prompt.
+
+    Args:
+        model: a Hugging Face causal LM.
+        prompts: token ids up to the place where an item begins, one list for each row.
+        trie: the catalogue.
+        k: items to return for each row.
+        beams: width of the search; at least k are used. As many as items makes it exact.
+        exclude: items to leave out, for each row. They are removed inside the search, so that min(k, allowed items)
+            always come back; the scores of the others do not change, because nothing is renormalised for it.
+        token_budget: see `length_batches`.
+        progress: see `length_batches`.
+
+    Raises:
+        RequestError: `k` is below 1, a prompt is empty, or `exclude` does not fit the prompts or the catalogue.
+    """
+    if k < 1:
+        raise RequestError(f"k must be at least 1, not {k}.")
+    if exclude is not None and len(exclude) != len(prompts):
+        raise RequestError(f"exclude must have one entry for each of the {len(prompts)} rows, not {len(exclude)}.")
+    items = np.full((len(prompts), k), -1, dtype=np.int64)
+    scores = np.full((len(prompts), k), -np.inf, dtype=np.float32)
+    tree = DeviceTrie.of(trie, model.device)
+    with decoding(model):
+        for rows in length_batches(prompts, token_budget, extra=max(k, beams) * (trie.depth - 1), progress=progress):
+            dead = trie.dead_keys([exclude[row] for row in rows] if exclude is not None else [])
+            best, values = _search(
+                Prefix(model, [prompts[row] for row in rows]),
+                tree,
+                k,
+                max(k, beams),
+                torch.from_numpy(dead).to(model.device),
+            )
+            items[rows, : best.shape[1]] = best.cpu().numpy()
+            scores[rows, : best.shape[1]] = values.cpu().numpy()
+    return Ranking(items, scores)
+
+
+def _search(prefix: Prefix, trie: DeviceTrie, k: int, beams: int, dead: Tensor) -> tuple[Tensor, Tensor]:
+    """(B, <= k) items and scores. A beam without hope (dead, or padding) carries -inf and never comes back to life."""
+    rows, device = prefix.logits.shape[0], prefix.logits.device
+    nodes = torch.zeros((rows, 1), dtype=torch.long, device=device)
+    scores = torch.zeros((rows, 1), device=device)
+    last = len(trie.max_branching) - 1
+    for depth, width in enumerate(trie.max_branching):
+        children, real = trie.successors(nodes, width)
+        gains = trie.log_probs(prefix.logits, children, real)
+        gains = gains.masked_fill(contains_keys(dead, children, len(trie.token)), -torch.inf)
+        candidates = (scores[..., None] + gains).flatten(1)
+        children = children.flatten(1)
+        names = trie.item_of_node[children] if depth == last else children
+        chosen = _best(candidates, names, min(k if depth == last else beams, candidates.shape[1]))
+        nodes, scores = children.gather(1, chosen), candidates.gather(1, chosen)
+        if depth < last:
+            prefix.grow(trie.token[nodes].long(), chosen // width)
+    return trie.item_of_node[nodes].long().masked_fill(scores == -torch.inf, -1), scores
+
+
+def contains_keys(keys: Tensor, nodes: Tensor, n_nodes: int) -> Tensor:
+    """Which of the (B, ...) nodes have their key `row * n_nodes + node` among sorted `keys`; see `dead_keys`."""
+    if not len(keys):
+        return torch.zeros_like(nodes, dtype=torch.bool)
+    row = torch.arange(len(nodes), device=nodes.device).view(-1, *[1] * (nodes.dim() - 1))
+    wanted = row * n_nodes + nodes
+    place = torch.searchsorted(keys, wanted).clamp(max=len(keys) - 1)
+    return keys[place] == wanted
+
+
+def _best(scores: Tensor, names: Tensor, k: int) -> Tensor:
+    """(B, k) places of the highest scores in order, the lower name first among equals.
+
+    `topk` leaves the order of equals open, so it is given integers without equals: the float's bits, made monotone,
+    above the name's.
+    """
+    bits = (scores.float() + 0.0).view(torch.int32)  # + 0.0 turns -0.0 into 0.0
+    monotone = torch.where(bits < 0, bits ^ 0x7FFFFFFF, bits).long()
+    return ((monotone << 32) - names).topk(k, dim=1).indices

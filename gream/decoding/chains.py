@@ -1,0 +1,146 @@
+"""Reasoning chains: free sampling up to `</think>` (the first phase of reasoning mode)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gream.decoding.batching import TOKEN_BUDGET, decoding, left_pad, length_batches
+from gream.decoding.draw import draw
+from gream.errors import RequestError
+
+
+@dataclass(frozen=True)
+class Chain:
+    """One sampled chain.
+
+    Attributes:
+        tokens: the chain's token ids; the last one is always the stop token.
+        log_probs: of each token over the whole vocabulary at the sampling temperature, before any nucleus cut (the
+            convention of TRL's trainer). That of a forced stop token is what the model gave it.
+        finished: False where the stop token had to be forced at the length limit.
+    """
+
+    tokens: list[int]
+    log_probs: list[float]
+    finished: bool
+
+
+def sample_chains(
+    model: Any,
+    prompts: Sequence[Sequence[int]],
+    stop_id: int,
+    uniforms: Tensor,
+    temperature: float = 1.0,
+    top_p: float = 1.0,
+    token_budget: int = TOKEN_BUDGET,
+    progress: str = "",
+) -> list[list[Chain]]:
+    """Sample G chains after each of P prompts.
+
+    A prompt is read once for its G chains, and rows that have finished leave the batch when they are half of it.
+
+    Args:
+        model: a Hugging Face causal LM.
+        prompts: P lists of token ids.
+        stop_id: the token that ends a chain.
+        uniforms: (P, G, T) numbers in [0, 1), one for each token that may be drawn; T is the length limit, stop token
+            included. `torch.rand(P, G, T, generator=generator)` makes them.
+        temperature: divides the logits.
+        top_p: nucleus, see `draw`.
+        token_budget: see `length_batches`.
+        progress: see `length_batches`.
+
+    Returns:
+        For each prompt its G chains. They depend on the row's own numbers alone, not on the batch.
+
+    Raises:
+        RequestError: a prompt is empty, or `uniforms` does not fit the prompts.
+    """
+    if uniforms.dim() != 3 or len(uniforms) != len(prompts) or not uniforms.shape[2]:
+        raise RequestError(
+            f"uniforms must have the shape (prompts, samples, max_tokens) = ({len(prompts)}, >= 1, >= 1), "
+            f"not {tuple(uniforms.shape)}."
+        )
+    _, samples, limit = uniforms.shape
+    chains: list[list[Chain]] = [[] for _ in prompts]
+    with decoding(model):
+        for rows in length_batches(prompts, token_budget, extra=limit, copies=samples, progress=progress):
+            batch = _Batch(model, [prompts[row] for row in rows], uniforms[torch.from_numpy(rows)])
+            sampled = batch.run(stop_id, temperature, top_p)
+            for place, row in enumerate(rows):
+                chains[row] = sampled[place * samples : (place + 1) * samples]
+    return chains
+
+
+class _Batch:
+    """One batch while it is sampled; the state holds the rows (prompts x samples at first) that have not left it."""
+
+    def __init__(self, model: Any, prompts: list[Sequence[int]], uniforms: Tensor) -> None:
+        tokens, mask = left_pad(prompts, model.device)
+        output = model(
+            input_ids=tokens,
+            attention_mask=mask.long(),
+            position_ids=(mask.cumsum(dim=1) - 1).clamp(min=0),
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        samples = uniforms.shape[1]
+        self._model = model
+        self._cache = output.past_key_values
+        self._cache.batch_repeat_interleave(samples)
+        self._mask = mask.long().repeat_interleave(samples, dim=0)
+        self._position = self._mask.sum(dim=1)
+        self._logits: Tensor = output.logits[:, -1].repeat_interleave(samples, dim=0)
+        self._uniforms = uniforms.flatten(0, 1).to(model.device)
+        self._row = torch.arange(len(self._mask), device=model.device)
+        self._running = torch.ones_like(self._row, dtype=torch.bool)
+
+    def run(self, stop_id: int, temperature: float, top_p: float) -> list[Chain]:
+        """Sample until every row has stopped."""
+        rows, limit = self._uniforms.shape
+        tokens = torch.full((rows, limit), stop_id, device=self._row.device)
+        log_probs = torch.zeros((rows, limit), device=self._row.device)
+        length = torch.full((rows,), limit, device=self._row.device)
+        finished = torch.zeros_like(length, dtype=torch.bool)
+        for step in range(limit):
+            distribution = (self._logits.float() / temperature).log_softmax(-1)
+            token = draw(distribution.exp(), self._uniforms[self._row, step], top_p)
+            stops = self._running & (token == stop_id)
+            length[self._row[stops]] = step + 1
+            finished[self._row[stops]] = True
+            if step == limit - 1:
+                token = torch.full_like(token, stop_id)
+            running = self._row[self._running]
+            tokens[running, step] = token[self._running]
+            log_probs[running, step] = distribution.gather(1, token[:, None])[self._running, 0]
+            self._running &= ~stops
+            if step == limit - 1 or not self._running.any():
+                break
+            self._advance(token)
+        return [
+            Chain(row[:n], values[:n], done)
+            for row, values, n, done in zip(
+                tokens.tolist(), log_probs.tolist(), length.tolist(), finished.tolist(), strict=True
+            )
+        ]
+
+    def _advance(self, token: Tensor) -> None:
+        """Feed the chosen tokens; leave rows behind that have stopped once they are half of the batch."""
+        if self._running.sum() * 2 <= len(self._running):
+            keep = self._running.nonzero()[:, 0]
+            self._cache.batch_select_indices(keep)
+            self._mask, self._position, self._row = self._mask[keep], self._position[keep], self._row[keep]
+            self._running, token = self._running[keep], token[keep]
+        self._mask = torch.nn.functional.pad(self._mask, (0, 1), value=1)
+        output = self._model(
+            input_ids=token[:, None],
+            attention_mask=self._mask,
+            position_ids=self._position[:, None],
+            past_key_values=self._cache,
+            use_cache=True,
+        )
+        self._position = self._position + 1
+        self._logits = output.logits[:, -1]

@@ -1,0 +1,66 @@
+"""The token trie in torch: successors of many nodes at once, and log-probabilities over exactly the legal tokens."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from gream.decoding.trie import TokenTrie
+
+
+@dataclass(frozen=True)
+class DeviceTrie:
+    """`TokenTrie` as int32 tensors on one device; the attributes have the same meaning."""
+
+    token: Tensor
+    first_child: Tensor
+    item_of_node: Tensor
+    max_branching: tuple[int, ...]
+
+    @classmethod
+    def of(cls, trie: TokenTrie, device: torch.device) -> "DeviceTrie":
+        """Copy a trie to a device (no copy on the CPU)."""
+        return cls(
+            token=torch.from_numpy(trie.token).to(device),
+            first_child=torch.from_numpy(trie.first_child).to(device),
+            item_of_node=torch.from_numpy(trie.item_of_node).to(device),
+            max_branching=trie.max_branching,
+        )
+
+    def successors(self, nodes: Tensor, width: int) -> tuple[Tensor, Tensor]:
+        """The children of each node, padded to `width`; a leaf's only successor is itself.
+
+        The cost depends on `width` alone, not on the size of the catalogue.
+
+        Args:
+            nodes: (...) int64.
+            width: at least the largest number of children among `nodes`.
+
+        Returns:
+            (..., width) int64 nodes, with the root as padding, and (..., width) bool, true where they are real.
+        """
+        first = self.first_child[nodes].long()
+        count = self.first_child[nodes + 1].long() - first
+        leaf = count == 0
+        first, count = torch.where(leaf, nodes, first), count + leaf
+        offsets = torch.arange(width, device=nodes.device)
+        real = offsets < count[..., None]
+        return (first[..., None] + offsets) * real, real
+
+    def log_probs(self, logits: Tensor, successors: Tensor, real: Tensor, temperature: float = 1.0) -> Tensor:
+        """Log-probability of each successor among the real ones: the softmax over the legal tokens only.
+
+        A leaf's successor (itself) gets 0: an item that is complete keeps its score.
+
+        Args:
+            logits: (..., V) next-token logits at each node.
+            successors: (..., M) nodes, from `successors`.
+            real: (..., M) which of them are considered.
+            temperature: divides the logits.
+
+        Returns:
+            (..., M) float32 (float64 from float64 logits), -inf at padding.
+        """
+        legal = logits.gather(-1, self.token[successors].long())
+        legal = legal.to(torch.promote_types(legal.dtype, torch.float32)) / temperature
+        return legal.masked_fill(~real, -torch.inf).log_softmax(-1)

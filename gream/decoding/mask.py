@@ -1,0 +1,59 @@
+"""Log-probabilities for the trainer under the same trie mask that the sampler applied.
+
+With constrained sampling, log-probabilities over the legal tokens and over the whole vocabulary differ by the legal
+mass at each step; a ratio between the two is no importance ratio (https://github.com/huggingface/trl/issues/6789).
+Constrained positions are therefore renormalised over the children of their trie node, the others over the vocabulary.
+Only the logits of legal tokens are gathered; no mask over (batch, time, vocabulary) is made.
+"""
+
+import torch
+from torch import Tensor
+
+from gream.decoding.device_trie import DeviceTrie
+from gream.errors import RequestError
+
+
+def masked_log_probs(
+    logits: Tensor, tokens: Tensor, nodes: Tensor, trie: DeviceTrie, temperature: float = 1.0
+) -> tuple[Tensor, Tensor]:
+    """Log-probability of each taken token, and the entropy of the distribution that it was taken from.
+
+    Args:
+        logits: (B, T, V), those that predict `tokens` (already shifted).
+        tokens: (B, T) int64.
+        nodes: (B, T) int64, the trie node at which the token was chosen, -1 where the choice was free.
+        trie: on the device of the logits.
+        temperature: divides the logits, as in the sampler.
+
+    Returns:
+        (B, T) log-probabilities and (B, T) entropies in nats, both differentiable, in float32.
+
+    Raises:
+        RequestError: a constrained token is not a child of its node.
+    """
+    log_probs = torch.zeros(tokens.shape, device=logits.device)
+    entropies = torch.zeros(tokens.shape, device=logits.device)
+    free = nodes < 0
+    if free.any():
+        everything = (logits[free].float() / temperature).log_softmax(-1)
+        log_probs[free] = everything.gather(-1, tokens[free][:, None])[:, 0]
+        entropies[free] = _entropy(everything)
+    held = ~free
+    if held.any():
+        children, real = trie.successors(nodes[held], max(trie.max_branching))
+        legal = trie.log_probs(logits[held], children, real, temperature)
+        taken = real & (trie.token[children] == tokens[held][:, None])
+        if not taken.any(-1).all():
+            row, step = (int(axis[~taken.any(-1)][0]) for axis in held.nonzero(as_tuple=True))
+            raise RequestError(
+                f"token {int(tokens[row, step])} at row {row}, step {step} is not a child of trie node "
+                f"{int(nodes[row, step])}: tokens and nodes do not belong together."
+            )
+        log_probs[held] = legal.gather(-1, taken.int().argmax(-1, keepdim=True))[:, 0]
+        entropies[held] = _entropy(legal)
+    return log_probs, entropies
+
+
+def _entropy(log_probs: Tensor) -> Tensor:
+    """Entropy over the last axis; impossible entries (-inf) count 0."""
+    return -(log_probs.exp() * log_probs.clamp(min=torch.finfo(log_probs.dtype).min)).sum(-1)

@@ -1,0 +1,85 @@
+"""Prompts that were read once, and trees of candidate continuations behind them.
+
+Beams are not rows of the batch with copies of the prompt's key-value cache: they are further positions of the same
+row, and the attention mask shows each of them the prompt and its own ancestors only (tree attention). The prompt is
+held once for any number of beams, nothing is reordered when beams change places, and abandoned keys are masked.
+This needs an attention that takes a mask: `attn_implementation="sdpa"` or `"eager"`.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gream.decoding.batching import left_pad
+
+
+class Prefix:
+    """A batch of B prompts in the key-value cache of a causal LM, and the last layer of the tree behind each.
+
+    Attributes:
+        logits: (B, W, V) next-token logits of the newest layer; at first (B, 1, V), those of the prompts' last tokens.
+    """
+
+    def __init__(self, model: Any, prompts: Sequence[Sequence[int]]) -> None:
+        tokens, self._prompt_mask = left_pad(prompts, model.device)
+        self._model = model
+        self._lengths = self._prompt_mask.sum(dim=1)
+        output = model(
+            input_ids=tokens,
+            attention_mask=self._prompt_mask.long(),
+            position_ids=(self._prompt_mask.cumsum(dim=1) - 1).clamp(min=0),
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        self._cache = output.past_key_values
+        self._visible = torch.zeros((len(prompts), 1, 0), dtype=torch.bool, device=model.device)
+        self._depth = 0
+        self.logits: Tensor = output.logits
+
+    def grow(self, tokens: Tensor, parents: Tensor) -> None:
+        """Append one layer: each new position continues one of the layer before. `logits` are then the new layer's.
+
+        Args:
+            tokens: (B, W) token ids.
+            parents: (B, W) positions in the layer before (all 0 for the first layer).
+        """
+        rows, width = tokens.shape
+        lineage = self._visible.gather(1, parents[..., None].expand(-1, -1, self._visible.shape[-1]))
+        itself = torch.eye(width, dtype=torch.bool, device=tokens.device).expand(rows, -1, -1)
+        self._visible = torch.cat([lineage, itself], dim=-1)
+        depths = torch.full_like(tokens, self._depth)
+        self.logits = self._forward(tokens, depths, self._visible)
+        self._depth += 1
+
+    def probe(self, tokens: Tensor, depths: Tensor, visible: Tensor) -> Tensor:
+        """Logits of a whole tree at once, in one forward pass that leaves no trace in the cache.
+
+        Args:
+            tokens: (B, S) token ids of the tree's nodes.
+            depths: (B, S) 0 for tokens that directly follow the prompt.
+            visible: (B, S, S) bool, true where the column is the row's ancestor or itself.
+
+        Returns:
+            (B, S, V) next-token logits.
+        """
+        logits = self._forward(tokens, depths, visible)
+        self._cache.crop(-tokens.shape[1])
+        return logits
+
+    def _forward(self, tokens: Tensor, depths: Tensor, visible: Tensor) -> Tensor:
+        prompt = self._prompt_mask[:, None, :].expand(-1, tokens.shape[1], -1)
+        seen = torch.cat([prompt, visible], dim=-1)[:, None]
+        dtype = self._model.dtype
+        # Additive, because eager attention adds its mask and sdpa takes either kind.
+        bias = torch.zeros(seen.shape, dtype=dtype, device=tokens.device).masked_fill(~seen, torch.finfo(dtype).min)
+        output = self._model(
+            input_ids=tokens,
+            attention_mask=bias,
+            position_ids=self._lengths[:, None] + depths,
+            past_key_values=self._cache,
+            use_cache=True,
+        )
+        logits: Tensor = output.logits
+        return logits
