@@ -19,3 +19,7 @@ class ArtifactError(GreamError):
 
 class EnrichmentError(GreamError):
     """The enrichment endpoint failed for good, or its budget is spent."""
+
+
+class RequestError(GreamError):
+    """A policy cannot answer what it was asked: an unknown item, an empty request, a number out of range."""
