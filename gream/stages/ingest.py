@@ -1,0 +1,56 @@
+"""Stage 1: the user's tables become a catalog."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from gream.data.catalog import KIND, Catalog
+from gream.data.importers import import_catalog
+from gream.errors import ConfigError
+from gream.stages.store import Recipe, RunContext, produce
+
+CODE: Final = ("data", "columns.py")
+SEEN_ITEMS: Final = {"as-dataset": None, "exclude": True, "keep": False}
+
+
+def run(source: str, seen_items: str, context: RunContext) -> Path:
+    """The folder of the catalog.
+
+    Args:
+        source: what `gream.data.importers.import_catalog` understands. A folder counts as unchanged while its files
+            keep their names, sizes and modification times.
+        seen_items: a key of `SEEN_ITEMS`: the protocol that comes with the dataset, or one of the two others.
+        context: the run.
+
+    Raises:
+        ConfigError: `seen_items` is something else.
+        DataError: the source cannot be read as a catalog.
+    """
+    if seen_items not in SEEN_ITEMS:
+        raise ConfigError(f"seen_items = {seen_items!r} is not allowed; allowed are {', '.join(SEEN_ITEMS)}.")
+    config, exclude_seen = context.profile.data, SEEN_ITEMS[seen_items]
+    recipe = Recipe(
+        stage="ingest",
+        kind=KIND,
+        settings={"data": config.model_dump(), "seen_items": seen_items, "source": _identity(source)},
+        seed=context.seed,
+        inputs={},
+        code=CODE,
+    )
+
+    def make(target: Path, _: Path) -> None:
+        catalog = import_catalog(source, k_core=config.k_core)
+        if exclude_seen is not None:
+            facts = catalog.facts.model_copy(update={"exclude_seen": exclude_seen})
+            catalog = replace(catalog, facts=facts)
+        catalog.save(target)
+
+    return produce(recipe, make, context.workspace)
+
+
+def _identity(source: str) -> str | list[tuple[str, int, int]]:
+    folder = Path(source)
+    if not folder.is_dir():
+        return source
+    files = sorted(path for path in folder.iterdir() if path.is_file())
+    return [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]

@@ -1,0 +1,221 @@
+"""Where stage outputs live, and why a killed run loses nothing.
+
+The output of a stage stands at `WORKSPACE/STAGE/FINGERPRINT/`. The fingerprint is a SHA-256 over everything that
+decides the output: the stage's name, its sections of the profile, the seed, the content of its input artifacts, and the
+source files of `gream` that it runs. So a stage whose fingerprint is already there is done and is not run again, and a
+changed setting, input or line of code makes a new one beside the old.
+
+While it runs, a stage works in `FINGERPRINT.work/`, which outlives a kill: checkpoints put there are found by the next
+attempt. The finished artifact moves out of it in one rename. A lock lets one process at a time make an output; others
+wait and then reuse it.
+
+Not part of the fingerprint: versions of other packages. After an upgrade, start with a new workspace.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import gream
+from gream.artifacts import MANIFEST, content_digest, verify_artifact, write_text_atomic
+from gream.config import Profile, load_profile
+from gream.errors import ArtifactError
+from gream.stages import STAGES
+
+STAGE_FILE: Final = "stage.json"
+"""Beside each output's manifest: stage, fingerprint, and the seconds of the stage and of all that it was made from."""
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """What all stages of a run share.
+
+    Attributes:
+        profile: every setting.
+        seed: of every random choice.
+        workspace: folder that holds the outputs of all stages, of this run and of earlier ones.
+    """
+
+    profile: Profile
+    seed: int
+    workspace: Path
+
+
+def open_run(profile: str, overrides: Sequence[str], seed: int, workspace: str) -> RunContext:
+    """A run's context from the plain values that a form or a command line gives.
+
+    Raises:
+        ConfigError: see `gream.config.load_profile`.
+    """
+    return RunContext(load_profile(profile, overrides), seed, Path(workspace))
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides the output of a stage.
+
+    Attributes:
+        stage: one of `STAGES`.
+        kind: the artifact's kind, as in `gream.artifacts`.
+        settings: JSON-serialisable settings, usually sections of the profile.
+        seed: the run's seed.
+        inputs: artifact folders by name.
+        code: files and folders of the `gream` package, relative to it, whose source decides the output.
+    """
+
+    stage: str
+    kind: str
+    settings: Mapping[str, Any]
+    seed: int
+    inputs: Mapping[str, Path]
+    code: tuple[str, ...]
+
+    def fingerprint(self) -> str:
+        """SHA-256 over the recipe, as hex; paths do not enter, contents do.
+
+        Raises:
+            ArtifactError: an input is not a complete artifact.
+        """
+        for name, folder in self.inputs.items():
+            if not (folder / MANIFEST).is_file():
+                raise ArtifactError(f"stage {self.stage!r}: its input {name!r} at {folder} is not a complete artifact.")
+        parts = {
+            "stage": self.stage,
+            "settings": self.settings,
+            "seed": self.seed,
+            "inputs": {name: content_digest(folder) for name, folder in self.inputs.items()},
+            "code": _code_digest((f"stages/{self.stage}.py", *self.code)),
+        }
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def produce(recipe: Recipe, make: Callable[[Path, Path], None], workspace: Path) -> Path:
+    """The folder that holds the output of a recipe, made now or earlier.
+
+    Args:
+        recipe: what is to be made.
+        make: called as `make(target, work)` if the output is not there yet. It saves an artifact of the recipe's kind
+            at `target`; `work` is a scratch folder that outlives a kill, for checkpoints.
+        workspace: see `RunContext`.
+
+    Returns:
+        A finished artifact folder. It is shared by all runs: read it, never write into it.
+    """
+    fingerprint = recipe.fingerprint()
+    home = workspace / recipe.stage
+    home.mkdir(parents=True, exist_ok=True)
+    done, work = home / fingerprint, home / f"{fingerprint}.work"
+    with _only_one(home / f"{fingerprint}.lock", recipe.stage):
+        if _is_sound(done, recipe):
+            say(recipe.stage, "done already, reused")
+            return done
+        say(recipe.stage, "continued" if work.exists() else "started")
+        work.mkdir(exist_ok=True)
+        target = work / "artifact"
+        started = time.monotonic()
+        make(target, work)
+        own_seconds = round(time.monotonic() - started, 1)
+        facts = {
+            "stage": recipe.stage,
+            "fingerprint": fingerprint,
+            "seed": recipe.seed,
+            "settings": recipe.settings,
+            "seconds": {**_seconds_of_inputs(recipe), recipe.stage: own_seconds},
+        }
+        write_text_atomic(target / STAGE_FILE, json.dumps(facts, indent=2) + "\n")
+        verify_artifact(target, recipe.kind)
+        target.rename(done)
+        shutil.rmtree(work)
+        say(recipe.stage, f"done in {own_seconds:.0f} s")
+    return done
+
+
+def stage_facts(artifact: Path) -> dict[str, Any]:
+    """What the store noted of an output: stage, fingerprint, seed, settings, and seconds by stage (its own and those of
+    the stages that it was made from, for each the attempt that finished it).
+
+    Raises:
+        ArtifactError: no stage made this folder.
+    """
+    file = artifact / STAGE_FILE
+    if not file.is_file():
+        raise ArtifactError(f"{artifact} is not the output of a stage: it has no {STAGE_FILE}.")
+    facts: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return facts
+
+
+def deliver(artifact: Path, target: str | Path) -> dict[str, str | float]:
+    """Let a stored output appear at `target` too: by hard links where the file system can, else by copying.
+
+    Returns:
+        Its fingerprint and its stage's seconds, for whoever keeps the lineage.
+    """
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(artifact, target, copy_function=_link_or_copy)
+    facts = stage_facts(artifact)
+    return {"fingerprint": facts["fingerprint"], "seconds": facts["seconds"][facts["stage"]]}
+
+
+def say(stage: str, message: str) -> None:
+    """One line about a stage on stderr: `[3/8 index] done in 21 s`."""
+    print(f"[{STAGES.index(stage) + 1}/{len(STAGES)} {stage}] {message}", file=sys.stderr, flush=True)
+
+
+def _is_sound(done: Path, recipe: Recipe) -> bool:
+    """Whether a usable output stands at `done`; a damaged one is removed, and said so."""
+    if not done.exists():
+        return False
+    try:
+        verify_artifact(done, recipe.kind)
+    except ArtifactError as error:
+        say(recipe.stage, f"the stored output is damaged and will be made again: {error}")
+        shutil.rmtree(done)
+        return False
+    return True
+
+
+def _seconds_of_inputs(recipe: Recipe) -> dict[str, float]:
+    seconds: dict[str, float] = {}
+    for folder in recipe.inputs.values():
+        if (folder / STAGE_FILE).is_file():  # Also artifacts made by hand may be inputs.
+            seconds |= stage_facts(folder)["seconds"]
+    return dict(sorted(seconds.items(), key=lambda entry: STAGES.index(entry[0])))
+
+
+def _code_digest(parts: tuple[str, ...]) -> str:
+    package = Path(gream.__file__).parent
+    digest = hashlib.sha256()
+    for part in sorted(parts):
+        place = package / part
+        files = [place] if place.is_file() else sorted(path for path in place.rglob("*") if path.is_file())
+        for file in files:
+            if file.suffix != ".pyc":
+                digest.update(str(file.relative_to(package)).encode() + b"\0" + file.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+@contextmanager
+def _only_one(lock: Path, stage: str) -> Iterator[None]:
+    with lock.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(stage, "another run is making the same output; waiting for it")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # Another file system, or one without hard links.
+        shutil.copy2(source, target)

@@ -1,0 +1,1 @@
+"""The KFP pipelines and what runs them."""

@@ -1,0 +1,73 @@
+"""What a person sees of a local run: stage messages and progress bars, nothing else; a log file keeps every line.
+
+KFP's local runner prints its own log lines, those of its executor, and everything that the steps print, each progress
+update as a line of its own (it reads the steps' output in text mode, which turns a carriage return into a new line).
+`StageConsole` stands in for stdout during a run and sorts these lines.
+"""
+
+import re
+import time
+from io import TextIOBase
+from typing import Final, TextIO
+
+STAGE_LINE: Final = re.compile(r"\[\d+/\d+ \w+\] ")
+BAR_LINE: Final = re.compile(r"\d+%\||\d+(it|s)? \[\d+:\d+")
+"""A tqdm bar with a total, or without one."""
+ERROR_LINE: Final = re.compile(r"^gream\.errors\.\w+: (.+)")
+"""Last line of the traceback of an error that is meant to be read."""
+
+PLAIN_INTERVAL_S: Final = 10.0
+"""Between two lines of one bar where the terminal cannot overwrite lines."""
+
+
+class StageConsole(TextIOBase):
+    """A text stream that shows what matters on `screen` and keeps all lines in `log`."""
+
+    def __init__(self, screen: TextIO, log: TextIO) -> None:
+        self._screen = screen
+        self._log = log
+        self._partial = ""
+        self._overwrites = screen.isatty()
+        self._bar_shown = False
+        self._bar_at = 0.0
+        self.error: str | None = None
+        """The message of the error that ended the last failed step, where it is one that is meant to be read."""
+
+    def writable(self) -> bool:
+        """Always."""
+        return True
+
+    def write(self, text: str) -> int:
+        """Take any piece of text; it is handled line by line."""
+        *lines, self._partial = (self._partial + text).split("\n")
+        for line in lines:
+            self._take(line.strip())
+        return len(text)
+
+    def _take(self, line: str) -> None:
+        if not line:
+            return
+        self._log.write(line + "\n")
+        self._log.flush()
+        if error := ERROR_LINE.match(line):
+            self.error = error.group(1)
+        if STAGE_LINE.match(line):
+            self._show(line)
+        elif BAR_LINE.search(line):
+            self._show_bar(line)
+
+    def _show(self, line: str) -> None:
+        clear = "\r\x1b[2K" if self._bar_shown else ""
+        self._screen.write(f"{clear}{line}\n")
+        self._screen.flush()
+        self._bar_shown = False
+        self._bar_at = 0.0
+
+    def _show_bar(self, line: str) -> None:
+        if self._overwrites:
+            self._screen.write(f"\r\x1b[2K    {line}")
+            self._bar_shown = True
+        elif "100%|" in line or time.monotonic() - self._bar_at >= PLAIN_INTERVAL_S:
+            self._screen.write(f"    {line}\n")
+            self._bar_at = time.monotonic()
+        self._screen.flush()

@@ -1,0 +1,63 @@
+"""Of everything that a local run prints, stage messages and bars reach the screen; the log has every line."""
+
+from io import StringIO
+
+import pytest
+
+from pipelines.console import StageConsole
+
+pytestmark = pytest.mark.unit
+
+NOISE = "16:20:31.123 - INFO - Executing task 'index'\n"
+
+
+class Terminal(StringIO):
+    def isatty(self):
+        return True
+
+
+def test_stage_lines_pass_and_noise_goes_to_the_log_only():
+    screen, log = StringIO(), StringIO()
+    console = StageConsole(screen, log)
+    console.write(NOISE)
+    console.write("    ")  # As KFP prints: the indentation and the line in two pieces.
+    console.write("[3/8 index] started\n")
+    console.write("    [KFP Executor 2026-11-23 16:20:31 INFO]: Looking for component `index`\n\n")
+    assert screen.getvalue() == "[3/8 index] started\n"
+    assert log.getvalue().splitlines() == [
+        NOISE.strip(),
+        "[3/8 index] started",
+        "[KFP Executor 2026-11-23 16:20:31 INFO]: Looking for component `index`",
+    ]
+
+
+def test_terminal_overwrites_the_bar_and_clears_it_before_the_next_line():
+    screen = Terminal()
+    console = StageConsole(screen, StringIO())
+    console.write("encode:  50%|#####     | 1/2 [00:01<00:01]\n")
+    console.write("encode: 100%|##########| 2/2 [00:02<00:00]\n")
+    console.write("[3/8 index] done in 2 s\n")
+    assert screen.getvalue() == (
+        "\r\x1b[2K    encode:  50%|#####     | 1/2 [00:01<00:01]"
+        "\r\x1b[2K    encode: 100%|##########| 2/2 [00:02<00:00]"
+        "\r\x1b[2K[3/8 index] done in 2 s\n"
+    )
+
+
+def test_plain_output_gets_few_lines_of_a_bar():
+    screen = StringIO()
+    console = StageConsole(screen, StringIO())
+    for done in range(101):
+        console.write(f"train: {done:3d}%|###       | {done}/100 [00:01<00:01]\n")
+    assert screen.getvalue().splitlines() == [
+        "    train:   0%|###       | 0/100 [00:01<00:01]",
+        "    train: 100%|###       | 100/100 [00:01<00:01]",
+    ]
+
+
+def test_message_of_a_readable_error_is_kept():
+    console = StageConsole(StringIO(), StringIO())
+    console.write("    Traceback (most recent call last):\n    ValueError: inner\n")
+    assert console.error is None
+    console.write("    gream.errors.DataError: ratings.csv has no column 'title'.\n")
+    assert console.error == "ratings.csv has no column 'title'."

@@ -1,0 +1,145 @@
+"""A stage that is done is not done again; whatever decides an output makes a new one; a kill costs nothing."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import gream
+from gream.artifacts import atomic_folder, open_artifact
+from gream.errors import ArtifactError
+from gream.stages import STAGES
+from gream.stages.store import Recipe, deliver, produce, stage_facts
+
+pytestmark = pytest.mark.unit
+
+
+def artifact(path: Path, text: str) -> Path:
+    with atomic_folder(path, "toy") as folder:
+        (folder / "text").write_text(text)
+    return path
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    return Recipe(
+        stage="index",
+        kind="toy",
+        settings={"levels": 3},
+        seed=0,
+        inputs={"catalog": artifact(tmp_path / "catalog", "rows")},
+        code=("indexing",),
+    )
+
+
+class Maker:
+    """Counts its calls and writes `text`."""
+
+    def __init__(self, text="made"):
+        self.calls = 0
+        self.text = text
+
+    def __call__(self, target, work):
+        self.calls += 1
+        artifact(target, self.text)
+
+
+def test_second_time_reuses(recipe, tmp_path, capsys):
+    make = Maker()
+    first = produce(recipe, make, tmp_path / "workspace")
+    second = produce(recipe, make, tmp_path / "workspace")
+    assert first == second == tmp_path / "workspace" / "index" / recipe.fingerprint()
+    assert make.calls == 1
+    assert (first / "text").read_text() == "made"
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == ["[3/8 index] started", "[3/8 index] done in 0 s", "[3/8 index] done already, reused"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"stage": "sft"},
+        {"settings": {"levels": 4}},
+        {"seed": 1},
+        {"code": ("indexing", "errors.py")},
+    ],
+)
+def test_what_decides_the_output_changes_the_fingerprint(recipe, change):
+    assert replace(recipe, **change).fingerprint() != recipe.fingerprint()
+
+
+def test_inputs_count_by_content_not_by_path(recipe, tmp_path):
+    moved = artifact(tmp_path / "elsewhere", "rows")
+    changed = artifact(tmp_path / "changed", "other rows")
+    assert replace(recipe, inputs={"catalog": moved}).fingerprint() == recipe.fingerprint()
+    assert replace(recipe, inputs={"catalog": changed}).fingerprint() != recipe.fingerprint()
+
+
+def test_incomplete_input_is_named(recipe, tmp_path):
+    (tmp_path / "half").mkdir()
+    with pytest.raises(ArtifactError, match=r"stage 'index': its input 'catalog' at .*half is not a complete artifact"):
+        replace(recipe, inputs={"catalog": tmp_path / "half"}).fingerprint()
+
+
+def test_failed_attempt_publishes_nothing_and_keeps_its_checkpoints(recipe, tmp_path):
+    workspace = tmp_path / "workspace"
+
+    def fail(target, work):
+        (work / "checkpoint").write_text("step 7")
+        (target / "half").mkdir(parents=True)
+        raise RuntimeError("killed")
+
+    with pytest.raises(RuntimeError, match="killed"):
+        produce(recipe, fail, workspace)
+    assert not (workspace / "index" / recipe.fingerprint()).exists()
+
+    def finish(target, work):
+        artifact(target, (work / "checkpoint").read_text())
+
+    done = produce(recipe, finish, workspace)
+    assert (done / "text").read_text() == "step 7"
+    assert sorted(path.name for path in done.parent.iterdir()) == [done.name, f"{done.name}.lock"]
+
+
+def test_stage_that_makes_another_kind_is_refused(recipe, tmp_path):
+    with pytest.raises(ArtifactError, match="'toy'"):
+        produce(replace(recipe, kind="policy"), Maker(), tmp_path / "workspace")
+    assert not (tmp_path / "workspace" / "index" / replace(recipe, kind="policy").fingerprint()).exists()
+
+
+def test_damaged_output_is_made_again(recipe, tmp_path, capsys):
+    done = produce(recipe, Maker("good"), tmp_path / "workspace")
+    (done / "text").write_text("bad!")
+    again = produce(recipe, Maker("good"), tmp_path / "workspace")
+    assert (again / "text").read_text() == "good"
+    assert "damaged" in capsys.readouterr().err
+
+
+def test_seconds_follow_the_lineage(recipe, tmp_path):
+    workspace = tmp_path / "workspace"
+    first = produce(replace(recipe, stage="ingest"), Maker("a"), workspace)
+    facts = json.loads((first / "stage.json").read_text())
+    facts["seconds"]["ingest"] = 12.5
+    (first / "stage.json").write_text(json.dumps(facts))
+    second = produce(replace(recipe, inputs={"catalog": first}), Maker("b"), workspace)
+    assert stage_facts(second)["seconds"] == {"ingest": 12.5, "index": 0.0}
+
+
+def test_delivery_is_a_complete_artifact_and_replaces_what_stood_there(recipe, tmp_path):
+    done = produce(recipe, Maker(), tmp_path / "workspace")
+    target = tmp_path / "out"
+    (target / "old").mkdir(parents=True)
+    assert deliver(done, target) == {"fingerprint": recipe.fingerprint(), "seconds": 0.0}
+    open_artifact(target, "toy")
+    assert sorted(path.name for path in target.iterdir()) == ["manifest.json", "stage.json", "text"]
+    assert (target / "text").stat().st_ino == (done / "text").stat().st_ino  # Linked: no second copy of the weights.
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_each_stage_names_source_that_exists(stage):
+    """A mistyped entry would silently take no code into the fingerprint."""
+    module = __import__(f"gream.stages.{stage}", fromlist=["CODE"])
+    package = Path(gream.__file__).parent
+    assert module.CODE
+    assert [part for part in module.CODE if not (package / part).exists()] == []
