@@ -1,0 +1,141 @@
+"""The policy bundle: everything that serving needs, in one folder.
+
+Weights and tokenizer as Hugging Face saves them (any engine loads the folder itself), `semantic_index/`,
+`items.parquet`, `policy.json` (`PolicyFacts`) and `README.md`, the model card.
+"""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from pydantic import BaseModel, ConfigDict
+
+from gream.artifacts import MANIFEST, atomic_folder, open_artifact
+from gream.config import Profile
+from gream.indexing.semantic_index import SemanticIndex
+from gream.prompts import PROMPTS_VERSION, load_prompts
+
+KIND = "policy"
+FACTS = "policy.json"
+ITEMS = "items.parquet"
+INDEX = "semantic_index"
+
+
+class PolicyFacts(BaseModel):
+    """What a policy was trained with and is to be asked with."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    dataset: str
+    profile: str
+    stage: str
+    """The training that it went through last: `sft` or `srpo`."""
+    seed: int
+    prompts_version: int = PROMPTS_VERSION
+    prompts: dict[str, Any]
+    """The inference prompts themselves: a later release may word its own differently."""
+    history_window: int
+    reasoning_window: int
+    beams: int
+    max_chain_tokens: int
+    chain_temperature: float
+    chain_top_p: float
+    metrics: dict[str, Any] = {}
+
+    @classmethod
+    def of(cls, profile: Profile, dataset: str, stage: str, seed: int) -> "PolicyFacts":
+        """The facts of a policy that is trained under a profile."""
+        return cls(
+            dataset=dataset,
+            profile=profile.name,
+            stage=stage,
+            seed=seed,
+            prompts=load_prompts("policy"),
+            history_window=profile.corpus.history_window,
+            reasoning_window=profile.corpus.reasoning_window,
+            beams=profile.evaluation.beams,
+            max_chain_tokens=profile.evaluation.max_chain_tokens,
+            chain_temperature=profile.evaluation.chain_temperature,
+            chain_top_p=profile.evaluation.chain_top_p,
+        )
+
+
+def save_policy(
+    path: Path, model: Any, tokenizer: Any, index: SemanticIndex, items: pl.DataFrame, facts: PolicyFacts
+) -> None:
+    """Write a bundle.
+
+    Args:
+        path: the folder to make.
+        model: a Hugging Face causal LM, adapters merged.
+        tokenizer: with the index tokens.
+        index: of at least the items in `items`.
+        items: the items table of the catalogue; its order numbers the items.
+        facts: see `PolicyFacts`.
+    """
+    with atomic_folder(path, KIND, **_summary(facts), items=items.height) as folder:
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        index.save(folder / INDEX)
+        items.write_parquet(folder / ITEMS)
+        _write_facts(folder, facts)
+
+
+def add_metrics(source: Path, target: Path, metrics: dict[str, Any]) -> None:
+    """Write the bundle at `source` to `target` with metrics in its facts and on its model card.
+
+    Raises:
+        ArtifactError: `source` is not a complete bundle.
+    """
+    open_artifact(source, KIND)
+    facts = read_facts(source).model_copy(update={"metrics": metrics})
+    items = pl.scan_parquet(source / ITEMS).select(pl.len()).collect().item()
+    with atomic_folder(target, KIND, **_summary(facts), items=items) as folder:
+        shutil.copytree(source, folder, dirs_exist_ok=True)
+        (folder / MANIFEST).unlink()
+        _write_facts(folder, facts)
+
+
+def read_facts(path: Path) -> PolicyFacts:
+    """The facts of the bundle at `path`."""
+    return PolicyFacts.model_validate_json((path / FACTS).read_text(encoding="utf-8"))
+
+
+def _summary(facts: PolicyFacts) -> dict[str, Any]:
+    return facts.model_dump(include={"dataset", "profile", "stage", "seed", "prompts_version"})
+
+
+def _write_facts(folder: Path, facts: PolicyFacts) -> None:
+    (folder / FACTS).write_text(facts.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    (folder / "README.md").write_text(_model_card(facts), encoding="utf-8")
+
+
+def _model_card(facts: PolicyFacts) -> str:
+    metrics = json.dumps(facts.metrics, indent=2) if facts.metrics else "Not evaluated yet."
+    return f"""# GREAM policy for {facts.dataset}
+
+A generative reasoning recommender: a causal language model that names items by their semantic index, after the paper
+"Generative Reasoning Recommendation via LLMs" (arXiv 2510.20815).
+
+- Profile `{facts.profile}`, last trained by `{facts.stage}`, seed {facts.seed},
+  prompts version {facts.prompts_version}.
+- A direct prompt holds the {facts.history_window} most recent items, a reasoning prompt {facts.reasoning_window}.
+- {facts.beams} beams; chains of at most {facts.max_chain_tokens} tokens at temperature {facts.chain_temperature}, top-p
+  {facts.chain_top_p}.
+
+It recommends items of `{ITEMS}` and nothing else; it knows of a user only what the history says.
+
+```python
+from gream.policy import Policy
+
+Policy.load("PATH OF THIS FOLDER").recommend(["ITEM ID", "ITEM ID"], k=10, mode="reasoning")
+```
+
+## Metrics
+
+```json
+{metrics}
+```
+"""
