@@ -1,0 +1,61 @@
+"""The enrichment stage: a catalog in, one profile for each of its items out (paper, section 3.1)."""
+
+from pathlib import Path
+
+import polars as pl
+from pydantic import BaseModel, ConfigDict
+
+from gream import columns
+from gream.config import EnrichmentConfig
+from gream.data.catalog import Catalog
+from gream.enrichment.accounting import Usage
+from gream.enrichment.client import LlmClient, LlmRequest
+from gream.enrichment.item_text import item_texts
+from gream.enrichment.profiles import LLM, SCHEMA, TEMPLATE, ItemProfiles, ProfileFacts
+from gream.enrichment.template import template_profile
+from gream.enrichment.untrusted import PlainText
+from gream.prompts import PROMPTS_VERSION, load_prompts
+
+
+class ProfileAnswer(BaseModel):
+    """What the language model is asked to return for one item."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    profile: PlainText
+
+
+def enrich_catalog(catalog: Catalog, config: EnrichmentConfig, cache_path: Path) -> ItemProfiles:
+    """Write one profile for each item.
+
+    The template backend is a pure function of the catalog. The openai backend asks the endpoint of the environment and
+    may be killed and repeated at any time: answers are kept in `cache_path`. An item that the model fails on gets its
+    template profile, is marked so in `source` and counted in `facts.usage.failures`; the client's limit on failures
+    applies.
+
+    Raises:
+        ConfigError: the openai backend lacks a model, an endpoint, a key, or prices for its budget.
+        EnrichmentError: the endpoint failed for good or the budget is spent; a repeated call continues.
+    """
+    texts = item_texts(catalog, config.max_reviews)
+    profiles = [template_profile(text) for text in texts]
+    sources = [TEMPLATE] * len(texts)
+    usage = Usage()
+    if config.backend == "openai":
+        client = LlmClient(config, cache_path)
+        system = load_prompts("enrichment")["profile"]["system"]
+        requests = [LlmRequest(system, text.data()) for text in texts]
+        for position, answer in enumerate(client.complete_all(requests, ProfileAnswer, label="item profiles")):
+            if answer is not None:
+                profiles[position], sources[position] = answer.profile, LLM
+        usage = client.usage
+    frame = pl.DataFrame(
+        {columns.ITEM: catalog.item_ids, columns.PROFILE: profiles, columns.SOURCE: sources}, schema=SCHEMA
+    )
+    facts = ProfileFacts(
+        backend=config.backend,
+        model=config.model if config.backend == "openai" else "",
+        prompts_version=PROMPTS_VERSION,
+        usage=usage,
+    )
+    return ItemProfiles(frame, facts)
