@@ -43,6 +43,8 @@ class EnrichmentConfig(Section):
     max_retries: Annotated[int, Field(ge=0)] = 5
     timeout_s: Annotated[float, Field(gt=0)] = 60.0
     max_output_tokens: Positive = 400
+    temperature: Annotated[float, Field(ge=0.0, le=2.0)] = 0.0
+    """0 repeats itself where the endpoint can; models that reason before they answer often accept 1 only."""
     max_reviews: Annotated[int, Field(ge=0)] = 3
     budget_tokens: Annotated[int, Field(ge=0)] = 0
     """Stop when prompt + completion tokens of this run exceed it; 0 means no limit."""
