@@ -3,8 +3,8 @@
 Reviews are JSON. Metadata is JSON in 2018 and one Python literal a line in 2014; each line is read as what it is, the
 literals by `ast.literal_eval`, which cannot run code. Files are streamed, and texts are kept only for what the k-core
 keeps: 1) reviews without their texts, k-core; 2) metadata of the items left; 3) review texts of the events left.
-Events of items without metadata go out between 2) and 3), then the k-core is taken again: the result is the same as
-without the first filter, because a k-core of a part lies within the k-core of the whole.
+Events of items without metadata go out between 2) and 3), and the assembly takes the k-core again: the result is the
+same as without the first filter, because the k-core of a part lies within the k-core of the whole.
 
 Published numbers on these dumps rank all items, seen ones included.
 """
@@ -47,9 +47,12 @@ def import_amazon(reviews: Path, metadata: Path, *, k: int) -> Catalog:
     """
     skipped: dict[str, int] = {}
     events = _read_events(reviews)
+    if events.is_empty():
+        raise DataError(f"{reviews} holds no reviews. At least one is needed.")
     distinct = drop_duplicate_events(events)
     add_skipped(skipped, "duplicate_event", events.height - distinct.height)
     candidates = k_core(distinct, k)
+    add_skipped(skipped, "k_core", distinct.height - candidates.height)
     items, repeated = _read_items(metadata, wanted=set(candidates[columns.ITEM]))
     add_skipped(skipped, "duplicate_metadata", repeated)
     described = candidates.join(items, on=columns.ITEM, how="semi", maintain_order="left")
@@ -59,10 +62,8 @@ def import_amazon(reviews: Path, metadata: Path, *, k: int) -> Catalog:
             "Do both files belong to the same category?"
         )
     add_skipped(skipped, "item_without_metadata", candidates.height - described.height)
-    kept = k_core(described, k)
-    add_skipped(skipped, "k_core", distinct.height - candidates.height + described.height - kept.height)
     return assemble(
-        kept.join(_read_texts(reviews, wanted=set(kept[_LINE])), on=_LINE, maintain_order="left"),
+        described.join(_read_texts(reviews, wanted=set(described[_LINE])), on=_LINE, maintain_order="left"),
         items,
         CatalogFacts(
             dataset=metadata.name.removeprefix("meta_").removesuffix(".json.gz"),

@@ -12,16 +12,17 @@ def describe(catalog: Catalog) -> str:
     """Counts, density, lengths, text coverage, rows left out and the evaluation protocol, one fact a line."""
     events, items, facts = catalog.interactions, catalog.items, catalog.facts
     users = events[columns.USER].n_unique()
+    pairs = events.select(columns.USER, columns.ITEM).n_unique()
     rows = [
         ("dataset", facts.dataset),
         ("source", facts.source),
         ("users", f"{users:,}"),
         ("items", f"{items.height:,}"),
         ("interactions", f"{events.height:,}"),
-        ("density", f"{events.height / (users * items.height):.3%} of all user-item pairs"),
+        ("density", f"{pairs / (users * items.height):.3%} of all user-item pairs"),
         ("events per user", _lengths(events, columns.USER)),
         ("events per item", _lengths(events, columns.ITEM)),
-        ("repeats", f"{_repeats(events):,} events return to an item"),
+        ("repeats", f"{events.height - pairs:,} events return to an item"),
         ("time", _time(catalog)),
         ("text coverage", _coverage(catalog)),
         ("untitled items", f"{facts.untitled:,}"),
@@ -36,10 +37,6 @@ def _lengths(events: pl.DataFrame, column: str) -> str:
     lengths = events.group_by(column).len()["len"]
     quantiles = "/".join(f"{lengths.quantile(q, 'nearest'):.0f}" for q in _QUANTILES)
     return f"{quantiles} (min/quartiles/max), mean {events.height / len(lengths):.1f}"
-
-
-def _repeats(events: pl.DataFrame) -> int:
-    return events.height - events.select(columns.USER, columns.ITEM).n_unique()
 
 
 def _time(catalog: Catalog) -> str:

@@ -1,8 +1,8 @@
 """Any two tables: interactions and items as CSV, TSV or Parquet, with their own column names.
 
-Required: user, item and timestamp of each event; item and title of each item. Optional: rating and review; description,
-brand and categories (a list, or one text with names separated by `|`, `>` or `;`). The evaluation ranks all items, seen
-ones included, because only the shop knows whether its customers come back to an item.
+Required: user, item and timestamp of each event; item and title of each item. Optional: rating and review;
+description, brand and categories (a list, or one text with names separated by `|`, `>` or `;`). Texts lose their HTML.
+The evaluation ranks all items, seen ones included: only the shop knows whether its customers come back to an item.
 """
 
 import re
@@ -16,7 +16,7 @@ from gream.artifacts import file_digest
 from gream.data.assembly import assemble
 from gream.data.catalog import Catalog, CatalogFacts
 from gream.data.table_files import first_row, read_table, row_namer
-from gream.data.text import distinct_names
+from gream.data.text import clean_text, distinct_names
 from gream.data.timestamps import parse_timestamps
 from gream.errors import DataError
 
@@ -152,9 +152,11 @@ def _numbers(column: pl.Series, path: Path) -> pl.Series:
 
 
 def _texts(column: pl.Series, path: Path) -> pl.Series:
+    """Plain texts; nothing is an empty text."""
     if column.dtype.is_nested() or column.dtype == pl.Binary:
         raise DataError(f"{path}: {column.name} has type {column.dtype}; a text is needed.")
-    return column.cast(pl.String)
+    texts = [clean_text(text or "") for text in column.cast(pl.String)]
+    return pl.Series(column.name, texts, dtype=pl.String)
 
 
 def _name_lists(column: pl.Series, path: Path) -> pl.Series:

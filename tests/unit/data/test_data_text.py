@@ -1,0 +1,45 @@
+import pytest
+
+from gream.data.text import clean_text, field_text, flatten_paths
+
+pytestmark = pytest.mark.unit
+
+
+@pytest.mark.parametrize(
+    ("raw", "plain"),
+    [
+        ("Dead&nbsp;Sea<br/>Salt", "Dead Sea Salt"),
+        ("&lt;p class='x'&gt;Mild&lt;/p&gt; soap", "Mild soap"),
+        ("pH < 6 and > 4, I <3 it", "pH < 6 and > 4, I <3 it"),
+        ("a<script>alert('x < y')</script>b<!-- c -->d<STYLE>\n.x{}</STYLE>", "a b d"),
+        ("  two\n\tlines\u00a0here ", "two lines here"),
+        ("L&#39;Or&eacute;al &amp; Co", "L'Oréal & Co"),
+    ],
+)
+def test_markup_goes_and_words_stay(raw, plain):
+    assert clean_text(raw) == plain
+
+
+def test_fields_of_dumps_may_be_lists_or_missing():
+    assert field_text(["One.", "<b>Two</b>."]) == "One. Two ."
+    assert field_text(None) == ""
+    assert field_text(7) == "7"
+
+
+@pytest.mark.parametrize(
+    ("categories", "names"),
+    [
+        ([["Beauty", "Hair"], ["Beauty", "Gifts"]], ["Beauty", "Hair", "Gifts"]),
+        (["Beauty", "Hair &amp; Nails", ""], ["Beauty", "Hair & Nails"]),
+        ("Office, Paper,Office", ["Office", "Paper"]),
+        ([], []),
+        (None, []),
+    ],
+)
+def test_categories_become_distinct_names_in_order(categories, names):
+    assert flatten_paths(categories) == names
+
+
+def test_categories_of_another_type_are_refused():
+    with pytest.raises(TypeError, match="categories are dict"):
+        flatten_paths({"Beauty": 1})
