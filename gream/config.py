@@ -82,6 +82,9 @@ class CorpusConfig(Section):
     itemsearch_samples: Annotated[int, Field(ge=0)] = 50_000
     reasoning_samples: Annotated[int, Field(ge=0)] = 20_000
     reasoning_window: Positive = 10
+    reasoning_passes: Positive = 1
+    """How often each chain is written into the corpus; 3 gives every part of the curriculum all chains, as in the
+    authors' code."""
     curriculum_factor: Annotated[float, Field(ge=0.0)] = 1.5
     """The 1.5 in the insertion probability (i/n) * (#reasoning/#alignment) * 1.5."""
     rl_prompts: Annotated[int, Field(ge=0)] = 20_000
