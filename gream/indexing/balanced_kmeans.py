@@ -1,0 +1,146 @@
+"""One balanced k-means: clusters of nearly equal size (paper, section 3.1), without a flow solver.
+
+Lloyd's iterations in which the assignment step is a transport problem: minimise the sum of costs subject to every
+cluster's size lying within `size_bounds`. Its linear-programming dual has one price for each cluster, and at the right
+prices the cheapest cluster by `cost + price` *is* the balanced assignment. So:
+
+1. prices: clusters that are too full raise theirs by (half) the regret of the last point that has to leave, clusters
+   with room lower theirs by (half) the typical regret; ten rounds, starting from the prices of the iteration before;
+2. repair: the few points still above or below the bounds are moved, least regret first, until every size is legal.
+
+Each round is a pass over the `(n, k)` costs in torch, so time and memory grow with n * k and the same code runs on a
+GPU. What it leaves out: the exact optimum of the transport problem, which only fixes one assignment for centroids that
+move anyway, and k-means++ starts, which balance makes superfluous.
+"""
+
+import torch
+from tqdm import tqdm
+
+PRICE_ROUNDS = 10
+PRICE_STEP = 0.5
+"""Clusters move their prices all at once; full steps overshoot and oscillate."""
+CHUNK_ROWS = 65_536
+"""Points in one temporary copy of priced costs: 64 MiB at k = 256."""
+
+
+def size_bounds(n: int, k: int) -> tuple[int, int]:
+    """Smallest and largest legal cluster size: `n/k - 1` and `n/k + 1`, rounded outwards.
+
+    >>> size_bounds(12_101, 256), size_bounds(10, 5), size_bounds(3, 3)
+    ((46, 49), (1, 3), (0, 2))
+    """
+    return max(n // k - 1, 0), -(-n // k) + 1
+
+
+def balanced_kmeans(
+    points: torch.Tensor, k: int, iterations: int, generator: torch.Generator, name: str = "k-means"
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Cluster `points` into `k` clusters whose sizes lie within `size_bounds`.
+
+    Args:
+        points: `(n, d)` float32 with `n >= k`.
+        k: number of clusters.
+        iterations: at most so many Lloyd iterations; it stops when no point changes its cluster.
+        generator: CPU generator that draws the initial centroids among the points.
+        name: of the progress bar.
+
+    Returns:
+        Labels `(n,)` int64 and centroids `(k, d)`; each centroid is the mean of its points.
+    """
+    n = len(points)
+    start = torch.randperm(n, generator=generator)[:k].to(points.device)
+    centroids = points[start].clone()
+    labels = torch.full((n,), -1, device=points.device)
+    prices = torch.zeros(k, device=points.device)
+    cost = torch.empty(n, k, device=points.device)
+    for _ in tqdm(range(iterations), desc=name, leave=False):
+        # Half the squared distance, less |x|^2/2, which is the same for every cluster.
+        torch.addmm((centroids * centroids).sum(dim=1)[None] / 2, points, centroids.T, alpha=-1, out=cost)
+        before, (labels, prices) = labels, balanced_assignment(cost, prices)
+        sizes = torch.bincount(labels, minlength=k)
+        means = torch.zeros_like(centroids).index_add_(0, labels, points) / sizes.clamp(min=1)[:, None]
+        centroids = torch.where(sizes[:, None] > 0, means, centroids)
+        if torch.equal(labels, before):
+            break
+    return labels, centroids
+
+
+def balanced_assignment(cost: torch.Tensor, prices: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Assign n points to k clusters at low total cost, every size within `size_bounds`.
+
+    Args:
+        cost: `(n, k)`.
+        prices: `(k,)` to start from: zeros, or those of a similar problem.
+
+    Returns:
+        Labels `(n,)` int64 and the final prices `(k,)`.
+    """
+    n, k = cost.shape
+    lower, upper = size_bounds(n, k)
+    for _ in range(PRICE_ROUNDS):
+        labels, regret = _cheapest(cost, prices)
+        sizes = torch.bincount(labels, minlength=k)
+        if bool(((sizes >= lower) & (sizes <= upper)).all()):
+            return labels, prices
+        surplus = sizes - round(n / k)
+        order = _order_within(labels, regret)
+        last_to_leave = (sizes.cumsum(0) - sizes + surplus - 1).clamp(0, n - 1)
+        rise = torch.where(surplus > 0, regret[order][last_to_leave], 0.0)
+        fall = (1 - sizes * (k / n)).clamp(min=0) * regret.median()
+        prices = prices + PRICE_STEP * (rise - fall)
+    return _repair(cost, _cheapest(cost, prices)[0], lower, upper), prices
+
+
+def _cheapest(cost: torch.Tensor, prices: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Each point's cheapest cluster `(n,)` and what its second-best would cost more `(n,)`."""
+    labels, regrets = [], []
+    for start in range(0, len(cost), CHUNK_ROWS):
+        priced = cost[start : start + CHUNK_ROWS] + prices
+        best, label = priced.min(dim=1, keepdim=True)
+        second = priced.scatter_(1, label, torch.inf).amin(dim=1, keepdim=True)
+        labels.append(label.squeeze(1))
+        regrets.append((second - best).squeeze(1))
+    return torch.cat(labels), torch.cat(regrets)
+
+
+def _order_within(groups: torch.Tensor, key: torch.Tensor) -> torch.Tensor:
+    """Positions sorted by group, and by `key` within each group."""
+    by_key = key.argsort(stable=True)
+    return by_key[groups[by_key].argsort(stable=True)]
+
+
+def _first_of_each(groups: torch.Tensor, key: torch.Tensor, allowance: torch.Tensor) -> torch.Tensor:
+    """Mask of the `allowance[g]` members of each group g that have the smallest `key`."""
+    order = _order_within(groups, key)
+    sizes = torch.bincount(groups, minlength=len(allowance))
+    starts = sizes.cumsum(0) - sizes
+    chosen = torch.zeros_like(groups, dtype=torch.bool)
+    chosen[order] = torch.arange(len(groups), device=groups.device) - starts[groups[order]] < allowance[groups[order]]
+    return chosen
+
+
+def _repair(cost: torch.Tensor, labels: torch.Tensor, lower: int, upper: int) -> torch.Tensor:
+    """Move points, least regret first, until every cluster's size is within the bounds.
+
+    First what is above `upper` goes wherever there is room, then clusters below `lower` are filled from those that can
+    spare a point. Every round moves at least one point, and `k * lower <= n <= k * upper`, so it ends.
+    """
+    k = cost.shape[1]
+    labels = labels.clone()
+    while True:
+        sizes = torch.bincount(labels, minlength=k)
+        spare, room = (sizes - upper).clamp(min=0), (upper - sizes).clamp(min=0)
+        if not bool(spare.any()):
+            spare, room = (sizes - lower).clamp(min=0), (lower - sizes).clamp(min=0)
+            if not bool(room.any()):
+                return labels
+        movable = (spare[labels] > 0).nonzero().squeeze(1)
+        source = labels[movable]
+        costs = cost[movable]
+        own = costs.gather(1, source[:, None]).squeeze(1)
+        best, goal = costs.masked_fill_(room == 0, torch.inf).min(dim=1)
+        regret = best - own
+        leaving = _first_of_each(source, regret, spare)
+        movable, goal, regret = movable[leaving], goal[leaving], regret[leaving]
+        arriving = _first_of_each(goal, regret, room)
+        labels[movable[arriving]] = goal[arriving]

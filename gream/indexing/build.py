@@ -1,0 +1,108 @@
+"""From a catalogue and its profiles to a SemanticIndex, and new items into an existing one (paper, section 3.1)."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from gream import columns
+from gream.config import IndexConfig
+from gream.data.catalog import Catalog
+from gream.data.split import leave_last_one_out
+from gream.errors import DataError
+from gream.indexing.audit import CollisionAudit, audit_collisions, minimal_metadata
+from gream.indexing.collaborative import collaborative_vectors, combine
+from gream.indexing.encoder import average_fields, encode_texts
+from gream.indexing.item_space import ItemSpace
+from gream.indexing.residual_kmeans import BalancedResidualKMeans, shrink
+from gream.indexing.semantic_index import SemanticIndex
+
+
+def build_index(
+    catalog: Catalog, profile_texts: Mapping[str, str], config: IndexConfig, seed: int
+) -> tuple[SemanticIndex, CollisionAudit]:
+    """Index every item of a catalogue by its title and profile, and audit the codes against titles alone.
+
+    Args:
+        catalog: interactions are used only where `config.collaborative_weight` > 0, and then only the training part.
+        profile_texts: enriched profile of each item.
+        config: encoder, levels, codebook size, weight.
+        seed: of the SVD and the k-means; equal inputs and seed give equal tokens.
+
+    Raises:
+        DataError: an item has no profile.
+        ConfigError: the encoder cannot be loaded, or the codebooks do not fit the catalogue.
+    """
+    item_ids = catalog.item_ids
+    missing = [item for item in item_ids if item not in profile_texts]
+    if missing:
+        raise DataError(f"item {missing[0]!r} has no profile ({len(missing)} such items); run enrichment again.")
+    titles = _encode(catalog.items[columns.TITLE].to_list(), config)
+    profiles = _encode([profile_texts[item] for item in item_ids], config)
+    text = average_fields([titles, profiles])
+
+    size = config.codebook_size
+    if config.shrink_to_catalog:
+        size = shrink(len(item_ids), config.levels, size)
+    collaborative = None
+    if config.collaborative_weight > 0:
+        collaborative = collaborative_vectors(leave_last_one_out(catalog).train.values(), item_ids, seed)
+
+    def quantise(vectors: np.ndarray) -> tuple[BalancedResidualKMeans, ItemSpace | None]:
+        space = None
+        if collaborative is not None:
+            space, vectors = combine(vectors, collaborative, config.collaborative_weight)
+        return BalancedResidualKMeans(config.levels, size, seed, config.iterations).fit(vectors), space
+
+    kmeans, space = quantise(text)
+    title_kmeans, _ = quantise(titles)
+    index = SemanticIndex.from_codes(
+        item_ids,
+        kmeans.codes,
+        kmeans.sizes,
+        encoder=config.encoder,
+        codebooks=kmeans.codebooks,
+        space=space,
+        facts={
+            "seed": seed,
+            "encoder_max_tokens": config.encoder_max_tokens,
+            "encoder_batch": config.encoder_batch,
+            "collaborative_weight": config.collaborative_weight,
+            "residual_share": kmeans.residual_share,
+            "items_without_text": int((~text.any(axis=1)).sum()),
+        },
+    )
+    minimal = minimal_metadata(catalog.items, profile_texts)
+    return index, audit_collisions(kmeans.codes, title_kmeans.codes, minimal, kmeans.sizes)
+
+
+def index_new_items(index: SemanticIndex, titles: Mapping[str, str], profile_texts: Mapping[str, str]) -> SemanticIndex:
+    """Add items by their texts alone: frozen encoder, space and codebooks, no retraining.
+
+    Args:
+        index: built by `build_index` (or loaded from its folder).
+        titles: title of each new item.
+        profile_texts: profile of each new item.
+
+    Raises:
+        DataError: an item has no profile, is already indexed, or the index cannot take new items.
+        ConfigError: the index's encoder cannot be loaded.
+    """
+    missing = [item for item in titles if item not in profile_texts]
+    if missing:
+        raise DataError(f"new item {missing[0]!r} has no profile ({len(missing)} such items); run enrichment on it.")
+    if not index.encoder:
+        raise DataError("this semantic index was imported without an encoder, so new items cannot be added to it.")
+    config = IndexConfig(
+        encoder=index.encoder,
+        encoder_batch=index.facts["encoder_batch"],
+        encoder_max_tokens=index.facts["encoder_max_tokens"],
+    )
+    item_ids = list(titles)
+    text = average_fields(
+        [_encode(list(titles.values()), config), _encode([profile_texts[item] for item in item_ids], config)]
+    )
+    return index.add_items(item_ids, text if index.space is None else index.space.project(text))
+
+
+def _encode(texts: list[str], config: IndexConfig) -> np.ndarray:
+    return encode_texts(texts, config.encoder, config.encoder_batch, config.encoder_max_tokens)
