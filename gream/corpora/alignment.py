@@ -13,6 +13,7 @@ that nobody has bought yet is named by its index all the same. Where a text is e
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
+from tqdm import tqdm
 
 from gream.config import CorpusConfig
 from gream.corpora.cuts import windows
@@ -62,7 +63,7 @@ def sequence_examples(
     prompts = load_prompts("policy")["direct"]["prompts"]
     size = config.history_window + 1
     indices = {item_id: item.index for item_id, item in items.items()}
-    for turn in range(config.seqrec_passes):
+    for turn in tqdm(range(config.seqrec_passes), desc="sequences", unit="pass"):
         for sequence in sequences.values():
             loose = turn % 2 == 1 and len(sequence) > size
             offset = int(rng.integers(size)) if loose else 0

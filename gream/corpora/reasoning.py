@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
+from tqdm import tqdm
 
 from gream.corpora.checks import UNANSWERED, Chain, ChainAudit, chain_fault, citations
 from gream.corpora.cuts import sample_steps
@@ -56,8 +57,11 @@ class TemplateTeacher:
         behaviour = self._relatedness.scores(
             [[item.item_id for item in history] for history in histories], [target.item_id for target in targets]
         )
-        chains = [_explain(*case) for case in zip(histories, targets, behaviour, strict=True)]
-        for chain, history, target in zip(chains, histories, targets, strict=True):
+        chains = []
+        cases = zip(histories, targets, behaviour, strict=True)
+        for history, target, scores in tqdm(cases, total=len(targets), desc="reasoning chains"):
+            chain = _explain(history, target, scores)
+            chains.append(chain)
             if fault := chain_fault(chain, history, target):
                 raise RuntimeError(
                     f"the template teacher made a chain that {fault} (target {target.item_id!r}): {chain}"
