@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from gream.decoding.batching import TOKEN_BUDGET, decoding, left_pad, length_batches
+from gream.decoding.cache import growing_cache
 from gream.decoding.draw import draw
 from gream.errors import RequestError
 
@@ -40,7 +41,7 @@ def sample_chains(
 ) -> list[list[Chain]]:
     """Sample G chains after each of P prompts.
 
-    A prompt is read once for its G chains, and rows that have finished leave the batch when they are half of it.
+    A prompt is read once for its G chains, and rows that have finished leave the batch when they are a quarter of it.
 
     Args:
         model: a Hugging Face causal LM.
@@ -84,12 +85,13 @@ class _Batch:
             input_ids=tokens,
             attention_mask=mask.long(),
             position_ids=(mask.cumsum(dim=1) - 1).clamp(min=0),
+            past_key_values=(cache := growing_cache()),
             use_cache=True,
             logits_to_keep=1,
         )
         samples = uniforms.shape[1]
         self._model = model
-        self._cache = output.past_key_values
+        self._cache = cache
         self._cache.batch_repeat_interleave(samples)
         self._mask = mask.long().repeat_interleave(samples, dim=0)
         self._position = self._mask.sum(dim=1)
@@ -128,8 +130,8 @@ class _Batch:
         ]
 
     def _advance(self, token: Tensor) -> None:
-        """Feed the chosen tokens; leave rows behind that have stopped once they are half of the batch."""
-        if self._running.sum() * 2 <= len(self._running):
+        """Feed the chosen tokens; rows that have stopped are left behind once they are a quarter of the batch."""
+        if self._running.sum() * 4 <= len(self._running) * 3:
             keep = self._running.nonzero()[:, 0]
             self._cache.batch_select_indices(keep)
             self._mask, self._position, self._row = self._mask[keep], self._position[keep], self._row[keep]

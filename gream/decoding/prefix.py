@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from gream.decoding.batching import left_pad
+from gream.decoding.cache import growing_cache
 
 
 class Prefix:
@@ -26,14 +27,15 @@ class Prefix:
         tokens, self._prompt_mask = left_pad(prompts, model.device)
         self._model = model
         self._lengths = self._prompt_mask.sum(dim=1)
+        self._cache = growing_cache()
         output = model(
             input_ids=tokens,
             attention_mask=self._prompt_mask.long(),
             position_ids=(self._prompt_mask.cumsum(dim=1) - 1).clamp(min=0),
+            past_key_values=self._cache,
             use_cache=True,
             logits_to_keep=1,
         )
-        self._cache = output.past_key_values
         self._visible = torch.zeros((len(prompts), 1, 0), dtype=torch.bool, device=model.device)
         self._depth = 0
         self.logits: Tensor = output.logits

@@ -46,13 +46,14 @@ def build_backbone(config: ModelConfig, tokenizer: Any, seed: int) -> Any:
     Raises:
         ConfigError: the backbone cannot be found, or its sizes do not fit together.
     """
-    dtype = getattr(torch, config.dtype)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = _from_scratch(config, tokenizer) if config.backbone == SCRATCH else _pretrained(config, tokenizer)
+        if config.backbone != SCRATCH:
+            return _pretrained(config, tokenizer)
+        model = _from_scratch(config, tokenizer)
     if config.dropout:
         _add_dropout(model, config.dropout)
-    return model.to(dtype)
+    return model.to(getattr(torch, config.dtype))
 
 
 def _from_scratch(config: ModelConfig, tokenizer: Any) -> Any:
@@ -71,7 +72,6 @@ def _from_scratch(config: ModelConfig, tokenizer: Any) -> Any:
             head_dim=config.hidden_size // config.heads,
             max_position_embeddings=config.max_positions,
             tie_word_embeddings=True,
-            attention_dropout=config.dropout,
             pad_token_id=tokenizer.pad_token_id,
             bos_token_id=None,
             eos_token_id=tokenizer.eos_token_id,
@@ -81,9 +81,11 @@ def _from_scratch(config: ModelConfig, tokenizer: Any) -> Any:
 
 
 def _pretrained(config: ModelConfig, tokenizer: Any) -> Any:
+    if config.dropout:
+        raise ConfigError(f"model.dropout = {config.dropout} is for backbone = {SCRATCH!r} only; set it to 0.")
     try:
         model = AutoModelForCausalLM.from_pretrained(
-            _folder_or_name(config.backbone), dtype=torch.float32, attn_implementation=ATTENTION
+            _folder_or_name(config.backbone), dtype=getattr(torch, config.dtype), attn_implementation=ATTENTION
         )
     except (OSError, ValueError) as error:
         raise ConfigError(f"model.backbone = {config.backbone!r} cannot be loaded: {_first_line(error)}") from error
@@ -97,7 +99,7 @@ def _pretrained(config: ModelConfig, tokenizer: Any) -> Any:
 
 
 def _draw_rows(table: Tensor, first: int, last: int) -> None:
-    known = table[:first]
+    known = table[:first].float()
     mean, deviation = known.mean(dim=0), known.std(dim=0)
     table[first:last] = mean + deviation * torch.randn(last - first, table.shape[1])
 
@@ -105,8 +107,9 @@ def _draw_rows(table: Tensor, first: int, last: int) -> None:
 def _add_dropout(model: Any, rate: float) -> None:
     """Dropout on the embeddings and on what each attention and feed-forward block adds to the residual stream.
 
-    Qwen3 has dropout on attention weights only. Forward hooks hold the rest: they are no part of the saved weights, so
-    what is exported is a plain model that every engine loads.
+    Qwen3 has dropout on attention weights only, which is not used: on CPUs it rules out the fused attention. Forward
+    hooks hold the rest: they are no part of the saved weights, so what is exported is a plain model that every engine
+    loads, and that later training (SRPO) runs without noise.
     """
     hook = functools.partial(_drop, rate)
     model.get_input_embeddings().register_forward_hook(hook)

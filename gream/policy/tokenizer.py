@@ -1,5 +1,6 @@
 """Tokenizers in which every index token and every tag of the answer format is exactly one token."""
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -7,6 +8,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, 
 from transformers import PreTrainedTokenizerFast
 
 from gream.errors import ConfigError
+from gream.indexing.tokens import TOKEN_PATTERN
 from gream.prompts import load_prompts
 
 PAD = "<|pad|>"
@@ -36,7 +38,7 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int, index_tokens: Sequenc
     small model should not spend positions on it.
 
     Args:
-        texts: what to learn merges from; any text can be encoded afterwards.
+        texts: what to learn merges from, index tokens and tags in them skipped; any text can be encoded later.
         vocabulary: tokens before the index tokens come on top.
         index_tokens: one new token each.
 
@@ -56,7 +58,8 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int, index_tokens: Sequenc
     trainer = trainers.BpeTrainer(
         vocab_size=vocabulary, special_tokens=special, initial_alphabet=alphabet, show_progress=False
     )
-    bpe.train_from_iterator(texts, trainer)
+    whole = re.compile("|".join([TOKEN_PATTERN.pattern, *map(re.escape, special)]))
+    bpe.train_from_iterator((whole.sub(" ", text) for text in texts), trainer)
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=bpe, pad_token=PAD, eos_token=END)
     tokenizer.chat_template = CHAT_TEMPLATE
     return extend_tokenizer(tokenizer, index_tokens)
