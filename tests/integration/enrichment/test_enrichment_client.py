@@ -155,10 +155,12 @@ def test_stubborn_requests_yield_none_up_to_a_share(chat, tmp_path):
 
 
 def test_concurrency_is_used_and_bounded(chat, tmp_path):
-    together = threading.Barrier(3)  # nobody is answered before three are under way
+    together = threading.Barrier(3)  # nobody is answered before three are under way,
+    never = threading.Event()
 
     def play(data, attempt):
         together.wait(30)
+        never.wait(0.3)  # and a fourth would have time to come
         return answer(str(data["n"]))
 
     chat.play = play
