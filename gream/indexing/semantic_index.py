@@ -5,8 +5,10 @@ group get one, so no item's tokens are the beginning of another's (the code is p
 reads in one way only.
 
 New items join without retraining: their codes come from the frozen codebooks, and no existing item's tokens change.
-Where the nearest path of codes already belongs to an item without an ordinal (it cannot get one any more), or its
-ordinals are used up, the new item takes the nearest last-level code whose path is open.
+A new item always gets an ordinal, even where it is alone, so that its path of codes stays open to the next one: items
+get the same tokens whether they are added at once or one by one. Where the nearest path belongs to an item without an
+ordinal (it cannot get one any more), or its ordinals are used up, the new item takes the nearest last-level code whose
+path is open.
 """
 
 import json
@@ -40,7 +42,7 @@ class SemanticIndex:
     Attributes:
         item_ids: n ids in the catalogue's order.
         codes: `(n, H)` int32, 0-based.
-        ordinals: `(n,)` int32; 0 where an item's codes are its own, else 1, 2, 3, ... within the items that share them.
+        ordinals: `(n,)` int32; 0 where the codes alone are the item's, else 1, 2, 3, ... within those that share them.
         level_sizes: K of each level.
         ordinal_capacity: largest ordinal that the vocabulary has a token for. It stays when items are added, because
             a trained model's vocabulary stays.
@@ -206,15 +208,20 @@ class SemanticIndex:
         paths = list(map(tuple, self.codes.tolist()))
         sealed = {path for path, ordinal in zip(paths, self.ordinals.tolist(), strict=True) if ordinal == 0}
         carried = Counter(paths)
+        ordinals = np.empty(len(codes), dtype=np.int32)
         for row, item in enumerate(item_ids):
             path = tuple(codes[row].tolist())
             if path in sealed or carried[path] >= self.ordinal_capacity:
                 path = self._nearest_open(item, vectors[row], path, sealed, carried)
                 codes[row] = path
             carried[path] += 1
-        all_codes = np.concatenate([self.codes, codes])
-        # Old groups come first and are complete, so numbering anew leaves their ordinals as they are.
-        return replace(self, item_ids=(*self.item_ids, *item_ids), codes=all_codes, ordinals=_ordinals(all_codes))
+            ordinals[row] = carried[path]
+        return replace(
+            self,
+            item_ids=(*self.item_ids, *item_ids),
+            codes=np.concatenate([self.codes, codes]),
+            ordinals=np.concatenate([self.ordinals, ordinals]),
+        )
 
     def _nearest_open(
         self,
