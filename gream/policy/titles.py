@@ -10,6 +10,7 @@ import polars as pl
 from gream import columns
 from gream.errors import RequestError
 
+_YEAR = re.compile(r" \(\d{4}\)$")
 _INVERTED = re.compile(r"^(?P<name>.+), (?P<article>the|a|an)(?P<year> \(\d{4}\))?$")
 
 
@@ -42,7 +43,9 @@ def _resolve(name: str, by_title: dict[str, list[str]], titles: dict[str, str], 
         return name
     if found:
         raise RequestError(f"{name!r} is the title of {len(found)} items; give one of their ids: {', '.join(found)}.")
-    near = [titles[match] for match in difflib.get_close_matches(key, titles, n=3, cutoff=0.5)]
+    # Compared without the year: it makes any two films of a decade look alike.
+    bare = {_YEAR.sub("", other): title for other, title in titles.items()}
+    near = [bare[match] for match in difflib.get_close_matches(_YEAR.sub("", key), bare, n=3)]
     hint = f" The nearest titles are {', '.join(map(repr, near))}." if near else ""
     raise RequestError(f"no item is called {name!r}.{hint}")
 

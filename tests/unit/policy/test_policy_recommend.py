@@ -1,0 +1,89 @@
+import math
+
+import pytest
+
+from gream.errors import RequestError
+
+pytestmark = pytest.mark.unit
+
+HISTORY = ["m0", "m3", "m1"]
+
+
+def test_scores_of_all_items_are_a_distribution(policy, items):
+    scores = policy.score_all(HISTORY)
+    assert list(scores) == items["item_id"].to_list()
+    assert sum(map(math.exp, scores.values())) == pytest.approx(1.0, abs=1e-12)
+
+
+def test_recommend_ranks_as_score_all_does(policy, index):
+    scores = policy.score_all(HISTORY)
+    found = policy.recommend(HISTORY, k=10)
+    assert [item.item_id for item in found] == sorted(scores, key=scores.get, reverse=True)
+    assert [item.score for item in found] == pytest.approx(sorted(scores.values(), reverse=True), abs=1e-5)
+    assert found[0].tokens == index.encode([found[0].item_id])[0]
+    assert found.chain is None
+    assert len(found) == 10
+    assert [item.item_id for item in found[:2]] == [found[0].item_id, found[1].item_id]
+
+
+def test_excluded_items_do_not_come_back_and_k_others_do(policy):
+    everything = [item.item_id for item in policy.recommend(HISTORY, k=10)]
+    found = policy.recommend(HISTORY, k=6, exclude=[*everything[:4], "unknown to the catalogue"])
+    assert [item.item_id for item in found] == everything[4:]
+    assert len(policy.recommend(HISTORY, k=10, exclude=everything[1:])) == 1
+
+
+def test_only_the_window_of_a_history_counts(policy):
+    assert policy.score_all(["m5", "m6", *HISTORY, "m2"]) == policy.score_all([*HISTORY, "m2"])
+    assert policy.score_all([*HISTORY, "m2"]) != policy.score_all(["m5", *HISTORY])
+
+
+def test_reasoning_gives_a_chain_and_distinct_items(policy):
+    found = policy.recommend(HISTORY, k=5, mode="reasoning")
+    assert len({item.item_id for item in found}) == 5
+    assert found.chain is not None
+    assert "</think>" not in found.chain
+    assert found.readable_chain == policy.render(found.chain)
+    assert found == policy.recommend(HISTORY, k=5, mode="reasoning")
+
+
+def test_a_batch_answers_as_single_requests_do(policy):
+    histories = [HISTORY, ["m7"], ["m9", "m8", "m2", "m4"]]
+    for mode in ("direct", "reasoning"):
+        together = policy.recommend_batch(histories, k=3, mode=mode)
+        for history, row in zip(histories, together, strict=True):
+            alone = policy.recommend(history, k=3, mode=mode)
+            assert (alone.chain, [item.item_id for item in alone]) == (row.chain, [item.item_id for item in row])
+
+
+def test_each_chain_gets_one_answer(policy, items):
+    histories, excludes = [HISTORY, ["m7"]], [items["item_id"].to_list()[:8], []]
+    for answer in ("best", "sample"):
+        rows = policy.reason_batch(histories, chains=6, seed=3, excludes=excludes, answer=answer)
+        assert [len(row) for row in rows] == [6, 6]
+        assert {one.item_id for one in rows[0]} <= {"m8", "m9"}
+        assert len({one.chain for one in rows[0]}) > 1
+        assert rows == policy.reason_batch(histories, chains=6, seed=3, excludes=excludes, answer=answer)
+        assert rows != policy.reason_batch(histories, chains=6, seed=4, excludes=excludes, answer=answer)
+
+
+def test_an_empty_history_is_answered(policy):
+    assert len(policy.recommend([], k=3)) == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"history": ["m0", "x9"]}, "item 'x9' of the history is not in this policy's catalogue"),
+        ({"history": HISTORY, "mode": "psychic"}, "mode must be one of direct, reasoning, not 'psychic'"),
+        ({"history": HISTORY, "k": 0}, "k must be at least 1"),
+    ],
+)
+def test_wrong_requests_are_refused(policy, arguments, message):
+    with pytest.raises(RequestError, match=message):
+        policy.recommend(**arguments)
+
+
+def test_no_chains_are_refused(policy):
+    with pytest.raises(RequestError, match="chains must be at least 1, not 0"):
+        policy.reason_batch([HISTORY], chains=0)
