@@ -1,0 +1,136 @@
+"""A policy in both modes on the test users: ranked lists, sampled answers, and what its chains cite."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+
+from gream.config import EvaluationConfig
+from gream.corpora.checks import citations
+from gream.evaluation.cases import Cases
+from gream.evaluation.ranking import CUTOFFS, numbered, pass_values, user_values
+from gream.policy.recommendations import ReasonedAnswer, Recommendations
+
+PASS_CUTOFFS = (1, 5, 10)
+"""The K of Pass@K; those beyond the number of sampled chains are left out."""
+
+
+class Recommender(Protocol):
+    """What is asked of a `gream.policy.policy.Policy`."""
+
+    def recommend_batch(
+        self,
+        histories: Sequence[Sequence[str]],
+        k: int = ...,
+        mode: Literal["direct", "reasoning"] = ...,
+        excludes: Sequence[Sequence[str]] | None = ...,
+        beams: int | None = ...,
+        progress: str = ...,
+    ) -> list[Recommendations]:
+        """See `Policy.recommend_batch`."""
+        ...
+
+    def reason_batch(
+        self,
+        histories: Sequence[Sequence[str]],
+        chains: int,
+        seed: int = ...,
+        excludes: Sequence[Sequence[str]] | None = ...,
+        answer: Literal["best", "sample"] = ...,
+        beams: int | None = ...,
+        progress: str = ...,
+    ) -> list[list[ReasonedAnswer]]:
+        """See `Policy.reason_batch`."""
+        ...
+
+
+@dataclass(frozen=True)
+class PolicyOutcome:
+    """Attributes:
+    direct: Recall and NDCG of each user, `metric -> (n_users,)`.
+    reasoning: Pass@K of each user over the sampled chains, and Recall and NDCG of the list that follows one chain.
+    legal_item_share: share of all returned items, in both modes, that are in the catalogue.
+    chains_off_history: share of the sampled chains that cite nothing, or an item that the history does not hold.
+    unfinished_chains: share of the sampled chains that ran into the length limit.
+    """
+
+    direct: dict[str, np.ndarray]
+    reasoning: dict[str, np.ndarray]
+    legal_item_share: float
+    chains_off_history: float
+    unfinished_chains: float
+
+
+def evaluate_policy(
+    policy: Recommender,
+    tokens: dict[str, tuple[str, ...]],
+    cases: Cases,
+    exclude_seen: bool,
+    config: EvaluationConfig,
+    seed: int,
+    label: str,
+) -> PolicyOutcome:
+    """Measure a policy in both modes (paper, section 4).
+
+    Pass@K follows the paper: `config.chains` chains are sampled, and each one's answer is sampled too, among legal
+    items.
+
+    Args:
+        policy: the policy.
+        tokens: index tokens of each item of the catalogue; the order is that of item numbers.
+        cases: the users to measure on.
+        exclude_seen: whether items of the history are excluded, as for the baselines.
+        config: beams and chains.
+        seed: of the sampled chains and answers.
+        label: name for the progress bars.
+    """
+    number = {item: place for place, item in enumerate(tokens)}
+    _, targets = cases.numbers(number)
+    excludes = cases.seen(exclude_seen)
+    length = max(CUTOFFS)
+    direct, one_chain = (
+        [
+            [item.item_id for item in answer]
+            for answer in policy.recommend_batch(
+                cases.histories, length, mode, excludes, config.beams, progress=f"{label}: {mode}"
+            )
+        ]
+        for mode in ("direct", "reasoning")
+    )
+    sampled = policy.reason_batch(
+        cases.histories, config.chains, seed, excludes, answer="sample", progress=f"{label}: {config.chains} chains"
+    )
+    correct = np.array(
+        [sum(a.item_id == target for a in row) for row, target in zip(sampled, cases.targets, strict=True)]
+    )
+    cutoffs = [k for k in PASS_CUTOFFS if k <= config.chains]
+    answers = [answer for row in sampled for answer in row]
+    returned = [item for items in [*direct, *one_chain] for item in items] + [answer.item_id for answer in answers]
+    off_history = [
+        off_the_history(answer.chain, {tokens[item] for item in history})
+        for row, history in zip(sampled, cases.histories, strict=True)
+        for answer in row
+    ]
+    return PolicyOutcome(
+        direct=user_values(numbered(direct, number, length), targets),
+        reasoning=pass_values(correct, config.chains, cutoffs)
+        | user_values(numbered(one_chain, number, length), targets),
+        legal_item_share=float(np.mean([item in number for item in returned])),
+        chains_off_history=float(np.mean(off_history)),
+        unfinished_chains=float(np.mean([not answer.finished for answer in answers])),
+    )
+
+
+def off_the_history(chain: str, history: set[tuple[str, ...]]) -> bool:
+    """Whether a chain cites no item at all, or one that is not in the history.
+
+    Args:
+        chain: text with index tokens.
+        history: the index tokens of each item of the history.
+
+    >>> off_the_history("liked <|a_1|><|b_2|>", {("<|a_1|>", "<|b_2|>")}), off_the_history("likes films", set())
+    (False, True)
+    """
+    cited = citations(chain)
+    return not cited or not history.issuperset(cited)

@@ -1,0 +1,63 @@
+"""The table that a run prints at its end."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from gream.evaluation.results import EvaluationProtocol, Intervals, Metrics
+from gream.evaluation.verdicts import NAMES, failure_signs, label, standing
+
+COLUMNS: Final = ("recall@5", "recall@10", "ndcg@5", "ndcg@10")
+MARKS: Final = {"good": "+", "neutral": "=", "bad": "!"}
+
+
+def summary_table(metrics: Metrics) -> str:
+    """Headline numbers with 95% intervals, and what they mean, as plain text of at most 120 columns."""
+    passes = sorted(
+        (name for name in metrics.reasoning if name.startswith("pass@")), key=lambda name: int(name.partition("@")[2])
+    )
+    lists = _table(list_systems(metrics), COLUMNS)
+    chains = _table({"reasoning": metrics.reasoning, "reasoning, SFT only": metrics.sft.reasoning}, passes)
+    verdicts = [f"  {MARKS[verdict.tone]} {verdict.text}" for verdict in [*standing(metrics), *failure_signs(metrics)]]
+    return "\n".join(
+        [
+            f"{metrics.dataset}, profile {metrics.profile}, seed {metrics.seed}",
+            protocol_sentence(metrics.protocol),
+            "",
+            *lists,
+            "",
+            *chains,
+            "",
+            *verdicts,
+            "",
+            f"  Total of the stages: {sum(metrics.seconds.values()):.0f} s.",
+        ]
+    )
+
+
+def list_systems(metrics: Metrics) -> dict[str, Intervals]:
+    """Every system that returns one ranked list, by its name for people: the policy first, then the baselines."""
+    systems = {"direct": metrics.direct, "direct, SFT only": metrics.sft.direct}
+    if "recall@10" in metrics.reasoning:
+        systems |= {"reasoning, one chain": metrics.reasoning}
+    return systems | {NAMES[name]: values for name, values in metrics.baselines.items()}
+
+
+def protocol_sentence(protocol: EvaluationProtocol) -> str:
+    """The protocol in words."""
+    seen = "taken out of the ranking" if protocol.exclude_seen else "kept in the ranking"
+    return (
+        f"Leave-last-one-out, {protocol.users:,} test users, all {protocol.items:,} items ranked, items of the history "
+        f"{seen}; {100 * protocol.confidence:.0f}% intervals over users."
+    )
+
+
+def _table(systems: Mapping[str, Intervals], metrics: Sequence[str]) -> list[str]:
+    """Lines of a table: one row for each system, `value [low, high]` in each cell."""
+    width = max(map(len, systems))
+    lines = [" " * (width + 4) + "".join(f"{label(metric):<24}" for metric in metrics).rstrip()]
+    for system, values in systems.items():
+        cells = [
+            f"{v.value:.4f} [{v.low:.4f}, {v.high:.4f}]" if (v := values.get(metric)) else "-" for metric in metrics
+        ]
+        lines.append(f"  {system:<{width}}  " + "".join(f"{cell:<24}" for cell in cells).rstrip())
+    return lines

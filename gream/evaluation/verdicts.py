@@ -1,0 +1,189 @@
+"""What the numbers say, in plain words: how the policy stands beside the baselines, and the paper's failure signs."""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from gream.evaluation.metrics import Interval
+from gream.evaluation.results import Metrics
+
+NAMES: Final = {
+    "popularity": "popularity",
+    "item_knn": "item-kNN",
+    "transitions": "item transitions",
+    "sasrec": "SASRec",
+    "direct": "direct",
+    "reasoning": "reasoning",
+}
+HEADLINE: Final = "recall@10"
+
+COLLISION_LIMIT: Final = 0.05
+"""The paper claims a rate below this."""
+OFF_HISTORY_LIMIT: Final = 0.10
+UNFINISHED_LIMIT: Final = 0.10
+ZERO_VARIANCE_LIMIT: Final = 0.50
+FAR_BELOW: Final = 0.75
+"""Reasoning below this share of direct is called far below, if the difference is not chance."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One sentence, and whether it is good news for the policy."""
+
+    tone: Literal["good", "neutral", "bad"]
+    text: str
+
+
+def standing(metrics: Metrics) -> list[Verdict]:
+    """The policy beside each baseline, and SRPO beside its SFT start, by paired differences over users."""
+    verdicts = [_beside_popularity(metrics)] if "popularity" in metrics.baselines else []
+    for name in ("transitions", "sasrec", "item_knn"):
+        if f"direct_vs_{name}" in metrics.comparisons:
+            difference = metrics.comparisons[f"direct_vs_{name}"][HEADLINE]
+            verdicts.append(_compared(f"Direct and {NAMES[name]}, Recall@10", "direct", NAMES[name], difference))
+    if "direct_vs_sft" in metrics.comparisons:
+        difference = metrics.comparisons["direct_vs_sft"][HEADLINE]
+        verdicts.append(_compared("SRPO's effect on direct Recall@10", "the policy", "its SFT start", difference))
+    if "reasoning_vs_sft" in metrics.comparisons:
+        passes = metrics.comparisons["reasoning_vs_sft"]
+        metric = widest_pass(list(passes))
+        verdicts.append(
+            _compared(f"SRPO's effect on reasoning {label(metric)}", "the policy", "its SFT start", passes[metric])
+        )
+    return verdicts
+
+
+def failure_signs(metrics: Metrics) -> list[Verdict]:
+    """The paper's failure signs, each said to be there or not; what a run did not measure is left out."""
+    signs = metrics.signs
+    verdicts = [
+        _limit(
+            "Illegal items",
+            1.0 - metrics.legal_item_share,
+            0.0,
+            "of the recommended places hold no item of the catalogue",
+            "the decoder must make this impossible; do not use this policy",
+        ),
+        _limit(
+            "Collisions",
+            metrics.index.collision_rate,
+            COLLISION_LIMIT,
+            "of the items share all their codes with another item",
+            "the index hardly tells items apart: richer profiles, larger codebooks or more levels help",
+        ),
+    ]
+    if signs.chains_off_history is not None:
+        verdicts.append(
+            _limit(
+                "Chains and history",
+                signs.chains_off_history,
+                OFF_HISTORY_LIMIT,
+                "of the chains cite nothing, or something that the history does not hold",
+                "the reasoning ignores the user: more or longer training on reasoning chains helps",
+            )
+        )
+    if signs.unfinished_chains is not None:
+        verdicts.append(
+            _limit(
+                "Unfinished chains",
+                signs.unfinished_chains,
+                UNFINISHED_LIMIT,
+                "of the chains ran into the length limit",
+                "raise evaluation.max_chain_tokens or train on shorter chains",
+            )
+        )
+    if signs.zero_variance_groups is not None:
+        verdicts.append(
+            _limit(
+                "Zero-variance groups",
+                signs.zero_variance_groups,
+                ZERO_VARIANCE_LIMIT,
+                "of the SRPO groups had equal rewards throughout and taught nothing",
+                "SRPO works on few prompts: a larger group or a longer SFT helps",
+            )
+        )
+    return [*verdicts, _reasoning_beside_direct(metrics)]
+
+
+def widest_pass(names: list[str]) -> str:
+    """The Pass@K with the largest K.
+
+    >>> widest_pass(["pass@1", "pass@10", "recall@10"])
+    'pass@10'
+    """
+    return max((name for name in names if name.startswith("pass@")), key=lambda name: int(name.partition("@")[2]))
+
+
+def label(metric: str) -> str:
+    """A metric's name for people.
+
+    >>> label("ndcg@5"), label("recall@10")
+    ('NDCG@5', 'Recall@10')
+    """
+    name, _, k = metric.partition("@")
+    return f"{'NDCG' if name == 'ndcg' else name.capitalize()}@{k}"
+
+
+def apart(a: Interval, b: Interval) -> bool:
+    """Whether two intervals do not overlap."""
+    return a.low > b.high or b.low > a.high
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """A share in per cent.
+
+    >>> percent(0.1234), percent(1.0)
+    ('12.3%', '100.0%')
+    """
+    return f"{100 * share:.{digits}f}%"
+
+
+def points(difference: Interval) -> str:
+    """A difference of shares in percentage points, signed, with its interval.
+
+    >>> points(Interval(value=0.021, low=-0.003, high=0.045))
+    '+2.1 points (95% interval -0.3 to +4.5)'
+    """
+    value, low, high = (100 * end for end in (difference.value, difference.low, difference.high))
+    return f"{value:+.1f} points (95% interval {low:+.1f} to {high:+.1f})"
+
+
+def _beside_popularity(metrics: Metrics) -> Verdict:
+    ours, popular = metrics.direct[HEADLINE], metrics.baselines["popularity"][HEADLINE]
+    times = f"{ours.value / popular.value:.1f} times popularity's" if popular.value else "beside popularity's"
+    overlap = "the intervals are separated" if apart(ours, popular) else "the intervals overlap"
+    reached = ours.value >= 2 * popular.value and ours.low > popular.high
+    return Verdict(
+        "good" if reached else "bad",
+        f"Direct Recall@10 is {percent(ours.value)}, {times} {percent(popular.value)}; {overlap}. The mark of twice "
+        f"popularity with separated intervals is {'reached' if reached else 'missed'}.",
+    )
+
+
+def _compared(what: str, a: str, b: str, difference: Interval) -> Verdict:
+    if difference.low > 0:
+        return Verdict("good", f"{what}: {a} is ahead of {b} by {points(difference)}.")
+    if difference.high < 0:
+        return Verdict("bad", f"{what}: {a} is behind {b}, {points(difference)}.")
+    return Verdict(
+        "neutral", f"{what}: no clear difference between {a} and {b}, {points(difference)}, and zero is inside."
+    )
+
+
+def _limit(name: str, share: float, limit: float, what: str, remedy: str) -> Verdict:
+    crossed = share >= limit if limit else share > 0
+    allowed = f"the limit is {percent(limit, 0)}" if limit else "none is allowed"
+    text = f"{name}: {percent(share)} {what} ({allowed})"
+    return Verdict("bad", f"{text}; {remedy}.") if crossed else Verdict("good", f"{text}.")
+
+
+def _reasoning_beside_direct(metrics: Metrics) -> Verdict:
+    """Ten items against ten: the list from one chain where it was measured, else one answer from each of ten chains."""
+    metric = HEADLINE if HEADLINE in metrics.reasoning else widest_pass(list(metrics.reasoning))
+    reasoning, direct = metrics.reasoning[metric], metrics.direct[HEADLINE]
+    text = (
+        f"Reasoning beside direct: {label(metric)} {percent(reasoning.value)} against direct Recall@10 "
+        f"{percent(direct.value)}"
+    )
+    if reasoning.value < FAR_BELOW * direct.value and apart(reasoning, direct):
+        return Verdict("bad", f"{text}: reasoning is far below direct, so the chains cost more than they bring.")
+    return Verdict("good", f"{text}.")
