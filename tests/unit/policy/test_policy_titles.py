@@ -35,7 +35,7 @@ def test_an_unknown_title_gets_the_nearest_names(items):
 
 
 def test_the_year_may_be_forgotten(items):
-    with pytest.raises(RequestError, match=r"The nearest titles are 'Alien \(1979\)'\."):
+    with pytest.raises(RequestError, match=r"The nearest titles are 'Alien \(1979\)'"):
         resolve_titles(items, ["alien"])
 
 
