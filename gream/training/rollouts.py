@@ -1,0 +1,148 @@
+"""Rollouts for SRPO: groups of answers to one prompt, every answer a legal item.
+
+Reasoning: a chain is sampled freely up to `</think>`, then the answer through the token trie. Direct: the answer only.
+Tokens that were put in rather than sampled (the answer tag, a `</think>` forced at the length limit) carry no loss.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from gream.decoding.answers import Answer, sample_answers
+from gream.decoding.chains import Chain, sample_chains
+from gream.decoding.trie import TokenTrie
+from gream.policy.prompting import Prompter
+
+UNCONSTRAINED = -1
+"""Trie node of a token that was sampled from the whole vocabulary."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One prompt to roll out.
+
+    Attributes:
+        history: the index of each item (its tokens as one string), oldest first.
+        target: number of the item that followed.
+        reasoning: in which mode.
+    """
+
+    history: list[str]
+    target: int
+    reasoning: bool
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """One sampled completion. All lists but `prompt` have its length.
+
+    Attributes:
+        prompt: token ids.
+        completion: token ids.
+        log_probs: of each token when it was sampled, under the mask that `nodes` name; 0 where it was put in.
+        nodes: trie node at which each token was chosen, or `UNCONSTRAINED`.
+        sampled: False for tokens that were put in.
+        item: number of the answered item.
+        well_formed: False where the chain had to be cut.
+    """
+
+    prompt: list[int]
+    completion: list[int]
+    log_probs: list[float]
+    nodes: list[int]
+    sampled: list[bool]
+    item: int
+    well_formed: bool
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """Everything that rollouts need besides the model.
+
+    Attributes:
+        trie: the catalogue.
+        prompter: histories to token ids.
+        group_size: G.
+        temperature: divides the logits, for chains and answers alike.
+        max_chain_tokens: length limit of a chain, its end included.
+    """
+
+    trie: TokenTrie
+    prompter: Prompter
+    group_size: int
+    temperature: float
+    max_chain_tokens: int
+
+    def roll_out(self, model: Any, tasks: Sequence[Task], generator: torch.Generator) -> list[list[Rollout]]:
+        """`group_size` rollouts of each task, in the order of the tasks.
+
+        Args:
+            model: a Hugging Face causal LM.
+            tasks: prompts of either mode.
+            generator: on the CPU; the only source of randomness.
+        """
+        groups: dict[int, list[Rollout]] = {}
+        for reasoning in (False, True):
+            places = [place for place, task in enumerate(tasks) if task.reasoning is reasoning]
+            if not places:
+                continue
+            chosen = [tasks[place] for place in places]
+            made = self._reasoning(model, chosen, generator) if reasoning else self._direct(model, chosen, generator)
+            groups.update(zip(places, made, strict=True))
+        return [groups[place] for place in range(len(tasks))]
+
+    def _direct(self, model: Any, tasks: Sequence[Task], generator: torch.Generator) -> list[list[Rollout]]:
+        prompts = self.prompter.direct([task.history for task in tasks])
+        uniforms = torch.rand(len(prompts), self.group_size, self.trie.depth, generator=generator)
+        groups = sample_answers(model, prompts, self.trie, uniforms, self.temperature)
+        return [
+            [_direct_rollout(prompt, answer) for answer in answers]
+            for prompt, answers in zip(prompts, groups, strict=True)
+        ]
+
+    def _reasoning(self, model: Any, tasks: Sequence[Task], generator: torch.Generator) -> list[list[Rollout]]:
+        prompts = self.prompter.reasoning([task.history for task in tasks])
+        uniforms = torch.rand(len(prompts), self.group_size, self.max_chain_tokens, generator=generator)
+        groups = sample_chains(model, prompts, self.prompter.stop_id, uniforms, self.temperature)
+        tag = self.prompter.answer_ids
+        thought = [(prompt, chain) for prompt, chains in zip(prompts, groups, strict=True) for chain in chains]
+        answers = sample_answers(
+            model,
+            [[*prompt, *chain.tokens, *tag] for prompt, chain in thought],
+            self.trie,
+            torch.rand(len(thought), 1, self.trie.depth, generator=generator),
+            self.temperature,
+        )
+        rollouts = [
+            _reasoned_rollout(prompt, chain, tag, answer)
+            for (prompt, chain), (answer,) in zip(thought, answers, strict=True)
+        ]
+        size = self.group_size
+        return [rollouts[start : start + size] for start in range(0, len(rollouts), size)]
+
+
+def _direct_rollout(prompt: list[int], answer: Answer) -> Rollout:
+    return Rollout(
+        prompt=prompt,
+        completion=answer.tokens,
+        log_probs=answer.log_probs,
+        nodes=answer.nodes,
+        sampled=[True] * len(answer.tokens),
+        item=answer.item,
+        well_formed=True,
+    )
+
+
+def _reasoned_rollout(prompt: list[int], chain: Chain, tag: list[int], answer: Answer) -> Rollout:
+    drawn = [True] * (len(chain.tokens) - 1) + [chain.finished]
+    return Rollout(
+        prompt=prompt,
+        completion=[*chain.tokens, *tag, *answer.tokens],
+        log_probs=[*chain.log_probs, *[0.0] * len(tag), *answer.log_probs],
+        nodes=[*[UNCONSTRAINED] * (len(chain.tokens) + len(tag)), *answer.nodes],
+        sampled=[*drawn, *[False] * len(tag), *[True] * len(answer.tokens)],
+        item=answer.item,
+        well_formed=chain.finished,
+    )

@@ -1,0 +1,127 @@
+"""Supervised fine-tuning over a planned sequence of batches (paper, section 3.2), on TRL's `SFTTrainer`.
+
+The curriculum is an order of batches, so the trainer must keep it: it takes batches by plan instead of shuffling. What
+is left to the library: the loss, optimiser, schedule, checkpoints, mixed precision and distribution.
+
+1) Examples arrive tokenised with labels; nothing is truncated (a too long example is an error when it is encoded).
+2) `seqrec` examples are whole sequences with a loss at every item: the paper's one-example-for-each-prefix objective,
+   without computing each prefix again.
+3) Resuming is exact: order, optimiser, schedule and random state come from the last complete checkpoint.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+from torch import Tensor
+from torch.utils.data import DataLoader, Sampler
+from trl import SFTConfig as TrlSftConfig
+from trl import SFTTrainer
+
+from gream.config import SftConfig
+from gream.policy.prompting import IGNORED, EncodedExample
+from gream.training.checkpoints import last_complete_checkpoint
+
+
+class PlannedBatches(Sampler[list[int]]):
+    """Row numbers of each batch, in the order of the plan."""
+
+    def __init__(self, sizes: Sequence[int]) -> None:
+        self._sizes = sizes
+        self.batch_size = max(sizes)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        start = 0
+        for size in self._sizes:
+            yield list(range(start, start + size))
+            start += size
+
+    def __len__(self) -> int:
+        return len(self._sizes)
+
+
+class CurriculumTrainer(SFTTrainer):
+    """`SFTTrainer` that takes its batches by plan."""
+
+    def __init__(self, *, batches: Sequence[Sequence[EncodedExample]], **arguments: Any) -> None:
+        rows = [example for batch in batches for example in batch]
+        dataset = Dataset.from_dict(
+            {"input_ids": [row.input_ids for row in rows], "labels": [row.labels for row in rows]}
+        )
+        self._plan = PlannedBatches([len(batch) for batch in batches])
+        super().__init__(train_dataset=dataset, **arguments)
+
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        """Batches in the order of the plan."""
+        loader: DataLoader[Any] = DataLoader(
+            self.train_dataset, batch_sampler=self._plan, collate_fn=self.data_collator
+        )
+        return self.accelerator.prepare(loader)
+
+
+def pad_right(pad_id: int, rows: Sequence[dict[str, list[int]]]) -> dict[str, Tensor]:
+    """Collate rows of `input_ids` and `labels` into (B, L) tensors with an attention mask."""
+    width = max(len(row["input_ids"]) for row in rows)
+
+    def padded(name: str, value: int) -> Tensor:
+        return torch.tensor([row[name] + [value] * (width - len(row[name])) for row in rows])
+
+    mask = torch.tensor([[1] * len(row["input_ids"]) + [0] * (width - len(row["input_ids"])) for row in rows])
+    return {"input_ids": padded("input_ids", pad_id), "labels": padded("labels", IGNORED), "attention_mask": mask}
+
+
+def train_sft(
+    model: Any,
+    tokenizer: Any,
+    batches: Sequence[Sequence[EncodedExample]],
+    config: SftConfig,
+    checkpoints: Path,
+    seed: int,
+) -> list[dict[str, float]]:
+    """Train `model` in place, continuing from the last complete checkpoint in `checkpoints` if there is one.
+
+    Args:
+        model: a causal LM, or a PEFT model around one.
+        tokenizer: its tokenizer; only the padding token is used.
+        batches: the plan, in training order; one pass is made over it.
+        config: hyper-parameters. `batch_size` has been applied already, in the plan.
+        checkpoints: folder for checkpoints; kept, so that the caller decides when a run is done.
+        seed: of dropout.
+
+    Returns:
+        What the trainer logged: `step`, `loss`, `learning_rate`, ... for every `log_steps` steps.
+    """
+    arguments = TrlSftConfig(
+        output_dir=str(checkpoints),
+        dataset_kwargs={"skip_prepare_dataset": True},
+        # Only for schedules and logs: the plan makes the batches.
+        per_device_train_batch_size=max(len(batch) for batch in batches),
+        gradient_accumulation_steps=config.gradient_accumulation,
+        num_train_epochs=1,
+        learning_rate=config.learning_rate,
+        lr_scheduler_type="cosine",
+        warmup_steps=config.warmup_ratio,
+        weight_decay=config.weight_decay,
+        max_grad_norm=config.max_grad_norm,
+        bf16=config.precision == "bf16",
+        use_cpu=not torch.cuda.is_available(),
+        gradient_checkpointing=config.gradient_checkpointing,
+        seed=seed,
+        data_seed=seed,
+        save_steps=config.checkpoint_steps,
+        save_total_limit=1,
+        logging_steps=config.log_steps,
+        report_to="none",
+        disable_tqdm=False,
+    )
+    trainer = CurriculumTrainer(
+        batches=batches,
+        model=model,
+        processing_class=tokenizer,
+        args=arguments,
+        data_collator=lambda rows: pad_right(tokenizer.pad_token_id, rows),
+    )
+    trainer.train(resume_from_checkpoint=last_complete_checkpoint(checkpoints))
+    return [entry for entry in trainer.state.log_history if "loss" in entry]

@@ -1,0 +1,251 @@
+"""SRPO: sparse-regularised group policy optimisation (paper, section 3.3), on TRL's `GRPOTrainer`.
+
+For each prompt G answers are sampled; with rewards r, exact answers c and rho, sigma as in `gream.training.advantages`,
+
+    A_i = (r_i - mean(r)) / (std(r) + eps)  +  bonus_i(c, G, K)
+    L   = - mean over tokens of min(w A, clip(w, 1 - 0.2, 1 + 0.2) A)  +  0.001 KL(policy || SFT policy)
+
+where w is the ratio of a token's probability now to that when it was sampled. Groups of equal rewards are replaced by
+fresh prompts. Deviations from the authors' code, each with its reason:
+
+1) Answers are sampled through the token trie, so that none is illegal, and the trainer takes their log-probabilities
+   over the same legal tokens. Over the whole vocabulary the ratio w would be wrong by the legal mass of every step
+   (https://github.com/huggingface/trl/issues/6789).
+2) Tokens that nobody sampled (the `<answer>` tag, a `</think>` forced at the length limit) carry no loss.
+3) Fresh prompts are drawn when they are needed, instead of over-sampling nine-fold: same groups, fewer rollouts.
+4) Prompts may be a mix of reasoning and direct ones (`reasoning_share`), against forgetting direct mode.
+
+TRL's own trainer generates by itself and weighs every token equally; the two methods overridden below are where it
+samples and where it takes log-probabilities. The loss, clipping, KL and the schedule are TRL's.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from datasets import Dataset
+from torch import Tensor
+from trl import GRPOConfig, GRPOTrainer
+
+from gream.config import SrpoConfig
+from gream.decoding.batching import left_pad
+from gream.decoding.device_trie import DeviceTrie
+from gream.decoding.mask import masked_log_probs
+from gream.training.checkpoints import last_complete_checkpoint
+from gream.training.groups import Group, draw_groups, score_group, statistics
+from gream.training.rollouts import UNCONSTRAINED, Rollout, Sampler, Task
+
+
+class SrpoTrainer(GRPOTrainer):
+    """`GRPOTrainer` with SRPO's rollouts, advantages and masked log-probabilities."""
+
+    def __init__(
+        self,
+        *,
+        sampler: Sampler,
+        tasks: Sequence[Task],
+        index: Sequence[Sequence[str]],
+        settings: SrpoConfig,
+        **arguments: Any,
+    ) -> None:
+        """Args:
+        sampler: makes rollouts.
+        tasks: all prompts.
+        index: index tokens of every item, by item number.
+        settings: hyper-parameters.
+        arguments: of `GRPOTrainer`.
+        """
+        rows = Dataset.from_dict({"prompt": [str(number) for number in range(len(tasks))]})
+        super().__init__(train_dataset=rows, reward_funcs=_rewarded_elsewhere, **arguments)
+        self._sampler = sampler
+        self._tasks = tasks
+        self._index = index
+        self._settings = settings
+        self._trie = DeviceTrie.of(sampler.trie, self.accelerator.device)
+        self._nodes: Tensor | None = None
+
+    def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Tensor]:
+        """One step's groups as TRL wants them; `inputs` only says how many."""
+        step, process = self.state.global_step, self.accelerator.process_index
+        seeds = np.random.SeedSequence((self.args.seed, step, process))
+        fresh = endless(self._tasks, np.random.default_rng(seeds))
+        model = self.accelerator.unwrap_model(self.model)
+
+        def roll(tasks: list[Task], attempt: int) -> list[Group]:
+            # Randomness is a function of seed, step and round, so that a resumed run samples what the killed one did.
+            entropy = np.random.SeedSequence((self.args.seed, step, process, attempt)).generate_state(1)[0]
+            generator = torch.Generator().manual_seed(int(entropy))
+            groups = self._sampler.roll_out(model, tasks, generator)
+            return [
+                score_group(rollouts, task.target, self._index, self._settings)
+                for rollouts, task in zip(groups, tasks, strict=True)
+            ]
+
+        wanted = len(inputs) // self.num_generations
+        draw = draw_groups(fresh, wanted, self._settings.max_generation_rounds, roll)
+        for name, value in statistics(draw, self._settings, self._is_item).items():
+            self._metrics["train"][name].append(value)
+        batch = assemble(draw.groups, self.processing_class.pad_token_id, self.accelerator.device)
+        if self.beta:
+            batch["ref_per_token_logps"] = self._reference_log_probs(batch)
+        return batch
+
+    def _reference_log_probs(self, batch: dict[str, Tensor]) -> Tensor:
+        """(B, T) log-probabilities under the SFT policy, micro-batch by micro-batch."""
+        self._nodes = batch["trie_nodes"]
+        ids = torch.cat([batch["prompt_ids"], batch["completion_ids"]], dim=1)
+        mask = torch.cat([batch["prompt_mask"], batch["completion_mask"]], dim=1)
+        with torch.no_grad():
+            log_probs, _, _ = self._get_per_token_logps_and_entropies(
+                self.ref_model, ids, mask, self._nodes.shape[1], batch_size=self.args.per_device_train_batch_size
+            )
+        return log_probs
+
+    def _compute_loss(self, model: Any, inputs: dict[str, Tensor]) -> Tensor:
+        # TRL does not hand the batch to the method that takes log-probabilities, which needs the trie nodes.
+        self._nodes = inputs["trie_nodes"]
+        return super()._compute_loss(model, inputs)
+
+    def _get_per_token_logps_and_entropies(
+        self,
+        model: Any,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        logits_to_keep: int,
+        batch_size: int | None = None,
+        **_: Any,
+    ) -> tuple[Tensor, Tensor, None]:
+        """(B, T) log-probabilities of the completion and entropies, under the mask that the sampler applied."""
+        assert self._nodes is not None  # Both callers have set it.
+        log_probs, entropies = [], []
+        for start in range(0, len(input_ids), batch_size or len(input_ids)):
+            rows = slice(start, start + (batch_size or len(input_ids)))
+            with self.accelerator.autocast():
+                logits = model(
+                    input_ids=input_ids[rows],
+                    attention_mask=attention_mask[rows],
+                    position_ids=(attention_mask[rows].cumsum(dim=1) - 1).clamp(min=0),
+                    logits_to_keep=logits_to_keep + 1,
+                    use_cache=False,
+                ).logits[:, :-1]
+            tokens = input_ids[rows, -logits_to_keep:]
+            taken, entropy = masked_log_probs(logits, tokens, self._nodes[rows], self._trie, self.temperature)
+            log_probs.append(taken)
+            entropies.append(entropy)
+        return torch.cat(log_probs), torch.cat(entropies), None
+
+    def _is_item(self, item: int) -> bool:
+        return 0 <= item < self._sampler.trie.n_items
+
+
+def train_srpo(
+    model: Any,
+    tokenizer: Any,
+    sampler: Sampler,
+    tasks: Sequence[Task],
+    index: Sequence[Sequence[str]],
+    settings: SrpoConfig,
+    checkpoints: Path,
+    seed: int,
+) -> list[dict[str, float]]:
+    """Train `model` in place, continuing from the last complete checkpoint in `checkpoints` if there is one.
+
+    Args:
+        model: the SFT policy, loaded from a folder (the KL term loads its reference from there).
+        tokenizer: its tokenizer.
+        sampler: makes rollouts.
+        tasks: prompts to draw from.
+        index: index tokens of every item, by item number.
+        settings: hyper-parameters.
+        checkpoints: folder for checkpoints.
+        seed: of prompts and rollouts.
+
+    Returns:
+        For each optimiser update what was logged: the values of `gream.training.groups.statistics` on the first update
+        of a step, and `loss`, `kl`, `entropy`, `learning_rate`, `grad_norm` on every one.
+    """
+    micro_batch = settings.micro_batch or settings.mini_batch
+    accumulation = settings.mini_batch // micro_batch
+    updates = settings.updates_per_step
+    arguments = GRPOConfig(
+        output_dir=str(checkpoints),
+        per_device_train_batch_size=micro_batch,
+        gradient_accumulation_steps=accumulation,
+        steps_per_generation=updates * accumulation,
+        num_generations=settings.group_size,
+        max_steps=settings.steps * updates,
+        temperature=settings.temperature,
+        learning_rate=settings.learning_rate,
+        lr_scheduler_type="constant_with_warmup",
+        warmup_steps=settings.warmup_steps * updates,
+        weight_decay=settings.weight_decay,
+        max_grad_norm=settings.max_grad_norm,
+        epsilon=settings.clip,
+        epsilon_high=settings.clip,
+        beta=settings.kl_coefficient,
+        use_bias_correction_kl=False,
+        loss_type="bnpo",  # The mean over the tokens of a mini-batch, as in the paper.
+        bf16=settings.precision == "bf16",
+        use_cpu=not torch.cuda.is_available(),
+        gradient_checkpointing=False,
+        seed=seed,
+        # Only between steps: the rollouts of a step are not part of a checkpoint.
+        save_steps=settings.checkpoint_steps * updates,
+        save_total_limit=1,
+        logging_steps=1,
+        report_to="none",
+        disable_tqdm=False,
+    )
+    trainer = SrpoTrainer(
+        sampler=sampler,
+        tasks=tasks,
+        index=index,
+        settings=settings,
+        model=model,
+        processing_class=tokenizer,
+        args=arguments,
+    )
+    trainer.train(resume_from_checkpoint=last_complete_checkpoint(checkpoints))
+    return [entry for entry in trainer.state.log_history if "loss" in entry]
+
+
+def endless(tasks: Sequence[Task], rng: np.random.Generator) -> Iterator[Task]:
+    """All tasks in random order, again and again."""
+    while True:
+        for place in rng.permutation(len(tasks)):
+            yield tasks[place]
+
+
+def assemble(groups: Sequence[Group], pad_id: int, device: torch.device) -> dict[str, Tensor]:
+    """Groups as the padded tensors that TRL's loss reads: prompts on the left, completions on the right.
+
+    `tool_mask` is TRL's name for the mask of completion tokens that carry a loss; here, of those that were sampled.
+    """
+    rollouts = [rollout for group in groups for rollout in group.rollouts]
+    prompt_ids, prompt_mask = left_pad([rollout.prompt for rollout in rollouts], device)
+    width = max(len(rollout.completion) for rollout in rollouts)
+
+    def padded(value: Callable[[Rollout], Sequence[float]], fill: float, dtype: torch.dtype) -> Tensor:
+        rows = [[*value(rollout), *[fill] * (width - len(rollout.completion))] for rollout in rollouts]
+        return torch.tensor(rows, dtype=dtype, device=device)
+
+    sampled = padded(lambda rollout: rollout.sampled, 0, torch.long)
+    advantages = np.concatenate([group.advantages for group in groups])
+    return {
+        "prompt_ids": prompt_ids.masked_fill(~prompt_mask, pad_id),
+        "prompt_mask": prompt_mask.long(),
+        "completion_ids": padded(lambda rollout: rollout.completion, pad_id, torch.long),
+        "completion_mask": padded(lambda rollout: [1] * len(rollout.completion), 0, torch.long),
+        "tool_mask": sampled,
+        "trie_nodes": padded(lambda rollout: rollout.nodes, UNCONSTRAINED, torch.long),
+        "old_per_token_logps": padded(lambda rollout: rollout.log_probs, 0.0, torch.float32),
+        "advantages": torch.tensor(advantages, dtype=torch.float32, device=device),
+        "num_items_in_batch": sampled.sum(),
+    }
+
+
+def _rewarded_elsewhere(prompts: Sequence[str], **_: Mapping[str, Any]) -> list[float]:
+    """GRPOTrainer wants a reward function; SRPO scores groups itself, so it is never called."""
+    raise AssertionError(f"TRL asked for rewards of {len(prompts)} completions; SRPO scores its own.")

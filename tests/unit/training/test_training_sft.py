@@ -1,0 +1,94 @@
+import json
+
+import pytest
+import torch
+
+from gream.config import SftConfig
+from gream.corpora.example import Example
+from gream.training import sft
+from gream.training.checkpoints import last_complete_checkpoint
+
+pytestmark = pytest.mark.unit
+
+CONFIG = SftConfig(learning_rate=3e-3, checkpoint_steps=4, log_steps=1, precision="float32")
+
+
+def batches(toy, count=12):
+    """Batches of two: a sequence that repeats one item, and a question about it."""
+    plan = []
+    for number in range(count):
+        index = f"<|a_{number % 2 + 1}|><|b_{number % 4 + 1}|>"
+        examples = [Example("seqrec", "Continue the sequence.", index * 3), Example("item2index", "Which?", index)]
+        plan.append(toy.prompter.examples(examples))
+    return plan
+
+
+def weights(model):
+    return torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
+
+
+def test_trainer_keeps_the_order_of_the_plan(toy, tmp_path):
+    plan = batches(toy, 5)
+    trainer = sft.CurriculumTrainer(
+        batches=plan,
+        model=toy.model(),
+        processing_class=toy.tokenizer,
+        args=sft.TrlSftConfig(
+            output_dir=str(tmp_path), report_to="none", bf16=False, dataset_kwargs={"skip_prepare_dataset": True}
+        ),
+        data_collator=lambda rows: sft.pad_right(toy.tokenizer.pad_token_id, rows),
+    )
+    for expected, batch in zip(plan, trainer.get_train_dataloader(), strict=True):
+        assert [row[: len(e.input_ids)] for row, e in zip(batch["input_ids"].tolist(), expected, strict=True)] == [
+            e.input_ids for e in expected
+        ]
+
+
+def test_padding_carries_neither_loss_nor_attention(toy):
+    rows = [{"input_ids": [5, 6, 7], "labels": [-100, 6, 7]}, {"input_ids": [8], "labels": [8]}]
+    batch = sft.pad_right(0, rows)
+    assert batch["input_ids"].tolist() == [[5, 6, 7], [8, 0, 0]]
+    assert batch["labels"].tolist() == [[-100, 6, 7], [8, -100, -100]]
+    assert batch["attention_mask"].tolist() == [[1, 1, 1], [1, 0, 0]]
+
+
+def test_loss_falls(toy, tmp_path):
+    log = sft.train_sft(toy.model(), toy.tokenizer, batches(toy, 40), CONFIG, tmp_path, seed=0)
+    assert [entry["step"] for entry in log] == list(range(1, 41))
+    assert log[-1]["loss"] < 0.6 * log[0]["loss"]
+
+
+def test_resumed_run_equals_the_uninterrupted_one(toy, tmp_path, monkeypatch):
+    straight = toy.model()
+    sft.train_sft(straight, toy.tokenizer, batches(toy), CONFIG, tmp_path / "straight", seed=0)
+
+    class PowerCut(Exception):
+        pass
+
+    original, seen = sft.CurriculumTrainer.training_step, []
+
+    def until_step_seven(self, *arguments, **keywords):
+        seen.append(1)
+        if len(seen) == 7:
+            raise PowerCut
+        return original(self, *arguments, **keywords)
+
+    monkeypatch.setattr(sft.CurriculumTrainer, "training_step", until_step_seven)
+    with pytest.raises(PowerCut):
+        sft.train_sft(toy.model(), toy.tokenizer, batches(toy), CONFIG, tmp_path / "cut", seed=0)
+    monkeypatch.setattr(sft.CurriculumTrainer, "training_step", original)
+
+    resumed = toy.model()
+    log = sft.train_sft(resumed, toy.tokenizer, batches(toy), CONFIG, tmp_path / "cut", seed=0)
+    assert torch.equal(weights(resumed), weights(straight))
+    assert [entry["step"] for entry in log] == list(range(1, 13))
+
+
+def test_half_written_checkpoint_is_passed_over(tmp_path):
+    for step, state in ((100, json.dumps({"global_step": 100})), (200, '{"global_step": 2')):
+        folder = tmp_path / f"checkpoint-{step}"
+        folder.mkdir()
+        (folder / "trainer_state.json").write_text(state)
+    (tmp_path / "checkpoint-300").mkdir()
+    assert last_complete_checkpoint(tmp_path) == str(tmp_path / "checkpoint-100")
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-100"]

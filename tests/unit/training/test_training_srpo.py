@@ -1,0 +1,175 @@
+import numpy as np
+import pytest
+import torch
+
+from gream.config import SrpoConfig
+from gream.training import srpo
+from gream.training.groups import draw_groups, score_group, statistics
+from gream.training.rollouts import Rollout, Sampler, Task
+from training_toy import INDEX
+
+pytestmark = pytest.mark.unit
+
+SETTINGS = SrpoConfig(
+    steps=4,
+    prompts_per_step=4,
+    updates_per_step=2,
+    group_size=6,
+    pass_k=2,
+    max_chain_tokens=8,
+    reasoning_share=0.5,
+    learning_rate=1e-3,
+    warmup_steps=0,
+    checkpoint_steps=2,
+    kl_coefficient=0.01,
+)
+
+
+def sampler(toy, settings=SETTINGS):
+    return Sampler(toy.trie, toy.prompter, settings.group_size, settings.temperature, settings.max_chain_tokens)
+
+
+def tasks():
+    """The item after any history is always number 5; every other prompt reasons."""
+    texts = ["".join(item) for item in INDEX]
+    return [Task(history=[texts[n], texts[(n + 1) % 8]], target=5, reasoning=n % 2 == 0) for n in range(8)]
+
+
+def rollout(item: int, well_formed: bool = True) -> Rollout:
+    return Rollout([1], [2, 3], [-1.0, -1.0], [0, 1], [True, True], item, well_formed)
+
+
+def weights(model):
+    return torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
+
+
+def test_rollouts_answer_legal_items_of_both_modes(toy):
+    groups = sampler(toy).roll_out(toy.model(), tasks(), torch.Generator().manual_seed(0))
+    assert [len(group) for group in groups] == [6] * 8
+    for task, group in zip(tasks(), groups, strict=True):
+        for made in group:
+            width = len(made.completion)
+            assert len(made.log_probs) == len(made.nodes) == len(made.sampled) == width
+            assert toy.tokenizer.convert_ids_to_tokens(made.completion)[-2:] == INDEX[made.item]
+            assert ("<answer>" in toy.tokenizer.convert_ids_to_tokens(made.completion)) is task.reasoning
+
+
+def test_trainer_sees_the_probabilities_that_were_sampled(toy, tmp_path, monkeypatch):
+    """The importance ratio before the first update is 1: no trie bias (trl#6789), no loss on what was put in."""
+    differences = []
+    original = srpo.SrpoTrainer._compute_loss
+
+    def compare(self, model, inputs):
+        if self.state.global_step == 0:
+            ids = torch.cat([inputs["prompt_ids"], inputs["completion_ids"]], dim=1)
+            mask = torch.cat([inputs["prompt_mask"], inputs["completion_mask"]], dim=1)
+            self._nodes = inputs["trie_nodes"]
+            now, _, _ = self._get_per_token_logps_and_entropies(model, ids, mask, self._nodes.shape[1])
+            loss_mask = (inputs["tool_mask"] * inputs["completion_mask"]).bool()
+            differences.append((now - inputs["old_per_token_logps"])[loss_mask].abs().max().item())
+        return original(self, model, inputs)
+
+    monkeypatch.setattr(srpo.SrpoTrainer, "_compute_loss", compare)
+    settings = SETTINGS.model_copy(update={"steps": 1})
+    srpo.train_srpo(toy.model(), toy.tokenizer, sampler(toy), tasks(), INDEX, settings, checkpoints=tmp_path, seed=0)
+    assert len(differences) == 1
+    assert max(differences) < 1e-4
+
+
+def test_each_step_logs_what_on_call_needs(toy, tmp_path):
+    settings = SETTINGS.model_copy(update={"steps": 2})
+    log = srpo.train_srpo(
+        toy.model(), toy.tokenizer, sampler(toy), tasks(), INDEX, settings, checkpoints=tmp_path, seed=0
+    )
+    assert [entry["step"] for entry in log] == [1, 2, 3, 4]
+    for entry in log[::2]:
+        wanted = {"reward", "reward_variance", "rho", "zero_variance_share", "illegal_answers", "kl", "entropy"}
+        assert wanted <= entry.keys()
+        assert entry["illegal_answers"] == 0
+
+
+def test_srpo_learns_the_item_that_is_rewarded(toy, tmp_path):
+    settings = SETTINGS.model_copy(update={"steps": 25, "learning_rate": 5e-3, "reasoning_share": 0.0})
+    direct = [Task(task.history, task.target, reasoning=False) for task in tasks()]
+    log = srpo.train_srpo(
+        toy.model(), toy.tokenizer, sampler(toy), direct, INDEX, settings, checkpoints=tmp_path, seed=0
+    )
+    rewards = [entry["reward"] for entry in log if "reward" in entry]
+    assert np.mean(rewards[:3]) < 0.6
+    assert np.mean(rewards[-3:]) > 0.8
+
+
+def test_resumed_run_equals_the_uninterrupted_one(toy, tmp_path, monkeypatch):
+    def train(model, folder):
+        srpo.train_srpo(model, toy.tokenizer, sampler(toy), tasks(), INDEX, SETTINGS, checkpoints=folder, seed=3)
+
+    straight = toy.model()
+    train(straight, tmp_path / "straight")
+
+    class PowerCut(Exception):
+        pass
+
+    original = srpo.SrpoTrainer._generate_and_score_completions
+
+    def until_the_last_step(self, inputs):
+        if self.state.global_step == 6:
+            raise PowerCut
+        return original(self, inputs)
+
+    monkeypatch.setattr(srpo.SrpoTrainer, "_generate_and_score_completions", until_the_last_step)
+    with pytest.raises(PowerCut):
+        train(toy.model(), tmp_path / "cut")
+    monkeypatch.setattr(srpo.SrpoTrainer, "_generate_and_score_completions", original)
+    resumed = toy.model()
+    train(resumed, tmp_path / "cut")
+    assert torch.equal(weights(resumed), weights(straight))
+
+
+def test_cut_chains_get_nothing_even_for_the_right_item():
+    group = score_group([rollout(5), rollout(5, well_formed=False), rollout(4), rollout(0)], 5, INDEX, SETTINGS)
+    assert group.rewards.tolist() == pytest.approx([1.0, 0.0, np.sqrt(0.5), 0.0])
+    assert group.hits.tolist() == [1, 0, 0, 0]
+
+
+def test_ablations_change_reward_and_advantage():
+    rollouts = [rollout(5), rollout(4), rollout(0)]
+    plain = SETTINGS.model_copy(update={"bonus": False, "residual_reward": False})
+    group = score_group(rollouts, 5, INDEX, plain)
+    assert group.rewards.tolist() == [1, 0, 0]
+    assert group.advantages == pytest.approx(np.array([2, -1, -1]) / np.sqrt(3), rel=1e-5)
+
+
+def test_groups_without_signal_are_replaced_by_fresh_prompts():
+    """Targets say what a group answers: 5 is always right, 0 always wrong, 4 right half of the time."""
+    asked = []
+
+    def roll(batch, attempt):
+        asked.append((attempt, [task.target for task in batch]))
+        answers = {5: [5, 5], 0: [5, 5], 4: [4, 5]}
+        return [
+            score_group([rollout(item) for item in answers[task.target]], task.target, INDEX, two) for task in batch
+        ]
+
+    two = SETTINGS.model_copy(update={"group_size": 2, "pass_k": 1})
+    stream = iter([Task([], target, reasoning=False) for target in (5, 4, 0, 4, 4, 4)])
+    draw = draw_groups(stream, wanted=3, max_rounds=10, roll=roll)
+    assert asked == [(0, [5, 4, 0]), (1, [4, 4])]
+    assert all(group.has_signal for group in draw.groups)
+    numbers = statistics(draw, two, legal=lambda item: item < 8)
+    assert numbers["zero_variance_share"] == pytest.approx(2 / 5)
+    # Group success rates at K = 1 are the shares of exact answers: 1, 1/2, 0, 1/2, 1/2.
+    assert numbers["rho"] == pytest.approx(0.5)
+    assert numbers["rounds"] == 2
+    assert numbers["illegal_answers"] == 0
+
+
+def test_prompts_without_signal_fill_up_when_rounds_run_out():
+    def roll(batch, attempt):
+        return [score_group([rollout(0), rollout(0)], 5, INDEX, two) for _ in batch]
+
+    two = SETTINGS.model_copy(update={"group_size": 2, "pass_k": 1})
+    stream = iter([Task([], 5, reasoning=False)] * 100)
+    draw = draw_groups(stream, wanted=3, max_rounds=4, roll=roll)
+    assert len(draw.groups) == 3
+    assert len(draw.sampled) == 12
+    assert not any(group.advantages.any() for group in draw.groups)
