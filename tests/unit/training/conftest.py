@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from training_toy import INDEX
 
 from gream.config import ModelConfig
 from gream.decoding.trie import TokenTrie
@@ -12,7 +13,6 @@ from gream.policy.model import build_backbone
 from gream.policy.prompting import Prompter
 from gream.policy.tokenizer import train_tokenizer
 from gream.prompts import load_prompts
-from training_toy import INDEX
 
 
 @dataclass(frozen=True)

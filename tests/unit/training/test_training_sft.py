@@ -62,7 +62,7 @@ def test_resumed_run_equals_the_uninterrupted_one(toy, tmp_path, monkeypatch):
     straight = toy.model()
     sft.train_sft(straight, toy.tokenizer, batches(toy), CONFIG, tmp_path / "straight", seed=0)
 
-    class PowerCut(Exception):
+    class PowerCutError(Exception):
         pass
 
     original, seen = sft.CurriculumTrainer.training_step, []
@@ -70,11 +70,11 @@ def test_resumed_run_equals_the_uninterrupted_one(toy, tmp_path, monkeypatch):
     def until_step_seven(self, *arguments, **keywords):
         seen.append(1)
         if len(seen) == 7:
-            raise PowerCut
+            raise PowerCutError
         return original(self, *arguments, **keywords)
 
     monkeypatch.setattr(sft.CurriculumTrainer, "training_step", until_step_seven)
-    with pytest.raises(PowerCut):
+    with pytest.raises(PowerCutError):
         sft.train_sft(toy.model(), toy.tokenizer, batches(toy), CONFIG, tmp_path / "cut", seed=0)
     monkeypatch.setattr(sft.CurriculumTrainer, "training_step", original)
 

@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 import torch
+from training_toy import INDEX
 
 from gream.config import SrpoConfig
 from gream.training import srpo
 from gream.training.groups import draw_groups, score_group, statistics
 from gream.training.rollouts import Rollout, Sampler, Task
-from training_toy import INDEX
 
 pytestmark = pytest.mark.unit
 
@@ -106,18 +106,18 @@ def test_resumed_run_equals_the_uninterrupted_one(toy, tmp_path, monkeypatch):
     straight = toy.model()
     train(straight, tmp_path / "straight")
 
-    class PowerCut(Exception):
+    class PowerCutError(Exception):
         pass
 
     original = srpo.SrpoTrainer._generate_and_score_completions
 
     def until_the_last_step(self, inputs):
         if self.state.global_step == 6:
-            raise PowerCut
+            raise PowerCutError
         return original(self, inputs)
 
     monkeypatch.setattr(srpo.SrpoTrainer, "_generate_and_score_completions", until_the_last_step)
-    with pytest.raises(PowerCut):
+    with pytest.raises(PowerCutError):
         train(toy.model(), tmp_path / "cut")
     monkeypatch.setattr(srpo.SrpoTrainer, "_generate_and_score_completions", original)
     resumed = toy.model()
