@@ -25,7 +25,7 @@ from gream.indexing.item_space import ItemSpace, unit_rows
 WINDOW = 5
 COLLABORATIVE_DIMENSIONS = 64
 TEXT_DIMENSIONS = 128
-"""Principal axes kept of the text: about 85% of the variance of MiniLM's vectors on product titles; the rest costs codes."""
+"""Principal axes kept of the text: about 85% of MiniLM's variance on product titles; the rest costs codes."""
 CONTEXT_SMOOTHING = 0.75
 RIDGE_STRENGTHS = np.logspace(-1, 4, 6)
 
