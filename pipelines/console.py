@@ -7,6 +7,7 @@ update as a line of its own (it reads the steps' output in text mode, which turn
 
 import re
 import time
+from collections.abc import Callable
 from io import TextIOBase
 from typing import Final, TextIO
 
@@ -16,20 +17,24 @@ BAR_LINE: Final = re.compile(r"\d+%\||\d+(it|s)? \[\d+:\d+")
 ERROR_LINE: Final = re.compile(r"^gream\.errors\.\w+: (.+)")
 """Last line of the traceback of an error that is meant to be read."""
 
+CURSOR_MOVE: Final = re.compile(r"\x1b\[[A-Z]")
+"""How nested bars find their line."""
+
 PLAIN_INTERVAL_S: Final = 10.0
-"""Between two lines of one bar where the terminal cannot overwrite lines."""
+"""Between two lines of progress where the terminal cannot overwrite lines."""
 
 
 class StageConsole(TextIOBase):
     """A text stream that shows what matters on `screen` and keeps all lines in `log`."""
 
-    def __init__(self, screen: TextIO, log: TextIO) -> None:
+    def __init__(self, screen: TextIO, log: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
         self._screen = screen
+        self._clock = clock
         self._log = log
         self._partial = ""
         self._overwrites = screen.isatty()
         self._bar_shown = False
-        self._bar_at = 0.0
+        self._bar_at = clock()
         self.error: str | None = None
         """The message of the error that ended the last failed step, where it is one that is meant to be read."""
 
@@ -41,14 +46,14 @@ class StageConsole(TextIOBase):
         """Take any piece of text; it is handled line by line."""
         *lines, self._partial = (self._partial + text).split("\n")
         for line in lines:
-            self._take(line.strip())
+            line = CURSOR_MOVE.sub("", line).rstrip()
+            if line:
+                self._log.write(line + "\n")
+                self._log.flush()
+                self._take(line.lstrip())
         return len(text)
 
     def _take(self, line: str) -> None:
-        if not line:
-            return
-        self._log.write(line + "\n")
-        self._log.flush()
         if error := ERROR_LINE.match(line):
             self.error = error.group(1)
         if STAGE_LINE.match(line):
@@ -61,13 +66,13 @@ class StageConsole(TextIOBase):
         self._screen.write(f"{clear}{line}\n")
         self._screen.flush()
         self._bar_shown = False
-        self._bar_at = 0.0
+        self._bar_at = self._clock()
 
     def _show_bar(self, line: str) -> None:
         if self._overwrites:
             self._screen.write(f"\r\x1b[2K    {line}")
             self._bar_shown = True
-        elif "100%|" in line or time.monotonic() - self._bar_at >= PLAIN_INTERVAL_S:
+        elif self._clock() - self._bar_at >= PLAIN_INTERVAL_S:
             self._screen.write(f"    {line}\n")
-            self._bar_at = time.monotonic()
+            self._bar_at = self._clock()
         self._screen.flush()

@@ -91,7 +91,9 @@ def _console(log: Path) -> Iterator[StageConsole]:
     # The steps write into a pipe: a fixed width and one update a second keep their bars legible there.
     os.environ |= {"TQDM_NCOLS": "100", "TQDM_MININTERVAL": "1", "PYTHONUNBUFFERED": "1"}
     with log.open("w", encoding="utf-8") as file, warnings.catch_warnings():
+        # Images and display names are for clusters; that they mean nothing here is no news.
         warnings.filterwarnings("ignore", message="You may be attemping to run a task", category=RuntimeWarning)
+        warnings.filterwarnings("ignore", message="Task .* have no effect in the current local runner")
         console = StageConsole(sys.stderr, file)
         with redirect_stdout(console):
             yield console

@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from gream.data.catalog import KIND, Catalog
+from gream.data.catalog import KIND
 from gream.data.importers import import_catalog
 from gream.errors import ConfigError
 from gream.stages.store import Recipe, RunContext, produce
@@ -38,12 +38,13 @@ def run(source: str, seen_items: str, context: RunContext) -> Path:
         code=CODE,
     )
 
-    def make(target: Path, _: Path) -> None:
+    def make(target: Path, _: Path) -> dict[str, Any]:
         catalog = import_catalog(source, k_core=config.k_core)
         if exclude_seen is not None:
             facts = catalog.facts.model_copy(update={"exclude_seen": exclude_seen})
             catalog = replace(catalog, facts=facts)
         catalog.save(target)
+        return {}
 
     return produce(recipe, make, context.workspace)
 

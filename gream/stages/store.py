@@ -32,7 +32,7 @@ from gream.errors import ArtifactError
 from gream.stages import STAGES
 
 STAGE_FILE: Final = "stage.json"
-"""Beside each output's manifest: stage, fingerprint, and the seconds of the stage and of all that it was made from."""
+"""Beside each output's manifest, see `stage_facts`. It is no part of the content: seconds change nothing downstream."""
 
 
 @dataclass(frozen=True)
@@ -98,13 +98,14 @@ class Recipe:
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def produce(recipe: Recipe, make: Callable[[Path, Path], None], workspace: Path) -> Path:
+def produce(recipe: Recipe, make: Callable[[Path, Path], dict[str, Any]], workspace: Path) -> Path:
     """The folder that holds the output of a recipe, made now or earlier.
 
     Args:
         recipe: what is to be made.
         make: called as `make(target, work)` if the output is not there yet. It saves an artifact of the recipe's kind
-            at `target`; `work` is a scratch folder that outlives a kill, for checkpoints.
+            at `target` and returns notes for `stage_facts`, such as a training log; `work` is a scratch folder that
+            outlives a kill, for checkpoints.
         workspace: see `RunContext`.
 
     Returns:
@@ -122,7 +123,7 @@ def produce(recipe: Recipe, make: Callable[[Path, Path], None], workspace: Path)
         work.mkdir(exist_ok=True)
         target = work / "artifact"
         started = time.monotonic()
-        make(target, work)
+        notes = make(target, work)
         own_seconds = round(time.monotonic() - started, 1)
         facts = {
             "stage": recipe.stage,
@@ -130,6 +131,7 @@ def produce(recipe: Recipe, make: Callable[[Path, Path], None], workspace: Path)
             "seed": recipe.seed,
             "settings": recipe.settings,
             "seconds": {**_seconds_of_inputs(recipe), recipe.stage: own_seconds},
+            "notes": notes,
         }
         write_text_atomic(target / STAGE_FILE, json.dumps(facts, indent=2) + "\n")
         verify_artifact(target, recipe.kind)
@@ -140,8 +142,8 @@ def produce(recipe: Recipe, make: Callable[[Path, Path], None], workspace: Path)
 
 
 def stage_facts(artifact: Path) -> dict[str, Any]:
-    """What the store noted of an output: stage, fingerprint, seed, settings, and seconds by stage (its own and those of
-    the stages that it was made from, for each the attempt that finished it).
+    """What the store noted of an output: stage, fingerprint, seed, settings, the stage's notes, and seconds by stage
+    (its own and those of the stages that it was made from; for each, of the attempt that finished it).
 
     Raises:
         ArtifactError: no stage made this folder.

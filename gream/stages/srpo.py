@@ -1,0 +1,72 @@
+"""Stage 6: reinforcement learning on the policy's own rollouts."""
+
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from gream import columns
+from gream.corpora.build import Corpus
+from gream.corpora.rl import RlPrompt
+from gream.policy.bundle import KIND, PolicyFacts, save_policy
+from gream.policy.policy import Policy
+from gream.stages.store import Recipe, RunContext, produce
+from gream.training.rollouts import Sampler, Task
+from gream.training.srpo import train_srpo
+
+CODE: Final = ("decoding", "policy", "training")
+
+
+def run(corpus: Path, sft_policy: Path, context: RunContext) -> Path:
+    """The folder of the policy after SRPO; `stage_facts` of it has the training log.
+
+    With `srpo.steps = 0` it is the SFT policy unchanged.
+    """
+    profile, settings = context.profile, context.profile.srpo
+    recipe = Recipe(
+        stage="srpo",
+        kind=KIND,
+        settings={"srpo": settings.model_dump()},
+        seed=context.seed,
+        inputs={"corpus": corpus, "sft_policy": sft_policy},
+        code=CODE,
+    )
+
+    def make(target: Path, work: Path) -> dict[str, Any]:
+        policy = Policy.load(sft_policy)
+        log: list[dict[str, float]] = []
+        if settings.steps:
+            policy.model.train()
+            log = train_srpo(
+                policy.model,
+                policy.tokenizer,
+                Sampler(
+                    policy.trie,
+                    policy.prompter,
+                    settings.group_size,
+                    settings.temperature,
+                    settings.max_chain_tokens,
+                ),
+                _tasks(Corpus.load(corpus).rl, policy, settings.reasoning_share, context.seed),
+                policy.index.encode(policy.items[columns.ITEM].to_list()),
+                settings,
+                work / "checkpoints",
+                context.seed,
+            )
+        facts = PolicyFacts.of(profile, policy.facts.dataset, "srpo", context.seed)
+        save_policy(target, policy.model, policy.tokenizer, policy.index, policy.items, facts)
+        return {"log": log}
+
+    return produce(recipe, make, context.workspace)
+
+
+def _tasks(prompts: list[RlPrompt], policy: Policy, reasoning_share: float, seed: int) -> list[Task]:
+    """RL prompts with index texts and item numbers, each in one of the two modes."""
+    ids = policy.items[columns.ITEM].to_list()
+    number = {item_id: place for place, item_id in enumerate(ids)}
+    texts = ["".join(tokens) for tokens in policy.index.encode(ids)]
+    reasons = np.random.default_rng(seed).random(len(prompts)) < reasoning_share
+    return [
+        Task([texts[number[item_id]] for item_id in prompt.history], number[prompt.target], bool(reasoning))
+        for prompt, reasoning in zip(prompts, reasons, strict=True)
+    ]

@@ -1,0 +1,83 @@
+"""The `gream` command explains itself, answers at once, and fails in one sentence."""
+
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from gream.cli import main
+
+pytestmark = pytest.mark.unit
+
+COMMANDS = ["data", "evaluate", "index", "pipelines", "recommend", "run", "train"]
+
+
+@pytest.fixture
+def invoke():
+    return lambda *arguments: CliRunner().invoke(main, arguments, catch_exceptions=False)
+
+
+def test_help_lists_every_command_also_those_from_entry_points(invoke):
+    listed = invoke("--help").output.split("Commands:\n")[1]
+    assert [line.split()[0] for line in listed.splitlines() if line[:3].strip()] == COMMANDS
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_explains_itself(invoke, command):
+    result = invoke(command, "--help")
+    assert result.exit_code == 0
+    assert len(result.output.splitlines()) > 4
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys\nfrom gream.cli import main\n"
+        "main(['--help'], standalone_mode=False)\n"
+        "print(sorted({'torch', 'transformers', 'polars', 'numpy', 'kfp', 'pydantic'} & set(sys.modules)))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--data", "nowhere"], "Error: 'nowhere' is neither a known dataset nor a folder."),
+        (["--data", "nowhere", "--set", "srpo.betta=1"], "unknown key 'srpo.betta'; allowed are"),
+        (
+            ["--data", "nowhere", "--profile", "huge"],
+            "Error: profile 'huge' is neither one of laptop, paper, small nor",
+        ),
+    ],
+)
+def test_wrong_input_ends_in_one_sentence(invoke, tmp_path, arguments, message):
+    result = invoke("data", *arguments, "--workspace", str(tmp_path))
+    assert result.exit_code == 1
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_data_describes_and_writes_a_catalog(invoke, tmp_path):
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    (folder / "items.csv").write_text("item_id,title\nA,Lamp\nB,Chair\nC,Table\n")
+    (folder / "interactions.csv").write_text("user_id,item_id,timestamp\nu,A,1\nu,B,2\nu,C,3\n")
+    result = invoke(
+        *("data", "--data", str(folder), "--set", "data.k_core=0", "--seen-items", "exclude"),
+        *("--workspace", str(tmp_path / "workspace"), "--out", str(tmp_path / "catalog")),
+    )
+    assert result.exit_code == 0, result.stderr
+    assert "seen items excluded" in result.stdout
+    assert sorted(path.name for path in (tmp_path / "catalog").iterdir()) == [
+        "interactions.parquet",
+        "items.parquet",
+        "manifest.json",
+        "stage.json",
+    ]
+
+
+def test_pipelines_compile_writes_yaml(invoke, tmp_path):
+    result = invoke("pipelines", "compile", "--out", str(tmp_path / "yaml"))
+    assert result.stdout.strip() == str(tmp_path / "yaml" / "training.yaml")
+    assert "pipelineInfo" in (tmp_path / "yaml" / "training.yaml").read_text()
