@@ -1,27 +1,31 @@
 """The table that a run prints at its end."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Final
 
 from gream.evaluation.results import EvaluationProtocol, Intervals, Metrics
-from gream.evaluation.verdicts import NAMES, failure_signs, label, standing
+from gream.evaluation.verdicts import NAMES, cutoff, failure_signs, label, standing
 
 COLUMNS: Final = ("recall@5", "recall@10", "ndcg@5", "ndcg@10")
+WIDTH: Final = 120
 MARKS: Final = {"good": "+", "neutral": "=", "bad": "!"}
 
 
 def summary_table(metrics: Metrics) -> str:
-    """Headline numbers with 95% intervals, and what they mean, as plain text of at most 120 columns."""
-    passes = sorted(
-        (name for name in metrics.reasoning if name.startswith("pass@")), key=lambda name: int(name.partition("@")[2])
-    )
+    """Headline numbers with 95% intervals, and what they mean, as plain text of at most `WIDTH` columns."""
     lists = _table(list_systems(metrics), COLUMNS)
-    chains = _table({"reasoning": metrics.reasoning, "reasoning, SFT only": metrics.sft.reasoning}, passes)
-    verdicts = [f"  {MARKS[verdict.tone]} {verdict.text}" for verdict in [*standing(metrics), *failure_signs(metrics)]]
+    chains = _table(
+        {"reasoning": metrics.reasoning, "reasoning, SFT only": metrics.sft.reasoning}, pass_cutoffs(metrics)
+    )
+    verdicts = [
+        textwrap.fill(verdict.text, WIDTH, initial_indent=f"  {MARKS[verdict.tone]} ", subsequent_indent="    ")
+        for verdict in [*standing(metrics), *failure_signs(metrics)]
+    ]
     return "\n".join(
         [
             f"{metrics.dataset}, profile {metrics.profile}, seed {metrics.seed}",
-            protocol_sentence(metrics.protocol),
+            textwrap.fill(protocol_sentence(metrics.protocol), WIDTH),
             "",
             *lists,
             "",
@@ -42,12 +46,25 @@ def list_systems(metrics: Metrics) -> dict[str, Intervals]:
     return systems | {NAMES[name]: values for name, values in metrics.baselines.items()}
 
 
+def pass_cutoffs(metrics: Metrics) -> list[str]:
+    """The Pass@K that were measured, smallest K first."""
+    return sorted((name for name in metrics.reasoning if name.startswith("pass@")), key=cutoff)
+
+
 def protocol_sentence(protocol: EvaluationProtocol) -> str:
     """The protocol in words."""
     seen = "taken out of the ranking" if protocol.exclude_seen else "kept in the ranking"
     return (
         f"Leave-last-one-out, {protocol.users:,} test users, all {protocol.items:,} items ranked, items of the history "
         f"{seen}; {100 * protocol.confidence:.0f}% intervals over users."
+    )
+
+
+def short_protocol(protocol: EvaluationProtocol) -> str:
+    """The protocol in a few words, for beside a table."""
+    return (
+        f"Items of the history {'taken out' if protocol.exclude_seen else 'kept'}; {protocol.users:,} users; "
+        f"{100 * protocol.confidence:.0f}% intervals."
     )
 
 

@@ -56,13 +56,7 @@ def failure_signs(metrics: Metrics) -> list[Verdict]:
     """The paper's failure signs, each said to be there or not; what a run did not measure is left out."""
     signs = metrics.signs
     verdicts = [
-        _limit(
-            "Illegal items",
-            1.0 - metrics.legal_item_share,
-            0.0,
-            "of the recommended places hold no item of the catalogue",
-            "the decoder must make this impossible; do not use this policy",
-        ),
+        _legality(metrics.legal_item_share),
         _limit(
             "Collisions",
             metrics.index.collision_rate,
@@ -110,7 +104,16 @@ def widest_pass(names: list[str]) -> str:
     >>> widest_pass(["pass@1", "pass@10", "recall@10"])
     'pass@10'
     """
-    return max((name for name in names if name.startswith("pass@")), key=lambda name: int(name.partition("@")[2]))
+    return max((name for name in names if name.startswith("pass@")), key=cutoff)
+
+
+def cutoff(metric: str) -> int:
+    """The k of a metric's name.
+
+    >>> cutoff("pass@10")
+    10
+    """
+    return int(metric.partition("@")[2])
 
 
 def label(metric: str) -> str:
@@ -164,16 +167,19 @@ def _compared(what: str, a: str, b: str, difference: Interval) -> Verdict:
         return Verdict("good", f"{what}: {a} is ahead of {b} by {points(difference)}.")
     if difference.high < 0:
         return Verdict("bad", f"{what}: {a} is behind {b}, {points(difference)}.")
-    return Verdict(
-        "neutral", f"{what}: no clear difference between {a} and {b}, {points(difference)}, and zero is inside."
-    )
+    return Verdict("neutral", f"{what}: {a} and {b} do not differ clearly, {points(difference)}.")
+
+
+def _legality(share: float) -> Verdict:
+    text = f"Legal items: {percent(share, 1 if share == 1.0 else 3)} of what was recommended is in the catalogue"
+    if share < 1.0:
+        return Verdict("bad", f"{text}; the decoder must make anything else impossible, so do not use this policy.")
+    return Verdict("good", f"{text}.")
 
 
 def _limit(name: str, share: float, limit: float, what: str, remedy: str) -> Verdict:
-    crossed = share >= limit if limit else share > 0
-    allowed = f"the limit is {percent(limit, 0)}" if limit else "none is allowed"
-    text = f"{name}: {percent(share)} {what} ({allowed})"
-    return Verdict("bad", f"{text}; {remedy}.") if crossed else Verdict("good", f"{text}.")
+    text = f"{name}: {percent(share)} {what} (the limit is {percent(limit, 0)})"
+    return Verdict("bad", f"{text}; {remedy}.") if share >= limit else Verdict("good", f"{text}.")
 
 
 def _reasoning_beside_direct(metrics: Metrics) -> Verdict:
