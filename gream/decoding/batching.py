@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from gream.errors import RequestError
 
-TOKEN_BUDGET = 16_384
+TOKEN_BUDGET = 32_768
 """Tokens (padding included) that one forward pass of decoding may hold by default."""
 
 

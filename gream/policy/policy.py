@@ -156,6 +156,10 @@ class Policy:
         repeated = [row for row in excludes for _ in range(chains)] if excludes is not None else None
         if answer == "best":
             numbers = self._rank(prefixes, 1, repeated, beams, progress).items[:, 0].tolist()
+            if -1 in numbers:
+                raise RequestError(
+                    f"user {numbers.index(-1) // chains} excludes every item: nothing is left to answer."
+                )
         else:
             uniforms = torch.rand(len(prefixes), 1, self.trie.depth, generator=generator)
             answers = sample_answers(

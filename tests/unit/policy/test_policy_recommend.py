@@ -87,3 +87,10 @@ def test_wrong_requests_are_refused(policy, arguments, message):
 def test_no_chains_are_refused(policy):
     with pytest.raises(RequestError, match="chains must be at least 1, not 0"):
         policy.reason_batch([HISTORY], chains=0)
+
+
+@pytest.mark.parametrize("answer", ["best", "sample"])
+def test_an_answer_needs_an_item(policy, items, answer):
+    everything = items["item_id"].to_list()
+    with pytest.raises(RequestError, match=r"excludes (every item|all 10 items)"):
+        policy.reason_batch([HISTORY, HISTORY], chains=2, excludes=[[], everything], answer=answer)
