@@ -24,7 +24,7 @@ from pathlib import Path
 from kfp import local
 
 from gream.errors import GreamError
-from gream.stages.store import deliver, open_run
+from gream.stages.store import open_run
 from pipelines.console import StageConsole
 from pipelines.training import PIPELINE_NAME, training_pipeline
 
@@ -109,7 +109,7 @@ def _failed_step(message: str) -> str:
 def _publish(target: Path, outputs: dict[str, Path], log: Path) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.partial-"))
-    deliver(outputs["policy"], staging / "policy")
+    outputs["policy"].rename(staging / "policy")
     shutil.copyfile(outputs["report"], staging / "report.html")
     shutil.copyfile(outputs["metrics"], staging / "metrics.json")
     shutil.copyfile(log, staging / "run.log")

@@ -60,7 +60,7 @@ def training_pipeline(
         workspace: Folder on a shared volume for stage outputs and checkpoints; a stopped run continues from it.
 
     Returns:
-        The policy after SRPO, the report, and the metrics.
+        The policy after SRPO with its metrics, the report, and metrics.json.
     """
     common = {"profile": profile, "overrides": overrides, "seed": seed, "workspace": workspace}
     catalog = _step(ingest(data=data, seen_items=seen_items, **common), "Ingest").outputs["catalog"]
@@ -76,15 +76,7 @@ def training_pipeline(
     evaluation = _step(evaluate(catalog=catalog, sft_policy=sft_policy, policy=policy, **common), "Evaluate").outputs[
         "evaluation"
     ]
-    page = _step(
-        report(
-            catalog=catalog,
-            semantic_index=semantic_index,
-            sft_policy=sft_policy,
-            policy=policy,
-            evaluation=evaluation,
-            **common,
-        ),
-        "Report",
+    page = _step(report(sft_policy=sft_policy, policy=policy, evaluation=evaluation, **common), "Report")
+    return TrainingOutputs(
+        policy=page.outputs["evaluated_policy"], report=page.outputs["report"], metrics=page.outputs["metrics"]
     )
-    return TrainingOutputs(policy=policy, report=page.outputs["report"], metrics=page.outputs["metrics"])

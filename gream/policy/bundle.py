@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 from pydantic import BaseModel, ConfigDict
 
-from gream.artifacts import MANIFEST, atomic_folder, open_artifact
+from gream.artifacts import atomic_folder, open_artifact
 from gream.config import Profile
 from gream.indexing.semantic_index import SemanticIndex
 from gream.prompts import PROMPTS_VERSION, load_prompts
@@ -89,12 +89,13 @@ def add_metrics(source: Path, target: Path, metrics: dict[str, Any]) -> None:
     Raises:
         ArtifactError: `source` is not a complete bundle.
     """
-    open_artifact(source, KIND)
+    files = open_artifact(source, KIND)["files"]
     facts = read_facts(source).model_copy(update={"metrics": metrics})
     items = pl.scan_parquet(source / ITEMS).select(pl.len()).collect().item()
     with atomic_folder(target, KIND, **_summary(facts), items=items) as folder:
-        shutil.copytree(source, folder, dirs_exist_ok=True)
-        (folder / MANIFEST).unlink()
+        for name in files:  # What else may stand in the folder is not part of the bundle.
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source / name, folder / name)
         _write_facts(folder, facts)
 
 

@@ -61,4 +61,4 @@ def _outputs(source: str, seen_items: str, context: RunContext) -> Iterator[tupl
 
     from gream.stages import report
 
-    yield "report", report.run(catalog, semantic_index, sft_policy, policy, evaluation, context)
+    yield "report", report.run(sft_policy, policy, evaluation, context)

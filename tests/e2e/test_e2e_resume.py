@@ -1,0 +1,170 @@
+"""A run that is killed goes on when it is started again, and ends with the numbers of a run that was left alone."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from gream.artifacts import content_digest, open_artifact
+from gream.stages import STAGES
+
+pytestmark = pytest.mark.e2e
+
+PROFILE = """
+name = "tiny"
+[data]
+k_core = 0
+[index]
+levels = 2
+codebook_size = 8
+collaborative_weight = 1.0
+[corpus]
+history_window = 10
+seqrec_passes = 10
+itemsearch_samples = 50
+reasoning_samples = 200
+reasoning_window = 5
+rl_prompts = 100
+[model]
+hidden_size = 32
+layers = 1
+heads = 2
+intermediate_size = 64
+vocabulary = 400
+dropout = 0.1
+[sft]
+learning_rate = 3e-3
+batch_size = 16
+max_tokens = 512
+checkpoint_steps = 20
+[srpo]
+steps = 4
+prompts_per_step = 4
+updates_per_step = 2
+group_size = 5
+learning_rate = 1e-4
+warmup_steps = 1
+max_chain_tokens = 48
+max_generation_rounds = 2
+checkpoint_steps = 1
+[evaluation]
+beams = 60
+chains = 5
+max_chain_tokens = 48
+bootstrap_resamples = 100
+sasrec_epochs = 1
+"""
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory):
+    """80 users walk along 60 items, mostly to the next one."""
+    folder = tmp_path_factory.mktemp("shop")
+    rng = random.Random(0)
+    kinds, materials = ["lamp", "chair", "table", "sofa", "shelf"], ["Oak", "Steel", "Glass", "Linen"]
+    items = [f"i{n},{materials[n % 4]} {kinds[n % 5]} {n},{kinds[n % 5]}|{materials[n % 4]}" for n in range(60)]
+    events = []
+    for user in range(80):
+        place = rng.randrange(60)
+        for second in range(rng.randrange(6, 15)):
+            events.append(f"u{user},i{place},{1_000_000_000 + second}")
+            place = (place + rng.choice([1, 1, 1, 2, 7])) % 60
+    (folder / "items.csv").write_text("\n".join(["item_id,title,categories", *items]) + "\n")
+    (folder / "interactions.csv").write_text("\n".join(["user_id,item_id,timestamp", *events]) + "\n")
+    (folder.parent / "tiny.toml").write_text(PROFILE)
+    return folder
+
+
+def start(shop: Path, home: Path) -> subprocess.Popen[str]:
+    command = [
+        *(sys.executable, "-c", "from gream.cli import main; main()", "run", "--data", str(shop)),
+        *("--profile", str(shop.parent / "tiny.toml"), "--seed", "3"),
+        *("--workspace", str(home / "workspace"), "--out", str(home)),
+    ]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        command,
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environment,
+    )
+
+
+def finish(shop: Path, home: Path) -> tuple[Path, str]:
+    process = start(shop, home)
+    output, _ = process.communicate()
+    assert process.returncode == 0, output
+    return (home / "latest").resolve(), output
+
+
+def kill_when(process: subprocess.Popen[str], workspace: Path, pattern: str) -> None:
+    """Kill the whole process group, as a lost machine would, once a file that matches `pattern` exists."""
+    while not any(workspace.glob(pattern)):
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+
+
+def numbers(run: Path) -> dict[str, object]:
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert set(metrics.pop("seconds")) == set(STAGES) - {"report"}
+    return metrics
+
+
+@pytest.fixture(scope="module")
+def undisturbed(shop, tmp_path_factory):
+    home = tmp_path_factory.mktemp("undisturbed")
+    return home, *finish(shop, home)
+
+
+def test_run_leaves_what_it_promises(undisturbed):
+    home, run, output = undisturbed
+    assert {path.name for path in run.iterdir()} == {"metrics.json", "policy", "report.html", "run.log"}
+    assert {path.name for path in home.iterdir()} == {"latest", run.name, "workspace"}
+    for place, stage in enumerate(STAGES, start=1):
+        assert f"[{place}/8 {stage}] started" in output
+        assert f"[{place}/8 {stage}] done in" in output
+    assert "KFP Executor" not in output
+    assert "transitions" in output  # The table at the end.
+    open_artifact(run / "policy", "policy")
+    assert json.loads((run / "metrics.json").read_text())["legal_item_share"] == 1.0
+
+
+def test_second_run_does_nothing_again(shop, undisturbed):
+    home, first, _ = undisturbed
+    second, output = finish(shop, home)
+    assert second != first
+    assert output.count("done already, reused") == len(STAGES)
+    assert (second / "metrics.json").read_text() == (first / "metrics.json").read_text()
+
+
+def test_killed_run_ends_like_one_that_was_left_alone(shop, undisturbed, tmp_path):
+    workspace = tmp_path / "workspace"
+    kill_when(start(shop, tmp_path), workspace, "sft/*.work/checkpoints/checkpoint-*/trainer_state.json")
+    assert not (tmp_path / "latest").exists()
+    kill_when(start(shop, tmp_path), workspace, "srpo/*.work/checkpoints/checkpoint-*/trainer_state.json")
+    run, output = finish(shop, tmp_path)
+    assert "[5/8 sft] done already, reused" in output
+    assert "[6/8 srpo] continued" in output
+    assert numbers(run) == numbers(undisturbed[1])
+    assert content_digest(run / "policy") == content_digest(undisturbed[1] / "policy")
+
+
+def test_failure_is_one_sentence_and_leaves_no_run(shop, tmp_path):
+    process = start(shop / "missing", tmp_path)
+    output, _ = process.communicate()
+    assert process.returncode == 1
+    assert "Error: step 'ingest' failed: " in output
+    assert "is neither a known dataset nor a folder" in output
+    assert "Traceback" not in output
+    assert [path.name for path in tmp_path.iterdir()] == ["workspace"]
