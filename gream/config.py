@@ -123,6 +123,7 @@ class SftConfig(Section):
     max_tokens: Positive = 2_560
     """Longer examples are an error at corpus time, not silently cut."""
     precision: Literal["float32", "bf16"] = "float32"
+    gradient_checkpointing: bool = False
     checkpoint_steps: Positive = 200
     log_steps: Positive = 20
 
@@ -134,6 +135,8 @@ class SrpoConfig(Section):
     prompts_per_step: Positive = 256
     updates_per_step: Positive = 4
     """Mini-batches that one step's rollouts are split into, each with its own optimiser update."""
+    micro_batch: Annotated[int, Field(ge=0)] = 0
+    """Completions in one forward and backward pass; 0 takes a whole mini-batch."""
     group_size: Annotated[int, Field(ge=2)] = 10
     pass_k: Positive = 4
     """K of the bonus; must be smaller than `group_size` or the bonus is identically zero."""
@@ -155,6 +158,25 @@ class SrpoConfig(Section):
     kl_coefficient: Annotated[float, Field(ge=0)] = 0.001
     precision: Literal["float32", "bf16"] = "float32"
     checkpoint_steps: Positive = 25
+
+    @property
+    def mini_batch(self) -> int:
+        """Completions of one optimiser update."""
+        return self.prompts_per_step * self.group_size // self.updates_per_step
+
+    @model_validator(mode="after")
+    def batches_divide(self) -> "SrpoConfig":
+        if self.prompts_per_step % self.updates_per_step:
+            raise ValueError(
+                f"updates_per_step must divide prompts_per_step, but {self.updates_per_step} does not divide "
+                f"{self.prompts_per_step}"
+            )
+        if self.micro_batch and self.mini_batch % self.micro_batch:
+            raise ValueError(
+                f"micro_batch must divide the completions of one update, but {self.micro_batch} does not divide "
+                f"{self.mini_batch}"
+            )
+        return self
 
     @model_validator(mode="after")
     def bonus_can_be_felt(self) -> "SrpoConfig":
@@ -179,8 +201,8 @@ class EvaluationConfig(Section):
     max_users: Annotated[int, Field(ge=0)] = 0
     """Evaluate a seeded sample of this many test users; 0 takes all."""
     bootstrap_resamples: Positive = 2_000
-    sasrec_epochs: Annotated[int, Field(ge=0)] = 100
-    """0 leaves SASRec out of the table."""
+    sasrec_epochs: Annotated[int, Field(ge=0)] = 30
+    """Length of SASRec's learning-rate schedule; 0 leaves SASRec out of the table."""
 
 
 class Profile(Section):

@@ -36,11 +36,13 @@ class SasrecSettings:
     layers: int = 2
     heads: int = 2
     dropout: float = 0.3
-    learning_rate: float = 2e-3
+    learning_rate: float = 6e-3
     weight_decay: float = 0.01
-    batch_size: int = 16
-    epochs: int = 20
-    patience: int = 6
+    batch_tokens: int = 1_600
+    """Windows of like length share a batch of about this many items."""
+    epochs: int = 30
+    """Length of the learning-rate schedule: a linear warm-up, then a cosine to 0."""
+    patience: int = 8
     """Epochs without a better validation NDCG@10 before training stops."""
 
 
@@ -162,7 +164,7 @@ def _train_epoch(
     model.train()
     settings = model.settings
     total, events = 0.0, 0
-    batches = _batches(list(cut_windows(sequences, settings.window, random)), settings.batch_size, random)
+    batches = _batches(list(cut_windows(sequences, settings.window, random)), settings.batch_tokens, random)
     for number, windows in enumerate(batches):
         done = (epoch + number / len(batches)) / settings.epochs
         for group in optimiser.param_groups:
@@ -201,10 +203,14 @@ def cut_windows(sequences: Sequence[Sequence[int]], window: int, random: np.rand
             end, phase = start, 0
 
 
-def _batches(windows: list[list[int]], batch_size: int, random: np.random.Generator) -> list[list[list[int]]]:
-    """Batches of windows of similar length (little padding), in random order."""
+def _batches(windows: list[list[int]], tokens: int, random: np.random.Generator) -> list[list[list[int]]]:
+    """Batches of windows of similar length (little padding), each of about `tokens` tokens, in random order."""
     order = np.lexsort((random.random(len(windows)), np.array([len(window) for window in windows])))
-    batches = [[windows[place] for place in order[at : at + batch_size]] for at in range(0, len(order), batch_size)]
+    batches: list[list[list[int]]] = [[]]
+    for place in order:
+        if batches[-1] and (len(batches[-1]) + 1) * len(windows[place]) > tokens:
+            batches.append([])
+        batches[-1].append(windows[place])
     return [batches[place] for place in random.permutation(len(batches))]
 
 

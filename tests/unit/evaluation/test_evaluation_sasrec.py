@@ -7,7 +7,7 @@ from gream.evaluation.sasrec import Sasrec, SasrecSettings, cut_windows, train_s
 
 pytestmark = pytest.mark.unit
 
-TINY = SasrecSettings(window=6, hidden=16, layers=1, heads=2, dropout=0.0, learning_rate=2e-2, batch_size=8, epochs=12)
+TINY = SasrecSettings(window=6, hidden=16, layers=1, heads=2, dropout=0.0, learning_rate=2e-2, batch_tokens=60, epochs=12)
 
 
 def cycles(users=40, items=7, length=9):
@@ -66,6 +66,6 @@ def test_training_stops_when_validation_stops_rising(capsys):
     sequences = cycles()
     impossible = [(sequence[:-1], sequence[-1]) for sequence in sequences]
     # Under this protocol the held-out item stands in the history, so that NDCG stays at 0 from the first epoch on.
-    settings = SasrecSettings(window=6, hidden=8, layers=1, heads=1, batch_size=8, epochs=50, patience=2)
+    settings = SasrecSettings(window=6, hidden=8, layers=1, heads=1, batch_tokens=60, epochs=50, patience=2)
     train_sasrec([s[:-1] for s in sequences], impossible, 7, exclude_seen=True, settings=settings, seed=0)
     assert "3/50" in capsys.readouterr().err
