@@ -104,6 +104,9 @@ class Metrics(Part):
             return cls.model_validate(json.loads(path.read_text(encoding="utf-8")))
         except FileNotFoundError as error:
             raise ArtifactError(f"{path} does not exist: run the evaluation first.") from error
-        except (ValidationError, json.JSONDecodeError, UnicodeDecodeError) as error:
-            first = str(error).replace("\n", " ")
-            raise ArtifactError(f"{path} is not a metrics file of this version: {first}") from error
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"]) or "the whole"
+            raise ArtifactError(f"{path} is not a metrics file of this version: {where}: {first['msg']}.") from error
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise ArtifactError(f"{path} is not a metrics file: {error}.") from error

@@ -35,11 +35,13 @@ def test_what_was_saved_is_loaded(make_metrics, tmp_path):
     assert Metrics.load(tmp_path / "metrics.json") == metrics
 
 
-@pytest.mark.parametrize("content", ["{", '{"dataset": "x"}', "[]"])
-def test_other_files_are_refused_by_name(tmp_path, content):
+@pytest.mark.parametrize(
+    ("content", "why"), [("{", "Expecting property name"), ('{"dataset": "x"}', "profile: Field required"), ("[]", "")]
+)
+def test_other_files_are_refused_with_the_first_fault(tmp_path, content, why):
     path = tmp_path / "metrics.json"
     path.write_text(content)
-    with pytest.raises(ArtifactError, match=r"metrics\.json is not a metrics file"):
+    with pytest.raises(ArtifactError, match=rf"metrics\.json is not a metrics file.*{why}"):
         Metrics.load(path)
 
 

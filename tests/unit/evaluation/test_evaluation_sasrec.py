@@ -7,7 +7,9 @@ from gream.evaluation.sasrec import Sasrec, SasrecSettings, cut_windows, train_s
 
 pytestmark = pytest.mark.unit
 
-TINY = SasrecSettings(window=6, hidden=16, layers=1, heads=2, dropout=0.0, learning_rate=2e-2, batch_tokens=60, epochs=12)
+TINY = SasrecSettings(
+    window=6, hidden=16, layers=1, heads=2, dropout=0.0, learning_rate=2e-2, batch_tokens=60, epochs=12
+)
 
 
 def cycles(users=40, items=7, length=9):
