@@ -2,7 +2,7 @@
 
 PYTHON ?= python3.11
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install -c constraints.txt
 PINS := pyproject.toml constraints.txt
 
@@ -18,7 +18,7 @@ check: .venv/test.stamp  ## Lint, format, types.
 
 test: check  ## Everything that CI runs.
 	$(BIN)/python -m pytest -m unit
-	$(BIN)/python -m pytest -m "integration or e2e"
+	$(BIN)/python -m pytest -m "not unit"
 
 clean:  ## Forget all runs; keep the environment.
 	rm -rf runs dist build

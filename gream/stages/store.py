@@ -120,11 +120,11 @@ def produce(recipe: Recipe, make: Callable[[Path, Path], dict[str, Any]], worksp
             say(recipe.stage, "done already, reused")
             return done
         say(recipe.stage, "continued" if work.exists() else "started")
-        work.mkdir(exist_ok=True)
+        earlier = _begin_attempt(work)
         target = work / "artifact"
         started = time.monotonic()
         notes = make(target, work)
-        own_seconds = round(time.monotonic() - started, 1)
+        own_seconds = round(earlier + time.monotonic() - started, 1)
         facts = {
             "stage": recipe.stage,
             "fingerprint": fingerprint,
@@ -143,7 +143,7 @@ def produce(recipe: Recipe, make: Callable[[Path, Path], dict[str, Any]], worksp
 
 def stage_facts(artifact: Path) -> dict[str, Any]:
     """What the store noted of an output: stage, fingerprint, seed, settings, the stage's notes, and seconds by stage
-    (its own and those of the stages that it was made from; for each, of the attempt that finished it).
+    (its own and those of the stages that it was made from).
 
     Raises:
         ArtifactError: no stage made this folder.
@@ -170,6 +170,23 @@ def deliver(artifact: Path, target: str | Path) -> dict[str, str | float]:
 def say(stage: str, message: str) -> None:
     """One line about a stage on stderr: `[3/8 index] done in 21 s`."""
     print(f"[{STAGES.index(stage) + 1}/{len(STAGES)} {stage}] {message}", file=sys.stderr, flush=True)
+
+
+def _begin_attempt(work: Path) -> float:
+    """Mark the start of an attempt in its work folder.
+
+    Returns:
+        Seconds that killed attempts put into what they left there: for each, from its start to its last file.
+    """
+    mark = work / "attempt.json"
+    earlier = 0.0
+    if mark.is_file():
+        noted = json.loads(mark.read_text(encoding="utf-8"))
+        newest = max(path.stat().st_mtime for path in work.rglob("*"))
+        earlier = noted["earlier"] + max(0.0, newest - noted["started"])
+    work.mkdir(exist_ok=True)
+    write_text_atomic(mark, json.dumps({"started": time.time(), "earlier": earlier}) + "\n")
+    return earlier
 
 
 def _is_sound(done: Path, recipe: Recipe) -> bool:

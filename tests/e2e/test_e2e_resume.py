@@ -77,14 +77,20 @@ def shop(tmp_path_factory):
             place = (place + rng.choice([1, 1, 1, 2, 7])) % 60
     (folder / "items.csv").write_text("\n".join(["item_id,title,categories", *items]) + "\n")
     (folder / "interactions.csv").write_text("\n".join(["user_id,item_id,timestamp", *events]) + "\n")
-    (folder.parent / "tiny.toml").write_text(PROFILE)
     return folder
 
 
-def start(shop: Path, home: Path) -> subprocess.Popen[str]:
+@pytest.fixture(scope="module")
+def profile(tmp_path_factory):
+    path = tmp_path_factory.mktemp("profile") / "tiny.toml"
+    path.write_text(PROFILE)
+    return path
+
+
+def start(data: Path, profile: Path, home: Path) -> subprocess.Popen[str]:
     command = [
-        *(sys.executable, "-c", "from gream.cli import main; main()", "run", "--data", str(shop)),
-        *("--profile", str(shop.parent / "tiny.toml"), "--seed", "3"),
+        *(sys.executable, "-c", "from gream.cli import main; main()", "run", "--data", str(data)),
+        *("--profile", str(profile), "--seed", "3"),
         *("--workspace", str(home / "workspace"), "--out", str(home)),
     ]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
@@ -98,8 +104,8 @@ def start(shop: Path, home: Path) -> subprocess.Popen[str]:
     )
 
 
-def finish(shop: Path, home: Path) -> tuple[Path, str]:
-    process = start(shop, home)
+def finish(shop: Path, profile: Path, home: Path) -> tuple[Path, str]:
+    process = start(shop, profile, home)
     output, _ = process.communicate()
     assert process.returncode == 0, output
     return (home / "latest").resolve(), output
@@ -122,9 +128,9 @@ def numbers(run: Path) -> dict[str, object]:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(shop, tmp_path_factory):
+def undisturbed(shop, profile, tmp_path_factory):
     home = tmp_path_factory.mktemp("undisturbed")
-    return home, *finish(shop, home)
+    return home, *finish(shop, profile, home)
 
 
 def test_run_leaves_what_it_promises(undisturbed):
@@ -140,28 +146,28 @@ def test_run_leaves_what_it_promises(undisturbed):
     assert json.loads((run / "metrics.json").read_text())["legal_item_share"] == 1.0
 
 
-def test_second_run_does_nothing_again(shop, undisturbed):
+def test_second_run_does_nothing_again(shop, profile, undisturbed):
     home, first, _ = undisturbed
-    second, output = finish(shop, home)
+    second, output = finish(shop, profile, home)
     assert second != first
     assert output.count("done already, reused") == len(STAGES)
     assert (second / "metrics.json").read_text() == (first / "metrics.json").read_text()
 
 
-def test_killed_run_ends_like_one_that_was_left_alone(shop, undisturbed, tmp_path):
+def test_killed_run_ends_like_one_that_was_left_alone(shop, profile, undisturbed, tmp_path):
     workspace = tmp_path / "workspace"
-    kill_when(start(shop, tmp_path), workspace, "sft/*.work/checkpoints/checkpoint-*/trainer_state.json")
+    kill_when(start(shop, profile, tmp_path), workspace, "sft/*.work/checkpoints/checkpoint-*/trainer_state.json")
     assert not (tmp_path / "latest").exists()
-    kill_when(start(shop, tmp_path), workspace, "srpo/*.work/checkpoints/checkpoint-*/trainer_state.json")
-    run, output = finish(shop, tmp_path)
+    kill_when(start(shop, profile, tmp_path), workspace, "srpo/*.work/checkpoints/checkpoint-*/trainer_state.json")
+    run, output = finish(shop, profile, tmp_path)
     assert "[5/8 sft] done already, reused" in output
     assert "[6/8 srpo] continued" in output
     assert numbers(run) == numbers(undisturbed[1])
     assert content_digest(run / "policy") == content_digest(undisturbed[1] / "policy")
 
 
-def test_failure_is_one_sentence_and_leaves_no_run(shop, tmp_path):
-    process = start(shop / "missing", tmp_path)
+def test_failure_is_one_sentence_and_leaves_no_run(profile, tmp_path):
+    process = start(tmp_path / "missing", profile, tmp_path)
     output, _ = process.communicate()
     assert process.returncode == 1
     assert "Error: step 'ingest' failed: " in output

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -103,6 +104,20 @@ def test_failed_attempt_publishes_nothing_and_keeps_its_checkpoints(recipe, tmp_
     done = produce(recipe, finish, workspace)
     assert (done / "text").read_text() == "step 7"
     assert sorted(path.name for path in done.parent.iterdir()) == [done.name, f"{done.name}.lock"]
+
+
+def test_seconds_count_what_a_killed_attempt_left_behind(recipe, tmp_path):
+    def fail(target, work):
+        (work / "checkpoint").write_text("step 7")
+        begun = json.loads((work / "attempt.json").read_text())["started"]
+        os.utime(work / "checkpoint", (begun + 40, begun + 40))  # Its last sign of life, 40 s after its start.
+        raise RuntimeError("killed")
+
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="killed"):
+            produce(recipe, fail, tmp_path / "workspace")
+    done = produce(recipe, Maker(), tmp_path / "workspace")
+    assert stage_facts(done)["seconds"] == {"index": pytest.approx(80, abs=2)}
 
 
 def test_stage_that_makes_another_kind_is_refused(recipe, tmp_path):
