@@ -10,13 +10,11 @@ from gream import columns
 from gream.artifacts import atomic_folder
 from gream.data.catalog import Catalog
 from gream.data.split import leave_last_one_out
-from gream.evaluation.baseline_evaluation import evaluate_baselines
 from gream.evaluation.cases import cases_for_test
 from gream.evaluation.examples import ExampleUser, example_users
 from gream.evaluation.policy_evaluation import PolicyOutcome, evaluate_policy
 from gream.evaluation.results import BaselineName, EvaluationProtocol, IndexSummary, Metrics, Signs, TwoModes
 from gream.evaluation.user_values import DIRECT, REASONING, SFT_DIRECT, SFT_REASONING, UserValues
-from gream.policy.policy import Policy
 from gream.stages.index import AUDIT
 from gream.stages.store import Recipe, RunContext, produce, stage_facts
 
@@ -41,6 +39,10 @@ def run(catalog: Path, sft_policy: Path, policy: Path, context: RunContext) -> P
     )
 
     def make(target: Path, _: Path) -> dict[str, Any]:
+        # Imported late: a stage that is done already should not wait for torch.
+        from gream.evaluation.baseline_evaluation import evaluate_baselines
+        from gream.policy.policy import Policy
+
         shop = Catalog.load(catalog)
         split, exclude_seen = leave_last_one_out(shop), shop.facts.exclude_seen
         cases = cases_for_test(split, config.max_users, seed)

@@ -6,7 +6,6 @@ from typing import Any, Final
 
 from gream.data.catalog import Catalog
 from gream.enrichment.profiles import ItemProfiles
-from gream.indexing.build import build_index
 from gream.indexing.semantic_index import KIND
 from gream.stages.store import Recipe, RunContext, produce
 
@@ -32,6 +31,9 @@ def run(catalog: Path, item_profiles: Path, context: RunContext) -> Path:
     )
 
     def make(target: Path, _: Path) -> dict[str, Any]:
+        # Imported late: a stage that is done already should not wait for torch.
+        from gream.indexing.build import build_index
+
         texts = ItemProfiles.load(item_profiles).texts
         index, audit = build_index(Catalog.load(catalog), texts, config, context.seed)
         replace(index, facts={**index.facts, AUDIT: audit.to_dict()}).save(target)

@@ -14,13 +14,9 @@ from gream.errors import ConfigError
 from gream.indexing.semantic_index import SemanticIndex
 from gream.indexing.tokens import TOKEN_PATTERN
 from gream.policy.bundle import KIND, PolicyFacts, save_policy
-from gream.policy.model import build_backbone, build_tokenizer
 from gream.policy.prompting import EncodedExample, Prompter
-from gream.policy.tokenizer import answer_tags
 from gream.prompts import load_prompts
 from gream.stages.store import Recipe, RunContext, produce
-from gream.training.lora import add_adapters, merge_adapters
-from gream.training.sft import train_sft
 
 CODE: Final = (
     "corpora/curriculum.py",
@@ -57,9 +53,15 @@ def run(catalog: Path, semantic_index: Path, corpus: Path, context: RunContext) 
     )
 
     def make(target: Path, work: Path) -> dict[str, Any]:
+        # Imported late: a stage that is done already should not wait for torch.
+        from gream.policy.model import build_backbone, build_tokenizer
+        from gream.policy.tokenizer import answer_tags
+        from gream.training.lora import add_adapters, merge_adapters
+        from gream.training.sft import train_sft
+
         shop, index, examples = Catalog.load(catalog), SemanticIndex.load(semantic_index), Corpus.load(corpus)
         index_tokens = index.vocabulary
-        tokenizer = build_tokenizer(profile.model, _plain_texts(examples), index_tokens)
+        tokenizer = build_tokenizer(profile.model, _plain_texts(examples, answer_tags()), index_tokens)
         batches = _plan(examples, tokenizer, profile, context.seed)
         model = build_backbone(profile.model, tokenizer, context.seed)
         if profile.sft.method == "lora":
@@ -100,13 +102,13 @@ def _plan(corpus: Corpus, tokenizer: Any, profile: Profile, seed: int) -> list[l
     return [[encoded[example] for example in batch] for batch in batches]
 
 
-def _plain_texts(corpus: Corpus) -> list[str]:
+def _plain_texts(corpus: Corpus, tags: list[str]) -> list[str]:
     """What a scratch tokenizer learns its merges from: every distinct text, without the tokens that exist anyway."""
     texts: dict[str, None] = {}
     for example in [*corpus.alignment, *corpus.reasoning]:
         for text in (example.prompt, example.answer):
             plain = TOKEN_PATTERN.sub("", text)
-            for tag in answer_tags():
+            for tag in tags:
                 plain = plain.replace(tag, "")
             texts[plain] = None
     return list(texts)

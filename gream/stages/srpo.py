@@ -1,7 +1,7 @@
 """Stage 6: reinforcement learning on the policy's own rollouts."""
 
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -9,10 +9,11 @@ from gream import columns
 from gream.corpora.build import Corpus
 from gream.corpora.rl import RlPrompt
 from gream.policy.bundle import KIND, PolicyFacts, save_policy
-from gream.policy.policy import Policy
 from gream.stages.store import Recipe, RunContext, produce
-from gream.training.rollouts import Sampler, Task
-from gream.training.srpo import train_srpo
+
+if TYPE_CHECKING:
+    from gream.policy.policy import Policy
+    from gream.training.rollouts import Task
 
 CODE: Final = ("decoding", "policy", "training")
 
@@ -33,6 +34,11 @@ def run(corpus: Path, sft_policy: Path, context: RunContext) -> Path:
     )
 
     def make(target: Path, work: Path) -> dict[str, Any]:
+        # Imported late: a stage that is done already should not wait for torch.
+        from gream.policy.policy import Policy
+        from gream.training.rollouts import Sampler
+        from gream.training.srpo import train_srpo
+
         policy = Policy.load(sft_policy)
         log: list[dict[str, float]] = []
         if settings.steps:
@@ -60,8 +66,10 @@ def run(corpus: Path, sft_policy: Path, context: RunContext) -> Path:
     return produce(recipe, make, context.workspace)
 
 
-def _tasks(prompts: list[RlPrompt], policy: Policy, reasoning_share: float, seed: int) -> list[Task]:
+def _tasks(prompts: list[RlPrompt], policy: "Policy", reasoning_share: float, seed: int) -> "list[Task]":
     """RL prompts with index texts and item numbers, each in one of the two modes."""
+    from gream.training.rollouts import Task
+
     ids = policy.items[columns.ITEM].to_list()
     number = {item_id: place for place, item_id in enumerate(ids)}
     texts = ["".join(tokens) for tokens in policy.index.encode(ids)]
