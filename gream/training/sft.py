@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from datasets import Dataset
 from torch import Tensor
+from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, Sampler
 from trl import SFTConfig as TrlSftConfig
 from trl import SFTTrainer
@@ -42,8 +43,15 @@ class PlannedBatches(Sampler[list[int]]):
         return len(self._sizes)
 
 
+WIDTH_STEP = 16
+"""Batches are padded to a multiple of this: oneDNN keeps compiled kernels for each width it meets, and with every width
+between 20 and 160 that grows by a gigabyte in a hundred steps."""
+DENSE_LOGITS = 2**26
+"""Logits (tokens x vocabulary) up to which a batch's loss is taken on all of them at once."""
+
+
 class CurriculumTrainer(SFTTrainer):
-    """`SFTTrainer` that takes its batches by plan."""
+    """`SFTTrainer` that takes its batches by plan, and small batches' loss without chunks."""
 
     def __init__(self, *, batches: Sequence[Sequence[EncodedExample]], **arguments: Any) -> None:
         rows = [example for batch in batches for example in batch]
@@ -60,10 +68,34 @@ class CurriculumTrainer(SFTTrainer):
         )
         return self.accelerator.prepare(loader)
 
+    def compute_loss(
+        self,
+        model: Any,
+        inputs: dict[str, Tensor],
+        return_outputs: bool = False,
+        num_items_in_batch: Tensor | None = None,
+    ) -> Any:
+        """Mean cross-entropy of the labelled tokens.
+
+        TRL never builds the logits, but computes them chunk by chunk in float32 and again in the backward pass. That
+        saves memory where a vocabulary is large, and costs 40% of the time of a step where the model is small.
+        """
+        if return_outputs or inputs["input_ids"].numel() * self.model.config.vocab_size > DENSE_LOGITS:
+            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        labels = inputs["labels"][:, 1:]
+        logits = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False).logits[
+            :, :-1
+        ]
+        taken = labels != IGNORED
+        loss = cross_entropy(logits[taken].float(), labels[taken], reduction="sum")
+        count = taken.sum() if num_items_in_batch is None else num_items_in_batch / self.accelerator.num_processes
+        return loss / count
+
 
 def pad_right(pad_id: int, rows: Sequence[dict[str, list[int]]]) -> dict[str, Tensor]:
-    """Collate rows of `input_ids` and `labels` into (B, L) tensors with an attention mask."""
-    width = max(len(row["input_ids"]) for row in rows)
+    """Rows of `input_ids` and `labels` as (B, L) tensors with an attention mask, L in steps of `WIDTH_STEP`."""
+    longest = max(len(row["input_ids"]) for row in rows)
+    width = -(-longest // WIDTH_STEP) * WIDTH_STEP
 
     def padded(name: str, value: int) -> Tensor:
         return torch.tensor([row[name] + [value] * (width - len(row[name])) for row in rows])

@@ -47,9 +47,19 @@ def test_trainer_keeps_the_order_of_the_plan(toy, tmp_path):
 def test_padding_carries_neither_loss_nor_attention(toy):
     rows = [{"input_ids": [5, 6, 7], "labels": [-100, 6, 7]}, {"input_ids": [8], "labels": [8]}]
     batch = sft.pad_right(0, rows)
-    assert batch["input_ids"].tolist() == [[5, 6, 7], [8, 0, 0]]
-    assert batch["labels"].tolist() == [[-100, 6, 7], [8, -100, -100]]
-    assert batch["attention_mask"].tolist() == [[1, 1, 1], [1, 0, 0]]
+    assert {name: tensor.shape for name, tensor in batch.items()} == dict.fromkeys(batch, (2, sft.WIDTH_STEP))
+    assert batch["input_ids"][:, :4].tolist() == [[5, 6, 7, 0], [8, 0, 0, 0]]
+    assert batch["labels"][:, :4].tolist() == [[-100, 6, 7, -100], [8, -100, -100, -100]]
+    assert batch["attention_mask"].sum(dim=1).tolist() == [3, 1]
+
+
+def test_both_ways_to_the_loss_agree(toy, tmp_path, monkeypatch):
+    """Small batches take it on all logits, large ones in TRL's chunks; the first two steps tell a wrong scale."""
+    dense = sft.train_sft(toy.model(), toy.tokenizer, batches(toy, 2), CONFIG, tmp_path / "dense", seed=0)
+    monkeypatch.setattr(sft, "DENSE_LOGITS", 0)
+    chunked = sft.train_sft(toy.model(), toy.tokenizer, batches(toy, 2), CONFIG, tmp_path / "chunked", seed=0)
+    assert [e["loss"] for e in dense] == pytest.approx([e["loss"] for e in chunked], rel=1e-3)
+    assert [e["grad_norm"] for e in dense] == pytest.approx([e["grad_norm"] for e in chunked], rel=1e-3)
 
 
 def test_loss_falls(toy, tmp_path):
