@@ -200,6 +200,8 @@ class EvaluationConfig(Section):
     batch_size: Positive = 64
     max_users: Annotated[int, Field(ge=0)] = 0
     """Evaluate a seeded sample of this many test users; 0 takes all."""
+    reasoning_users: Annotated[int, Field(ge=0)] = 0
+    """Evaluate reasoning mode on a seeded sample of this many of them (the paper takes 1,000); 0 takes all."""
     bootstrap_resamples: Positive = 2_000
     sasrec_epochs: Annotated[int, Field(ge=0)] = 30
     """Length of SASRec's learning-rate schedule; 0 leaves SASRec out of the table."""

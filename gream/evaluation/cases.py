@@ -29,21 +29,28 @@ class Cases:
         histories = [[number[item] for item in history] for history in self.histories]
         return histories, np.array([number[item] for item in self.targets], dtype=np.int64)
 
+    def sample(self, size: int, seed: int) -> tuple[np.ndarray, "Cases"]:
+        """Rows `(size,)` and cases of a seeded sample of `size` users; 0, or more than there are, takes all."""
+        rows = np.arange(len(self.users))
+        if 0 < size < len(self.users):
+            rows = np.sort(np.random.default_rng(seed).choice(rows, size, replace=False))
+        chosen = Cases(
+            [self.users[row] for row in rows],
+            [self.histories[row] for row in rows],
+            [self.targets[row] for row in rows],
+        )
+        return rows, chosen
+
 
 def cases_for_test(split: Split, max_users: int, seed: int) -> Cases:
     """The test users, or a seeded sample of `max_users` of them (0: all). Histories hold the validation item too."""
-    users = _sample(list(split.test), max_users, seed)
-    return Cases(users, [split.test_history(user) for user in users], [split.test[user] for user in users])
+    users = list(split.test)
+    cases = Cases(users, [split.test_history(user) for user in users], list(split.test.values()))
+    return cases.sample(max_users, seed)[1]
 
 
 def cases_for_validation(split: Split, max_users: int, seed: int) -> Cases:
     """The same for the validation items."""
-    users = _sample(list(split.validation), max_users, seed)
-    return Cases(users, [split.validation_history(user) for user in users], [split.validation[user] for user in users])
-
-
-def _sample(users: list[str], limit: int, seed: int) -> list[str]:
-    if not 0 < limit < len(users):
-        return users
-    chosen = np.random.default_rng(seed).choice(len(users), limit, replace=False)
-    return [users[place] for place in sorted(chosen)]
+    users = list(split.validation)
+    cases = Cases(users, [split.validation_history(user) for user in users], list(split.validation.values()))
+    return cases.sample(max_users, seed)[1]

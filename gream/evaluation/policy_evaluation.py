@@ -49,7 +49,8 @@ class Recommender(Protocol):
 class PolicyOutcome:
     """Attributes:
     direct: Recall and NDCG of each user, `metric -> (n_users,)`.
-    reasoning: Pass@K of each user over the sampled chains, and Recall and NDCG of the list that follows one chain.
+    reasoning: Pass@K of each user over the sampled chains, and Recall and NDCG of the list that follows one chain; NaN
+        for users whom `EvaluationConfig.reasoning_users` leaves out.
     legal_item_share: share of all returned items, in both modes, that are in the catalogue.
     chains_off_history: share of the sampled chains that cite nothing, or an item that the history does not hold.
     unfinished_chains: share of the sampled chains that ran into the length limit.
@@ -86,40 +87,54 @@ def evaluate_policy(
         label: name for the progress bars.
     """
     number = {item: place for place, item in enumerate(tokens)}
-    _, targets = cases.numbers(number)
-    excludes = cases.seen(exclude_seen)
     length = max(CUTOFFS)
-    direct, one_chain = (
-        [
-            [item.item_id for item in answer]
-            for answer in policy.recommend_batch(
-                cases.histories, length, mode, excludes, config.beams, progress=f"{label}: {mode}"
-            )
-        ]
-        for mode in ("direct", "reasoning")
-    )
+
+    def ranked(asked: Cases, mode: Literal["direct", "reasoning"]) -> list[list[str]]:
+        excludes = asked.seen(exclude_seen)
+        answers = policy.recommend_batch(
+            asked.histories, length, mode, excludes, config.beams, progress=f"{label}: {mode}"
+        )
+        return [[item.item_id for item in answer] for answer in answers]
+
+    direct = ranked(cases, "direct")
+    rows, reasoned = cases.sample(config.reasoning_users, seed)
+    one_chain = ranked(reasoned, "reasoning")
     sampled = policy.reason_batch(
-        cases.histories, config.chains, seed, excludes, answer="sample", progress=f"{label}: {config.chains} chains"
+        reasoned.histories,
+        config.chains,
+        seed,
+        reasoned.seen(exclude_seen),
+        answer="sample",
+        progress=f"{label}: {config.chains} chains",
     )
     correct = np.array(
-        [sum(a.item_id == target for a in row) for row, target in zip(sampled, cases.targets, strict=True)]
+        [sum(a.item_id == target for a in row) for row, target in zip(sampled, reasoned.targets, strict=True)]
     )
     cutoffs = [k for k in PASS_CUTOFFS if k <= config.chains]
     answers = [answer for row in sampled for answer in row]
     returned = [item for items in [*direct, *one_chain] for item in items] + [answer.item_id for answer in answers]
     off_history = [
         off_the_history(answer.chain, {tokens[item] for item in history})
-        for row, history in zip(sampled, cases.histories, strict=True)
+        for row, history in zip(sampled, reasoned.histories, strict=True)
         for answer in row
     ]
+    reasoning = pass_values(correct, config.chains, cutoffs) | user_values(
+        numbered(one_chain, number, length), reasoned.numbers(number)[1]
+    )
     return PolicyOutcome(
-        direct=user_values(numbered(direct, number, length), targets),
-        reasoning=pass_values(correct, config.chains, cutoffs)
-        | user_values(numbered(one_chain, number, length), targets),
+        direct=user_values(numbered(direct, number, length), cases.numbers(number)[1]),
+        reasoning={metric: _spread(values, rows, len(cases.users)) for metric, values in reasoning.items()},
         legal_item_share=float(np.mean([item in number for item in returned])),
         chains_off_history=float(np.mean(off_history)),
         unfinished_chains=float(np.mean([not answer.finished for answer in answers])),
     )
+
+
+def _spread(values: np.ndarray, rows: np.ndarray, users: int) -> np.ndarray:
+    """`values` at their `rows` of an `(users,)` array, NaN elsewhere."""
+    spread = np.full(users, np.nan)
+    spread[rows] = values
+    return spread
 
 
 def off_the_history(chain: str, history: set[tuple[str, ...]]) -> bool:

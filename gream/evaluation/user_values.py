@@ -31,7 +31,7 @@ Values = Mapping[str, np.ndarray]
 class UserValues:
     """Attributes:
     users: user ids; the order of every array.
-    systems: system name -> metric -> `(n_users,)` float64.
+    systems: system name -> metric -> `(n_users,)` float64, NaN for users on whom the system was not measured.
     """
 
     users: list[str]
@@ -47,20 +47,22 @@ class UserValues:
                     )
 
     def intervals(self, system: str, resamples: int, seed: int = 0) -> Intervals:
-        """Every metric of a system: its mean over users and 95% interval."""
+        """Every metric of a system: its mean over the measured users and 95% interval."""
         return {
-            metric: bootstrap_interval(values, resamples=resamples, seed=seed)
+            metric: bootstrap_interval(values[~np.isnan(values)], resamples=resamples, seed=seed)
             for metric, values in self.systems[system].items()
         }
 
     def difference(self, a: str, b: str, resamples: int, seed: int = 0) -> Intervals:
-        """Every metric that both systems have: `a` minus `b` over the same users, with its 95% interval."""
+        """Every metric that both systems have: `a` minus `b` over users measured on both, with its 95% interval."""
         first, second = self.systems[a], self.systems[b]
-        return {
-            metric: paired_bootstrap(first[metric], second[metric], resamples=resamples, seed=seed)
-            for metric in first
-            if metric in second
-        }
+        differences = {}
+        for metric in (name for name in first if name in second):
+            both = ~np.isnan(first[metric]) & ~np.isnan(second[metric])
+            differences[metric] = paired_bootstrap(
+                first[metric][both], second[metric][both], resamples=resamples, seed=seed
+            )
+        return differences
 
     def comparisons(self, resamples: int, seed: int = 0) -> dict[str, Intervals]:
         """The comparisons that a run reports.

@@ -4,7 +4,7 @@ import pytest
 from gream.config import EvaluationConfig
 from gream.data.split import Split
 from gream.evaluation.baseline_evaluation import evaluate_baselines
-from gream.evaluation.cases import cases_for_test, cases_for_validation
+from gream.evaluation.cases import Cases, cases_for_test, cases_for_validation
 
 pytestmark = pytest.mark.unit
 
@@ -62,3 +62,12 @@ def test_sasrec_joins_where_it_has_epochs(split):
     )
     assert set(values["sasrec"]) == {"recall@5", "recall@10", "ndcg@5", "ndcg@10"}
     assert values["sasrec"]["ndcg@10"].shape == (3,)
+
+
+def test_sample_keeps_rows_and_cases_together():
+    cases = Cases([f"u{n}" for n in range(50)], [[f"h{n}"] for n in range(50)], [f"t{n}" for n in range(50)])
+    rows, chosen = cases.sample(7, seed=1)
+    assert chosen == Cases([f"u{n}" for n in rows], [[f"h{n}"] for n in rows], [f"t{n}" for n in rows])
+    assert len(set(rows.tolist())) == 7
+    assert rows.tolist() == sorted(rows.tolist()) != list(range(7))
+    assert cases.sample(0, seed=1)[1] == cases.sample(50, seed=1)[1] == cases

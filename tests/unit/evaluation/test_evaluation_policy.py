@@ -1,9 +1,11 @@
+import numpy as np
 import pytest
 
 from gream.config import EvaluationConfig
 from gream.evaluation.cases import Cases
 from gream.evaluation.examples import example_users
 from gream.evaluation.policy_evaluation import evaluate_policy
+from gream.evaluation.user_values import UserValues
 from gream.policy.recommendations import ReasonedAnswer, Recommendations, ScoredItem
 
 pytestmark = pytest.mark.unit
@@ -73,6 +75,18 @@ def test_illegal_items_are_counted_and_never_hit():
     outcome = evaluated(scripted(direct=[["ghost", "i3"], ["i4"]]))
     assert outcome.legal_item_share == pytest.approx(9 / 10)
     assert outcome.direct["ndcg@5"].tolist() == pytest.approx([0.6309297535714575, 1.0])
+
+
+def test_users_left_out_of_reasoning_have_no_number():
+    """One of two users reasons; the other's values are NaN, which intervals and paired differences leave out."""
+    rows, chosen = CASES.sample(1, seed=5)
+    policy = scripted(reasoning=[chosen.targets], chains=[[ReasonedAnswer("i3", TEXT["i0"], True)] * 2])
+    config = EvaluationConfig(chains=2, beams=7, reasoning_users=1)
+    outcome = evaluate_policy(policy, TOKENS, CASES, False, config, seed=5, label="policy")
+    assert np.flatnonzero(~np.isnan(outcome.reasoning["recall@10"])).tolist() == rows.tolist()
+    values = UserValues(CASES.users, {"direct": outcome.direct, "reasoning": outcome.reasoning})
+    assert values.intervals("reasoning", 10)["recall@10"].value == 1
+    assert values.difference("direct", "reasoning", 10)["recall@10"].value == outcome.direct["recall@10"][rows[0]] - 1
 
 
 def test_the_policy_is_asked_under_the_protocol():
