@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from math import ceil
 
 import numpy as np
 
@@ -78,6 +79,9 @@ def draw_groups(
 ) -> Draw:
     """Roll out prompts until `wanted` groups carry signal; groups of equal rewards are replaced by fresh prompts.
 
+    A round takes as long as its longest chain, so few rounds are better than few rollouts: each draws as many prompts
+    as should fill the gap at the share with signal seen so far, at most `wanted`. A surplus is dropped, the last first.
+
     Args:
         tasks: fresh prompts, without end.
         wanted: groups to return.
@@ -88,12 +92,13 @@ def draw_groups(
     flat: list[Group] = []
     while len(draw.groups) < wanted and draw.rounds < max_rounds:
         missing = wanted - len(draw.groups)
-        made = roll([next(tasks) for _ in range(missing)], draw.rounds)
+        expected = missing * (len(draw.sampled) + 1) / (len(draw.groups) + 1)
+        made = roll([next(tasks) for _ in range(min(wanted, ceil(expected)))], draw.rounds)
         draw.sampled += made
         draw.groups += [group for group in made if group.has_signal]
         flat += [group for group in made if not group.has_signal]
         draw.rounds += 1
-    draw.groups += flat[: wanted - len(draw.groups)]
+    draw.groups = [*draw.groups, *flat][:wanted]
     return draw
 
 

@@ -153,11 +153,13 @@ def test_groups_without_signal_are_replaced_by_fresh_prompts():
     two = SETTINGS.model_copy(update={"group_size": 2, "pass_k": 1})
     stream = iter([Task([], target, reasoning=False) for target in (5, 4, 0, 4, 4, 4)])
     draw = draw_groups(stream, wanted=3, max_rounds=10, roll=roll)
-    assert asked == [(0, [5, 4, 0]), (1, [4, 4])]
+    # One of three has signal: the two that miss should take 2 x 4 / 2 = 4 prompts, and a round draws at most 3.
+    assert asked == [(0, [5, 4, 0]), (1, [4, 4, 4])]
+    assert len(draw.groups) == 3
     assert all(group.has_signal for group in draw.groups)
     numbers = statistics(draw, two, legal=lambda item: item < 8)
-    assert numbers["zero_variance_share"] == pytest.approx(2 / 5)
-    # Group success rates at K = 1 are the shares of exact answers: 1, 1/2, 0, 1/2, 1/2.
+    assert numbers["zero_variance_share"] == pytest.approx(2 / 6)
+    # Group success rates at K = 1 are the shares of exact answers: 1, 1/2, 0, 1/2, 1/2, 1/2.
     assert numbers["rho"] == pytest.approx(0.5)
     assert numbers["rounds"] == 2
     assert numbers["illegal_answers"] == 0
