@@ -76,7 +76,9 @@ def open_artifact(path: Path, kind: str) -> dict[str, Any]:
     """
     manifest_path = path / MANIFEST
     if not manifest_path.is_file():
-        raise ArtifactError(f"{path} is not a complete {kind}: it has no {MANIFEST}. Run the stage that makes it again.")
+        raise ArtifactError(
+            f"{path} is not a complete {kind}: it has no {MANIFEST}. Run the stage that makes it again."
+        )
     manifest: dict[str, Any] = json.loads(manifest_path.read_text(encoding="utf-8"))
     if manifest.get("kind") != kind:
         raise ArtifactError(f"{path} holds a {manifest.get('kind')!r}, but a {kind!r} is needed here.")

@@ -166,6 +166,7 @@ class SrpoConfig(Section):
 
     @model_validator(mode="after")
     def batches_divide(self) -> "SrpoConfig":
+        """Steps split into whole updates, updates into whole micro-batches."""
         if self.prompts_per_step % self.updates_per_step:
             raise ValueError(
                 f"updates_per_step must divide prompts_per_step, but {self.updates_per_step} does not divide "
@@ -180,6 +181,7 @@ class SrpoConfig(Section):
 
     @model_validator(mode="after")
     def bonus_can_be_felt(self) -> "SrpoConfig":
+        """K stays below G (paper, section 3.3)."""
         if self.bonus and self.pass_k >= self.group_size:
             raise ValueError(
                 f"pass_k must be below group_size: with K = {self.pass_k} and G = {self.group_size} "
