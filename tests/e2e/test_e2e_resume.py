@@ -14,7 +14,7 @@ import pytest
 from gream.artifacts import content_digest, open_artifact
 from gream.stages import STAGES
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
 
 PROFILE = """
 name = "tiny"
