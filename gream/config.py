@@ -279,6 +279,8 @@ def _explain(error: ValidationError, path: Path) -> str:
         near = difflib.get_close_matches(wrong, fields, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         return f"{path}: unknown key {where!r}; allowed are {', '.join(sorted(fields))}.{hint}"
+    if problem["type"] == "value_error":  # Values that do not fit together; the message names them.
+        return f"{path}: [{where}] {problem['ctx']['error']}."
     return f"{path}: {where or 'profile'} = {problem['input']!r} is not allowed: {problem['msg']}."
 
 

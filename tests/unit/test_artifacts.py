@@ -1,0 +1,61 @@
+"""An artifact is complete or absent, and a damaged one is noticed."""
+
+import pytest
+
+from gream.artifacts import atomic_folder, content_digest, open_artifact, verify_artifact, write_text_atomic
+from gream.errors import ArtifactError
+
+pytestmark = pytest.mark.unit
+
+
+def make(path, content="content"):
+    with atomic_folder(path, "thing", count=1) as folder:
+        (folder / "part").mkdir()
+        (folder / "part" / "file.txt").write_text(content)
+
+
+def test_a_finished_folder_has_a_manifest(tmp_path):
+    make(tmp_path / "a")
+    manifest = open_artifact(tmp_path / "a", "thing")
+    assert (manifest["kind"], manifest["count"], list(manifest["files"])) == ("thing", 1, ["part/file.txt"])
+    verify_artifact(tmp_path / "a", "thing")
+
+
+def test_nothing_remains_of_a_failed_one(tmp_path):
+    with pytest.raises(ZeroDivisionError), atomic_folder(tmp_path / "a", "thing") as folder:
+        (folder / "file.txt").write_text(f"half {1 / 0}")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failed_rewrite_leaves_the_old_one(tmp_path):
+    make(tmp_path / "a", "old")
+    with pytest.raises(ZeroDivisionError), atomic_folder(tmp_path / "a", "thing"):
+        raise ZeroDivisionError
+    assert (tmp_path / "a" / "part" / "file.txt").read_text() == "old"
+    make(tmp_path / "a", "new")
+    assert (tmp_path / "a" / "part" / "file.txt").read_text() == "new"
+
+
+def test_incomplete_foreign_and_damaged_folders_are_refused(tmp_path):
+    (tmp_path / "half").mkdir()
+    with pytest.raises(ArtifactError, match=r"is not a complete thing: it has no manifest\.json"):
+        open_artifact(tmp_path / "half", "thing")
+    make(tmp_path / "a")
+    with pytest.raises(ArtifactError, match="holds a 'thing', but a 'policy' is needed"):
+        open_artifact(tmp_path / "a", "policy")
+    (tmp_path / "a" / "part" / "file.txt").write_text("changed")
+    with pytest.raises(ArtifactError, match=r"file\.txt is missing or damaged"):
+        verify_artifact(tmp_path / "a", "thing")
+
+
+def test_digest_is_of_the_content_alone(tmp_path):
+    make(tmp_path / "a")
+    make(tmp_path / "b")
+    make(tmp_path / "c", "other")
+    assert content_digest(tmp_path / "a") == content_digest(tmp_path / "b") != content_digest(tmp_path / "c")
+
+
+def test_text_is_replaced_whole(tmp_path):
+    write_text_atomic(tmp_path / "deep" / "file.txt", "one")
+    write_text_atomic(tmp_path / "deep" / "file.txt", "two")
+    assert [(path.name, path.read_text()) for path in (tmp_path / "deep").iterdir()] == [("file.txt", "two")]

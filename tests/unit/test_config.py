@@ -1,0 +1,62 @@
+"""A wrong profile names the key, the file and what is allowed."""
+
+import pytest
+
+from gream.config import load_profile
+from gream.errors import ConfigError
+
+pytestmark = pytest.mark.unit
+
+
+def refusal(*overrides: str, profile: str = "laptop") -> str:
+    with pytest.raises(ConfigError) as caught:
+        load_profile(profile, overrides)
+    return str(caught.value)
+
+
+def test_overrides_are_toml_values_or_bare_words():
+    profile = load_profile(
+        "laptop", ["srpo.beta=0.7", "srpo.bonus=false", "index.encoder=some/model", "sft.method='lora'"]
+    )
+    assert (profile.srpo.beta, profile.srpo.bonus) == (0.7, False)
+    assert (profile.index.encoder, profile.sft.method) == ("some/model", "lora")
+
+
+def test_unknown_key_names_its_neighbours():
+    message = refusal("sft.learning_rat=1")
+    assert "laptop.toml: unknown key 'sft.learning_rat'" in message
+    assert "Did you mean 'learning_rate'?" in message
+
+
+def test_unknown_section_names_the_sections():
+    message = refusal("stf.method=full")
+    assert "unknown key 'stf'" in message
+    assert "Did you mean 'sft'?" in message
+
+
+@pytest.mark.parametrize(
+    ("override", "part"),
+    [
+        ("srpo.steps=-1", "srpo.steps = -1 is not allowed: Input should be greater than or equal to 0"),
+        ("sft.method=half", "sft.method = 'half' is not allowed: Input should be 'full' or 'lora'"),
+        ("srpo.group_size=4", "[srpo] pass_k must be below group_size: with K = 4 and G = 4"),
+        ("srpo.updates_per_step=3", "[srpo] updates_per_step must divide prompts_per_step"),
+        ("srpo.micro_batch=7", "[srpo] micro_batch must divide the completions of one update, but 7"),
+        ("srpo", "must look like section.key=value"),
+        ("beta=1", "must look like section.key=value"),
+    ],
+)
+def test_refusals_say_what_is_allowed(override, part):
+    assert part in refusal(override)
+
+
+def test_unknown_profile_lists_the_known_ones():
+    assert "neither one of laptop, paper, small nor the path" in refusal(profile="desktop")
+
+
+def test_a_file_of_ones_own(tmp_path):
+    own = tmp_path / "mine.toml"
+    own.write_text("[srpo]\nbeta = 0.3\n")
+    assert (load_profile(str(own)).name, load_profile(str(own)).srpo.beta) == ("mine", 0.3)
+    own.write_text("[srpo\n")
+    assert "mine.toml is not valid TOML" in refusal(profile=str(own))
