@@ -18,6 +18,19 @@ PROFILES = Path(__file__).parent / "profiles"
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[int, Field(ge=1)]
+ColumnName = Literal[
+    "user_id",
+    "item_id",
+    "item_id_in_items",
+    "timestamp",
+    "rating",
+    "review",
+    "title",
+    "description",
+    "brand",
+    "categories",
+]
+"""The fields of `gream.data.tables.ColumnMapping`."""
 
 
 class Section(BaseModel):
@@ -31,6 +44,8 @@ class DataConfig(Section):
 
     k_core: Annotated[int, Field(ge=0)] = 5
     """Every user and item keeps at least this many interactions; 0 or 1 switches the filter off."""
+    columns: dict[ColumnName, str] = {}
+    """What two tables call our columns, where they use other names: `{user_id = "customer", timestamp = "when"}`."""
 
 
 class EnrichmentConfig(Section):

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from gream.data.catalog import KIND
 from gream.data.importers import import_catalog
+from gream.data.tables import ColumnMapping
 from gream.errors import ConfigError
 from gream.stages.store import Recipe, RunContext, produce
 
@@ -39,7 +40,8 @@ def run(source: str, seen_items: str, context: RunContext) -> Path:
     )
 
     def make(target: Path, _: Path) -> dict[str, Any]:
-        catalog = import_catalog(source, k_core=config.k_core)
+        mapping = ColumnMapping.model_validate(config.columns) if config.columns else None
+        catalog = import_catalog(source, k_core=config.k_core, mapping=mapping)
         if exclude_seen is not None:
             facts = catalog.facts.model_copy(update={"exclude_seen": exclude_seen})
             catalog = replace(catalog, facts=facts)

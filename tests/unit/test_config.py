@@ -1,8 +1,11 @@
 """A wrong profile names the key, the file and what is allowed."""
 
+from typing import get_args
+
 import pytest
 
-from gream.config import load_profile
+from gream.config import ColumnName, load_profile
+from gream.data.tables import ColumnMapping
 from gream.errors import ConfigError
 
 pytestmark = pytest.mark.unit
@@ -48,6 +51,13 @@ def test_unknown_section_names_the_sections():
 )
 def test_refusals_say_what_is_allowed(override, part):
     assert part in refusal(override)
+
+
+def test_column_names_are_those_of_the_mapping():
+    profile = load_profile("laptop", ["data.columns={user_id = 'customer'}"])
+    assert profile.data.columns == {"user_id": "customer"}
+    assert "'usr' is not allowed: Input should be 'user_id', 'item_id'" in refusal("data.columns={usr = 'customer'}")
+    assert get_args(ColumnName) == tuple(ColumnMapping.model_fields)
 
 
 def test_unknown_profile_lists_the_known_ones():
