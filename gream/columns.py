@@ -15,6 +15,3 @@ CATEGORIES: Final = "categories"
 
 PROFILE: Final = "profile"
 SOURCE: Final = "source"
-
-RANK: Final = "rank"
-SCORE: Final = "score"

@@ -214,7 +214,6 @@ class EvaluationConfig(Section):
     chain_temperature: Annotated[float, Field(gt=0)] = 0.7
     chain_top_p: Annotated[float, Field(gt=0, le=1.0)] = 0.9
     max_chain_tokens: Positive = 256
-    batch_size: Positive = 64
     max_users: Annotated[int, Field(ge=0)] = 0
     """Evaluate a seeded sample of this many test users; 0 takes all."""
     reasoning_users: Annotated[int, Field(ge=0)] = 0

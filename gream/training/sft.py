@@ -1,7 +1,7 @@
 """Supervised fine-tuning over a planned sequence of batches (paper, section 3.2), on TRL's `SFTTrainer`.
 
 The curriculum is an order of batches, so the trainer must keep it: it takes batches by plan instead of shuffling. What
-is left to the library: the loss, optimiser, schedule, checkpoints, mixed precision and distribution.
+is left to the library: optimiser, schedule, checkpoints, mixed precision, distribution, and the loss of large batches.
 
 1) Examples arrive tokenised with labels; nothing is truncated (a too long example is an error when it is encoded).
 2) `seqrec` examples are whole sequences with a loss at every item: the paper's one-example-for-each-prefix objective,
@@ -25,6 +25,12 @@ from gream.config import SftConfig
 from gream.policy.prompting import IGNORED, EncodedExample
 from gream.training.checkpoints import last_complete_checkpoint
 
+WIDTH_STEP = 16
+"""Batches are padded to a multiple of this: oneDNN keeps compiled kernels for each width it meets, and with every width
+between 20 and 160 that grows by a gigabyte in a hundred steps."""
+DENSE_LOGITS = 2**26
+"""Logits (tokens x vocabulary) up to which a batch's loss is taken on all of them at once."""
+
 
 class PlannedBatches(Sampler[list[int]]):
     """Row numbers of each batch, in the order of the plan."""
@@ -41,13 +47,6 @@ class PlannedBatches(Sampler[list[int]]):
 
     def __len__(self) -> int:
         return len(self._sizes)
-
-
-WIDTH_STEP = 16
-"""Batches are padded to a multiple of this: oneDNN keeps compiled kernels for each width it meets, and with every width
-between 20 and 160 that grows by a gigabyte in a hundred steps."""
-DENSE_LOGITS = 2**26
-"""Logits (tokens x vocabulary) up to which a batch's loss is taken on all of them at once."""
 
 
 class CurriculumTrainer(SFTTrainer):
