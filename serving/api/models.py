@@ -1,0 +1,152 @@
+"""Bodies of the HTTP API. Limits that a platform sets (`max_k`, ...) are checked beside these, in the routes."""
+
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from serving.contracts import FeedbackEvent, Message, Mode
+
+ItemId = Annotated[str, Field(min_length=1, max_length=256)]
+UserId = Annotated[str, Field(min_length=1, max_length=256)]
+
+
+class RecommendRequest(Message):
+    """Whom to recommend to, and what."""
+
+    user_id: UserId | None = None
+    """History from the feature store. Give this or `history`, not both."""
+    history: list[ItemId] | None = None
+    """Item ids, oldest first."""
+    k: Annotated[int, Field(ge=1)] = 10
+    mode: Mode = "direct"
+    exclude_seen: bool = True
+    """Whether items of the history are left out."""
+    exclude: list[ItemId] = []
+    categories: list[Annotated[str, Field(min_length=1, max_length=256)]] = []
+    """Only items that carry one of them; empty means all."""
+
+    @model_validator(mode="after")
+    def one_source(self) -> "RecommendRequest":
+        """A history comes from one place."""
+        if (self.user_id is None) == (self.history is None):
+            raise ValueError("give either user_id or history, not both and not neither")
+        return self
+
+
+class Why(Message):
+    """Why an item is here, checkable against the history: the history item that shares most of its index.
+
+    `because` is None where no item of the history shares the first level.
+    """
+
+    text: str
+    because: ItemId | None = None
+    shared_levels: int = 0
+
+
+class RecommendedItem(Message):
+    """One item of an answer, best first; `score` is a log-probability over the whole catalogue."""
+
+    item_id: str
+    title: str
+    score: float
+    tokens: list[str]
+    categories: list[str] = []
+    why: Why
+
+
+class Reasoning(Message):
+    """The chain of reasoning mode: raw, with titles, and the history items that it cites."""
+
+    chain: str
+    readable: str
+    cited: list[str]
+
+
+class RecommendResponse(Message):
+    """An answer. `degraded` says whether it is less than what was asked for, `degraded_reason` in which way."""
+
+    request_id: str
+    policy_version: str
+    mode: Mode
+    items: list[RecommendedItem]
+    reasoning: Reasoning | None = None
+    degraded: bool = False
+    degraded_reason: str | None = None
+    ignored_items: list[str] = []
+    """Items of the history that the policy does not know; they were left out."""
+
+
+class BatchRequest(Message):
+    """Several requests at once."""
+
+    requests: Annotated[list[RecommendRequest], Field(min_length=1)]
+
+
+class BatchResponse(Message):
+    """Their answers, in order."""
+
+    responses: list[RecommendResponse]
+
+
+class FeedbackRequest(Message):
+    """Events to keep."""
+
+    events: Annotated[list[FeedbackEvent], Field(min_length=1, max_length=1_000)]
+
+
+class FeedbackResponse(Message):
+    """What became of them: all are durable; `duplicates` were so before."""
+
+    accepted: int
+    duplicates: int
+
+
+class ItemView(Message):
+    """An item of the served catalogue."""
+
+    item_id: str
+    title: str
+    description: str = ""
+    brand: str = ""
+    categories: list[str] = []
+    tokens: list[str]
+
+
+class HistoryEntry(Message):
+    """One event of a user's history."""
+
+    item_id: str
+    title: str | None = None
+    """None where the served policy does not know the item."""
+    tokens: list[str] = []
+    timestamp: int
+
+
+class HistoryView(Message):
+    """A user's history, oldest first."""
+
+    user_id: str
+    entries: list[HistoryEntry]
+
+
+class PolicyView(Message):
+    """The policy that is served."""
+
+    policy_version: str
+    engine: str
+    dataset: str
+    profile: str
+    stage: str
+    items: int
+    model_card: str
+    """Markdown."""
+    metrics: dict[str, object]
+
+
+class ErrorBody(Message):
+    """Every error has this body: a stable code, one sentence, the request's id."""
+
+    code: str
+    message: str
+    request_id: str

@@ -1,0 +1,156 @@
+"""What the parts of the online path say to each other: API <-> engine, API <-> features.
+
+Pydantic models, because they cross process borders: the engine is a BentoML service of its own.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Annotated, Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Mode = Literal["direct", "reasoning"]
+
+
+class Message(BaseModel):
+    """Base of everything that is sent: unknown keys are errors, values cannot change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class EngineRequest(Message):
+    """One user's request, as the engine sees it: no user id, no history that the policy does not know.
+
+    Attributes:
+        history: item ids of the policy's catalogue, oldest first; may be empty.
+        k: items wanted.
+        mode: whether to reason before answering.
+        exclude: item ids that must not come back.
+        categories: only items that carry one of them (compared without case); empty means all.
+    """
+
+    history: list[str]
+    k: Annotated[int, Field(ge=1)] = 10
+    mode: Mode = "direct"
+    exclude: list[str] = []
+    categories: list[str] = []
+
+
+class RankedItem(Message):
+    """One recommended item.
+
+    Attributes:
+        item_id: its id.
+        title: its title.
+        score: its log-probability among all items of the catalogue; filters do not change it.
+        tokens: its index tokens.
+    """
+
+    item_id: str
+    title: str
+    score: float
+    tokens: list[str]
+
+
+class EngineAnswer(Message):
+    """The answer to one `EngineRequest`.
+
+    Attributes:
+        items: best first; fewer than k only where fewer are allowed.
+        chain: in reasoning mode the chain, items cited by index tokens.
+        readable_chain: the same with titles in their place.
+        cited: item ids that the chain cites, in order, each once.
+        policy_version: of the policy that answered.
+        batch_size: requests that were computed together.
+        engine_seconds: time of that computation.
+    """
+
+    items: list[RankedItem]
+    chain: str | None = None
+    readable_chain: str | None = None
+    cited: list[str] = []
+    policy_version: str
+    batch_size: int
+    engine_seconds: float
+
+
+class ChainPiece(Message):
+    """A piece of a chain while it is being sampled, for streaming; index tokens already replaced by titles."""
+
+    text: str
+
+
+class PolicyEngine(Protocol):
+    """What both engines (Transformers, vLLM) do; one policy, on one device."""
+
+    @property
+    def policy_version(self) -> str:
+        """First 12 hex digits of the bundle's content digest."""
+        ...
+
+    def recommend(self, requests: Sequence[EngineRequest]) -> list[EngineAnswer]:
+        """Answer a batch; the modes may be mixed. An answer does not depend on the batch that it is computed in.
+
+        Raises:
+            RequestError: a history has an unknown item, or no item is left to recommend.
+        """
+        ...
+
+    def stream(self, request: EngineRequest) -> AsyncIterator[ChainPiece | EngineAnswer]:
+        """Reasoning mode, piece by piece; the last thing that comes is the whole answer."""
+        ...
+
+
+class UserHistory(Message):
+    """A user as the feature store knows them.
+
+    Attributes:
+        item_ids: oldest first.
+        timestamps: of the events, in seconds since 1970 (UTC), aligned with `item_ids`.
+    """
+
+    item_ids: list[str]
+    timestamps: list[int]
+
+
+class FeedbackEvent(Message):
+    """Something that a user did with what was shown.
+
+    Attributes:
+        event_id: chosen by the client; a second event of the same id is acknowledged and ignored.
+        user_id: who.
+        item_id: with what.
+        kind: `click` and `purchase` extend the user's history, `impression` does not.
+        timestamp: when, in seconds since 1970 (UTC).
+        request_id: of the recommendation that showed the item, where there was one.
+    """
+
+    event_id: Annotated[str, Field(min_length=1, max_length=128)]
+    user_id: Annotated[str, Field(min_length=1, max_length=256)]
+    item_id: Annotated[str, Field(min_length=1, max_length=256)]
+    kind: Literal["impression", "click", "purchase"]
+    timestamp: Annotated[int, Field(ge=0, le=4_102_444_800)]
+    request_id: Annotated[str, Field(max_length=128)] | None = None
+
+
+class FeatureStoreDown(Exception):
+    """The feature store cannot answer now; the caller degrades or retries."""
+
+
+class UserFeatures(Protocol):
+    """What the API needs of the feature store."""
+
+    def history(self, user_id: str) -> UserHistory | None:
+        """The user's history, or None where the store does not know them.
+
+        Raises:
+            FeatureStoreDown: the online store did not answer in time.
+        """
+        ...
+
+    def push(self, events: Sequence[FeedbackEvent]) -> None:
+        """Add clicks and purchases to the histories of their users; pushing an event again changes nothing.
+
+        Raises:
+            FeatureStoreDown: nothing can be written now; push the same events again later.
+        """
+        ...

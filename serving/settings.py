@@ -1,0 +1,38 @@
+"""Settings of the online path, from the environment (`GREAM_...`), checked at the door."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class ServingSettings(BaseSettings):
+    """Everything that decides how the online path runs; every field is the environment variable `GREAM_<FIELD>`."""
+
+    model_config = SettingsConfigDict(env_prefix="GREAM_", extra="ignore", frozen=True)
+
+    policy: str = "runs/latest/policy"
+    """URI of the policy bundle: a folder, `file://...` or `s3://bucket/prefix` (endpoint and keys: see docs)."""
+    policy_poll_seconds: Annotated[float, Field(gt=0)] = 5.0
+    """How often the engine looks whether another bundle stands at the URI."""
+    engine: Literal["transformers", "vllm"] = "transformers"
+    max_batch: Annotated[int, Field(ge=1, le=1024)] = 64
+    """Requests that the engine computes together at most."""
+    engine_timeout_seconds: Annotated[float, Field(gt=0)] = 30.0
+
+    state: Path = Path("runs/serving")
+    """Folder of this replica: Feast's registry, offline files and sqlite store, the feedback outbox."""
+    online_store: Literal["sqlite", "redis"] = "sqlite"
+    redis: SecretStr = SecretStr("127.0.0.1:6379")
+    """Feast's connection string for Redis: `host:port[,password=...][,ssl=true]`."""
+    feature_timeout_seconds: Annotated[float, Field(gt=0)] = 0.5
+
+    api_keys: SecretStr = SecretStr("")
+    """`name:key,name:key`; empty means that no key is asked for."""
+    max_k: Annotated[int, Field(ge=1)] = 100
+    max_history: Annotated[int, Field(ge=1)] = 1_000
+    max_batch_requests: Annotated[int, Field(ge=1)] = 256
+    max_body_bytes: Annotated[int, Field(ge=1_024)] = 1_048_576
+    max_concurrency: Annotated[int, Field(ge=1)] = 256
+    """Requests in flight; more are answered 429 with Retry-After."""
