@@ -28,11 +28,11 @@ class EngineRequest(Message):
         categories: only items that carry one of them (compared without case); empty means all.
     """
 
-    history: list[str]
+    history: tuple[str, ...]
     k: Annotated[int, Field(ge=1)] = 10
     mode: Mode = "direct"
-    exclude: list[str] = []
-    categories: list[str] = []
+    exclude: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
 
 
 class RankedItem(Message):
@@ -48,7 +48,7 @@ class RankedItem(Message):
     item_id: str
     title: str
     score: float
-    tokens: list[str]
+    tokens: tuple[str, ...]
 
 
 class EngineAnswer(Message):
@@ -64,10 +64,10 @@ class EngineAnswer(Message):
         engine_seconds: time of that computation.
     """
 
-    items: list[RankedItem]
+    items: tuple[RankedItem, ...]
     chain: str | None = None
     readable_chain: str | None = None
-    cited: list[str] = []
+    cited: tuple[str, ...] = ()
     policy_version: str
     batch_size: int
     engine_seconds: float
@@ -108,8 +108,8 @@ class UserHistory(Message):
         timestamps: of the events, in seconds since 1970 (UTC), aligned with `item_ids`.
     """
 
-    item_ids: list[str]
-    timestamps: list[int]
+    item_ids: tuple[str, ...]
+    timestamps: tuple[int, ...]
 
 
 class FeedbackEvent(Message):
@@ -132,7 +132,7 @@ class FeedbackEvent(Message):
     request_id: Annotated[str, Field(max_length=128)] | None = None
 
 
-class FeatureStoreDown(Exception):
+class FeatureStoreError(Exception):
     """The feature store cannot answer now; the caller degrades or retries."""
 
 
@@ -143,7 +143,7 @@ class UserFeatures(Protocol):
         """The user's history, or None where the store does not know them.
 
         Raises:
-            FeatureStoreDown: the online store did not answer in time.
+            FeatureStoreError: the online store did not answer in time.
         """
         ...
 
@@ -151,6 +151,6 @@ class UserFeatures(Protocol):
         """Add clicks and purchases to the histories of their users; pushing an event again changes nothing.
 
         Raises:
-            FeatureStoreDown: nothing can be written now; push the same events again later.
+            FeatureStoreError: nothing can be written now; push the same events again later.
         """
         ...

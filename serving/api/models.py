@@ -21,8 +21,8 @@ class RecommendRequest(Message):
     mode: Mode = "direct"
     exclude_seen: bool = True
     """Whether items of the history are left out."""
-    exclude: list[ItemId] = []
-    categories: list[Annotated[str, Field(min_length=1, max_length=256)]] = []
+    exclude: tuple[ItemId, ...] = ()
+    categories: tuple[Annotated[str, Field(min_length=1, max_length=256)], ...] = ()
     """Only items that carry one of them; empty means all."""
 
     @model_validator(mode="after")
@@ -50,8 +50,8 @@ class RecommendedItem(Message):
     item_id: str
     title: str
     score: float
-    tokens: list[str]
-    categories: list[str] = []
+    tokens: tuple[str, ...]
+    categories: tuple[str, ...] = ()
     why: Why
 
 
@@ -60,7 +60,7 @@ class Reasoning(Message):
 
     chain: str
     readable: str
-    cited: list[str]
+    cited: tuple[str, ...]
 
 
 class RecommendResponse(Message):
@@ -69,11 +69,11 @@ class RecommendResponse(Message):
     request_id: str
     policy_version: str
     mode: Mode
-    items: list[RecommendedItem]
+    items: tuple[RecommendedItem, ...]
     reasoning: Reasoning | None = None
     degraded: bool = False
     degraded_reason: str | None = None
-    ignored_items: list[str] = []
+    ignored_items: tuple[str, ...] = ()
     """Items of the history that the policy does not know; they were left out."""
 
 
@@ -109,8 +109,8 @@ class ItemView(Message):
     title: str
     description: str = ""
     brand: str = ""
-    categories: list[str] = []
-    tokens: list[str]
+    categories: tuple[str, ...] = ()
+    tokens: tuple[str, ...]
 
 
 class HistoryEntry(Message):
@@ -119,7 +119,7 @@ class HistoryEntry(Message):
     item_id: str
     title: str | None = None
     """None where the served policy does not know the item."""
-    tokens: list[str] = []
+    tokens: tuple[str, ...] = ()
     timestamp: int
 
 
@@ -127,7 +127,7 @@ class HistoryView(Message):
     """A user's history, oldest first."""
 
     user_id: str
-    entries: list[HistoryEntry]
+    entries: tuple[HistoryEntry, ...]
 
 
 class PolicyView(Message):
