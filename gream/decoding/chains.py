@@ -1,4 +1,4 @@
-"""Reasoning chains: free sampling up to `</think>` (the first phase of reasoning mode)."""
+"""Reasoning chains: sampling up to `</think>` (the first phase of reasoning mode), citing the history alone."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +10,8 @@ from torch import Tensor
 from gream.decoding.batching import TOKEN_BUDGET, decoding, left_pad, length_batches
 from gream.decoding.cache import growing_cache
 from gream.decoding.draw import draw
+from gream.decoding.grounding import Grounding
+from gream.decoding.trie import ROOT
 from gream.errors import RequestError
 
 
@@ -19,14 +21,19 @@ class Chain:
 
     Attributes:
         tokens: the chain's token ids; the last one is always the stop token.
-        log_probs: of each token over the whole vocabulary at the sampling temperature, before any nucleus cut (the
-            convention of TRL's trainer). That of a forced stop token is what the model gave it.
+        log_probs: of each token among those that the grounding allowed, at the sampling temperature, before any nucleus
+            cut (the convention of TRL's trainer); 0 for a forced stop token.
+        nodes: the grounding's state at which each token was chosen; the root for a forced stop token.
         finished: False where the stop token had to be forced at the length limit.
+        unaided: log-probability that, drawn token by token without the grounding, nothing else had been chosen than
+            what it allows: how far the model cites its history by itself.
     """
 
     tokens: list[int]
     log_probs: list[float]
+    nodes: list[int]
     finished: bool
+    unaided: float
 
 
 def sample_chains(
@@ -34,6 +41,7 @@ def sample_chains(
     prompts: Sequence[Sequence[int]],
     stop_id: int,
     uniforms: Tensor,
+    grounding: Grounding,
     temperature: float = 1.0,
     top_p: float = 1.0,
     token_budget: int = TOKEN_BUDGET,
@@ -49,6 +57,7 @@ def sample_chains(
         stop_id: the token that ends a chain.
         uniforms: (P, G, T) numbers in [0, 1), one for each token that may be drawn; T is the length limit, stop token
             included. `torch.rand(P, G, T, generator=generator)` makes them.
+        grounding: P rows, what each prompt's chains may cite.
         temperature: divides the logits.
         top_p: nucleus, see `draw`.
         token_budget: see `length_batches`.
@@ -58,18 +67,21 @@ def sample_chains(
         For each prompt its G chains. They depend on the row's own numbers alone, not on the batch.
 
     Raises:
-        RequestError: a prompt is empty, or `uniforms` does not fit the prompts.
+        RequestError: a prompt is empty, or `uniforms` or `grounding` does not fit the prompts.
     """
     if uniforms.dim() != 3 or len(uniforms) != len(prompts) or not uniforms.shape[2]:
         raise RequestError(
             f"uniforms must have the shape (prompts, samples, max_tokens) = ({len(prompts)}, >= 1, >= 1), "
             f"not {tuple(uniforms.shape)}."
         )
+    if len(grounding.paths) != len(prompts):
+        raise RequestError(f"grounding must have one row for each of the {len(prompts)} prompts.")
     _, samples, limit = uniforms.shape
     chains: list[list[Chain]] = [[] for _ in prompts]
     with decoding(model):
         for rows in length_batches(prompts, token_budget, extra=limit, copies=samples, progress=progress):
-            batch = _Batch(model, [prompts[row] for row in rows], uniforms[torch.from_numpy(rows)])
+            chosen = torch.from_numpy(rows)
+            batch = _Batch(model, [prompts[row] for row in rows], uniforms[chosen], grounding.select(chosen))
             sampled = batch.run(stop_id, temperature, top_p)
             for place, row in enumerate(rows):
                 chains[row] = sampled[place * samples : (place + 1) * samples]
@@ -79,7 +91,7 @@ def sample_chains(
 class _Batch:
     """One batch while it is sampled; the state holds the rows (prompts x samples at first) that have not left it."""
 
-    def __init__(self, model: Any, prompts: list[Sequence[int]], uniforms: Tensor) -> None:
+    def __init__(self, model: Any, prompts: list[Sequence[int]], uniforms: Tensor, grounding: Grounding) -> None:
         tokens, mask = left_pad(prompts, model.device)
         output = model(
             input_ids=tokens,
@@ -98,6 +110,8 @@ class _Batch:
         self._logits: Tensor = output.logits[:, -1].repeat_interleave(samples, dim=0)
         self._uniforms = uniforms.flatten(0, 1).to(model.device)
         self._row = torch.arange(len(self._mask), device=model.device)
+        self._grounding = grounding.select(self._row // samples)
+        self._nodes = torch.full_like(self._row, ROOT)
         self._running = torch.ones_like(self._row, dtype=torch.bool)
 
     def run(self, stop_id: int, temperature: float, top_p: float) -> list[Chain]:
@@ -105,27 +119,33 @@ class _Batch:
         rows, limit = self._uniforms.shape
         tokens = torch.full((rows, limit), stop_id, device=self._row.device)
         log_probs = torch.zeros((rows, limit), device=self._row.device)
+        visited = torch.full((rows, limit), ROOT, device=self._row.device)
+        unaided = torch.zeros(rows, device=self._row.device)
         length = torch.full((rows,), limit, device=self._row.device)
         finished = torch.zeros_like(length, dtype=torch.bool)
         for step in range(limit):
-            distribution = (self._logits.float() / temperature).log_softmax(-1)
+            everything = (self._logits.float() / temperature).log_softmax(-1)
+            allowed = everything.masked_fill(~self._grounding.legal(self._nodes, everything.shape[1]), -torch.inf)
+            legal_mass = allowed.logsumexp(-1)
+            distribution = allowed - legal_mass[:, None]
             token = draw(distribution.exp(), self._uniforms[self._row, step], top_p)
             stops = self._running & (token == stop_id)
             length[self._row[stops]] = step + 1
             finished[self._row[stops]] = True
-            if step == limit - 1:
-                token = torch.full_like(token, stop_id)
-            running = self._row[self._running]
-            tokens[running, step] = token[self._running]
-            log_probs[running, step] = distribution.gather(1, token[:, None])[self._running, 0]
+            unaided[self._row[self._running]] += legal_mass[self._running]
+            kept = self._running & (stops if step == limit - 1 else True)  # The others' last token is a forced stop.
+            rows_kept = self._row[kept]
+            tokens[rows_kept, step] = token[kept]
+            log_probs[rows_kept, step] = distribution.gather(1, token[:, None])[kept, 0]
+            visited[rows_kept, step] = self._nodes[kept]
             self._running &= ~stops
             if step == limit - 1 or not self._running.any():
                 break
             self._advance(token)
         return [
-            Chain(row[:n], values[:n], done)
-            for row, values, n, done in zip(
-                tokens.tolist(), log_probs.tolist(), length.tolist(), finished.tolist(), strict=True
+            Chain(row[:n], values[:n], nodes[:n], done, aid)
+            for row, values, nodes, n, done, aid in zip(
+                *(array.tolist() for array in (tokens, log_probs, visited, length, finished, unaided)), strict=True
             )
         ]
 
@@ -135,7 +155,8 @@ class _Batch:
             keep = self._running.nonzero()[:, 0]
             self._cache.batch_select_indices(keep)
             self._mask, self._position, self._row = self._mask[keep], self._position[keep], self._row[keep]
-            self._running, token = self._running[keep], token[keep]
+            self._running, token, self._nodes = self._running[keep], token[keep], self._nodes[keep]
+            self._grounding = self._grounding.select(keep)
         self._mask = torch.nn.functional.pad(self._mask, (0, 1), value=1)
         output = self._model(
             input_ids=token[:, None],
@@ -144,5 +165,6 @@ class _Batch:
             past_key_values=self._cache,
             use_cache=True,
         )
+        self._nodes = self._grounding.advance(self._nodes, token)
         self._position = self._position + 1
         self._logits = output.logits[:, -1]

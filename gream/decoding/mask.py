@@ -2,27 +2,40 @@
 
 With constrained sampling, log-probabilities over the legal tokens and over the whole vocabulary differ by the legal
 mass at each step; a ratio between the two is no importance ratio (https://github.com/huggingface/trl/issues/6789).
-Constrained positions are therefore renormalised over the children of their trie node, the others over the vocabulary.
-Only the logits of legal tokens are gathered; no mask over (batch, time, vocabulary) is made.
+An answer's tokens are therefore renormalised over the children of their trie node, a chain's over what its grounding
+allows. For answers only the logits of legal tokens are gathered; no mask over the vocabulary is made.
 """
+
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
-from gream.decoding.device_trie import DeviceTrie
+from gream.decoding.grounding import Grounding
 from gream.errors import RequestError
+
+Node = TypeVar("Node", int, Tensor)
+
+
+def chain_code(node: Node) -> Node:
+    """How `masked_log_probs` is told that a token of a chain was chosen at this state of the grounding.
+
+    >>> chain_code(0), chain_code(7)
+    (-1, -8)
+    """
+    return -1 - node
 
 
 def masked_log_probs(
-    logits: Tensor, tokens: Tensor, nodes: Tensor, trie: DeviceTrie, temperature: float = 1.0
+    logits: Tensor, tokens: Tensor, nodes: Tensor, grounding: Grounding, temperature: float = 1.0
 ) -> tuple[Tensor, Tensor]:
     """Log-probability of each taken token, and the entropy of the distribution that it was taken from.
 
     Args:
         logits: (B, T, V), those that predict `tokens` (already shifted).
         tokens: (B, T) int64.
-        nodes: (B, T) int64, the trie node at which the token was chosen, -1 where the choice was free.
-        trie: on the device of the logits.
+        nodes: (B, T) int64: of an answer's token the trie node at which it was chosen, of a chain's the `chain_code`.
+        grounding: B rows, on the device of the logits; its trie is that of the answers too.
         temperature: divides the logits, as in the sampler.
 
     Returns:
@@ -33,12 +46,15 @@ def masked_log_probs(
     """
     log_probs = torch.zeros(tokens.shape, device=logits.device)
     entropies = torch.zeros(tokens.shape, device=logits.device)
-    free = nodes < 0
-    if free.any():
-        everything = (logits[free].float() / temperature).log_softmax(-1)
-        log_probs[free] = everything.gather(-1, tokens[free][:, None])[:, 0]
-        entropies[free] = _entropy(everything)
-    held = ~free
+    trie = grounding.trie
+    thought = nodes < 0
+    if thought.any():
+        rows = thought.nonzero(as_tuple=True)[0]
+        legal = grounding.select(rows).legal(chain_code(nodes[thought]), logits.shape[-1])
+        allowed = (logits[thought].float() / temperature).masked_fill(~legal, -torch.inf).log_softmax(-1)
+        log_probs[thought] = allowed.gather(-1, tokens[thought][:, None])[:, 0]
+        entropies[thought] = _entropy(allowed)
+    held = ~thought
     if held.any():
         children, real = trie.successors(nodes[held], max(trie.max_branching))
         legal = trie.log_probs(logits[held], children, real, temperature)

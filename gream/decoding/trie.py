@@ -107,14 +107,18 @@ class TokenTrie:
         place = first + int(np.searchsorted(self.token[first:last], token))
         return int(place) if place < last and self.token[place] == token else -1
 
-    def tokens_of(self, item: int) -> list[int]:
-        """The token ids of an item."""
-        tokens = []
-        node = int(self.leaf_of_item[item])
-        while node != ROOT:
-            tokens.append(int(self.token[node]))
-            node = int(self.parents(np.array([node]))[0])
-        return tokens[::-1]
+    def paths(self, items: NDArray[np.integer]) -> NDArray[np.int64]:
+        """(len(items), depth + 1) nodes from the root to each item's leaf, then -1."""
+        leaves = self.leaf_of_item[items].astype(np.int64)
+        depths = np.searchsorted(self.level_start, leaves, side="right") - 1
+        paths = np.full((len(leaves), self.depth + 1), -1, dtype=np.int64)
+        nodes = leaves
+        for depth in range(self.depth, 0, -1):
+            here = depths >= depth
+            paths[here, depth] = nodes[here]
+            nodes = np.where(here, self.parents(nodes), nodes)
+        paths[:, 0] = ROOT
+        return paths
 
     def dead_keys(self, excluded: Sequence[Sequence[int] | NDArray[np.integer]]) -> NDArray[np.int64]:
         """Nodes that have no allowed item left, for each row of a batch, as sorted keys `row * n_nodes + node`.

@@ -53,6 +53,7 @@ class PolicyOutcome:
         for users whom `EvaluationConfig.reasoning_users` leaves out.
     legal_item_share: share of all returned items, in both modes, that are in the catalogue.
     chains_off_history: share of the sampled chains that cite nothing, or an item that the history does not hold.
+    unaided_chains: how likely a sampled chain would have kept to its history without being made to, on average.
     unfinished_chains: share of the sampled chains that ran into the length limit.
     """
 
@@ -60,6 +61,7 @@ class PolicyOutcome:
     reasoning: dict[str, np.ndarray]
     legal_item_share: float
     chains_off_history: float
+    unaided_chains: float
     unfinished_chains: float
 
 
@@ -126,6 +128,7 @@ def evaluate_policy(
         reasoning={metric: _spread(values, rows, len(cases.users)) for metric, values in reasoning.items()},
         legal_item_share=float(np.mean([item in number for item in returned])),
         chains_off_history=float(np.mean(off_history)),
+        unaided_chains=float(np.mean([answer.unaided for answer in answers])),
         unfinished_chains=float(np.mean([not answer.finished for answer in answers])),
     )
 

@@ -64,6 +64,8 @@ class Signs(Part):
 
     chains_off_history: float | None = None
     """Sampled chains that cite no item, or an item that the history does not hold."""
+    aided_chains: float | None = None
+    """How likely a sampled chain would have left its history, had the decoder let it, on average."""
     unfinished_chains: float | None = None
     """Sampled chains that ran into the length limit."""
     zero_variance_groups: float | None = None

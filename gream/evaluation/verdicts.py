@@ -19,6 +19,7 @@ HEADLINE: Final = "recall@10"
 COLLISION_LIMIT: Final = 0.05
 """The paper claims a rate below this."""
 OFF_HISTORY_LIMIT: Final = 0.10
+AIDED_LIMIT: Final = 0.50
 UNFINISHED_LIMIT: Final = 0.10
 ZERO_VARIANCE_LIMIT: Final = 0.50
 FAR_BELOW: Final = 0.75
@@ -73,6 +74,17 @@ def failure_signs(metrics: Metrics) -> list[Verdict]:
                 OFF_HISTORY_LIMIT,
                 "of the chains cite nothing, or something that the history does not hold",
                 "the reasoning ignores the user: more or longer training on reasoning chains helps",
+            )
+        )
+    if signs.aided_chains is not None:
+        verdicts.append(
+            _limit(
+                "Grounding",
+                signs.aided_chains,
+                AIDED_LIMIT,
+                "of the chains would have left the history, had the decoder let them",
+                "the citations are the decoder's work more than the model's: more or longer training on reasoning "
+                "chains helps",
             )
         )
     if signs.unfinished_chains is not None:

@@ -1,5 +1,6 @@
 """The policy as its users see it: histories of item ids in, ranked items (and the reasoning) out."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -15,6 +16,7 @@ from gream.artifacts import open_artifact
 from gream.decoding.answers import sample_answers
 from gream.decoding.beam import Ranking, beam_search
 from gream.decoding.chains import Chain, sample_chains
+from gream.decoding.grounding import Grounding
 from gream.decoding.score import score_all
 from gream.decoding.trie import TokenTrie
 from gream.errors import ArtifactError, RequestError
@@ -174,7 +176,10 @@ class Policy:
             numbers = [only.item for (only,) in answers]
         items = iter(numbers)
         return [
-            [ReasonedAnswer(self._ids[next(items)], self.chain_text(chain), chain.finished) for chain in row]
+            [
+                ReasonedAnswer(self._ids[next(items)], self.chain_text(chain), chain.finished, math.exp(chain.unaided))
+                for chain in row
+            ]
             for row in sampled
         ]
 
@@ -199,11 +204,13 @@ class Policy:
         self, histories: Sequence[Sequence[str]], uniforms: torch.Tensor, progress: str
     ) -> tuple[list[list[int]], list[list[Chain]]]:
         prompts = self.prompter.reasoning(self._index_texts(histories))
+        shown = [[self._number[item_id] for item_id in self.prompter.shown(history)] for history in histories]
         chains = sample_chains(
             self.model,
             prompts,
             self.prompter.stop_id,
             uniforms,
+            Grounding.of(self.trie, shown, self.prompter.index_ids, self.model.device),
             self.facts.chain_temperature,
             self.facts.chain_top_p,
             progress=progress,

@@ -6,12 +6,15 @@ continuation of the assistant turn that already holds the user's sequence; a rea
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from gream.corpora.example import Example
+from gream.indexing.tokens import TOKEN_PATTERN
 
 IGNORED = -100
 """Label of positions without loss (the convention of torch's cross-entropy)."""
+
+Shown = TypeVar("Shown")
 
 _SENTINEL = "{content}"
 
@@ -35,6 +38,7 @@ class Prompter:
     Attributes:
         stop_id: the token that ends a chain (`</think>`).
         answer_ids: what follows the chain, before the item (`<answer>`).
+        index_ids: every token of the vocabulary that is an index token.
         answer_end_ids: what follows the item in reasoning mode (`</answer>` and the end of the turn).
     """
 
@@ -53,6 +57,9 @@ class Prompter:
         self._reasoning_window = reasoning_window
         self._head, self._tail = self._render()
         (self.stop_id,) = self.encode([self._reasoning["think_close"]])[0]
+        self.index_ids = sorted(
+            number for token, number in tokenizer.get_vocab().items() if TOKEN_PATTERN.fullmatch(token)
+        )
         self.answer_ids = self.encode([self._reasoning["answer_open"]])[0]
         self.answer_end_ids = [*self.encode([self._reasoning["answer_close"]])[0], tokenizer.eos_token_id]
 
@@ -80,10 +87,13 @@ class Prompter:
     def reasoning(self, histories: Sequence[Sequence[str]]) -> list[list[int]]:
         """Prompts after which the chain begins; see `direct`."""
         turns = [
-            self._turn(self._reasoning["prompt"].format(history="".join(history[-self._reasoning_window :])))
-            for history in histories
+            self._turn(self._reasoning["prompt"].format(history="".join(self.shown(history)))) for history in histories
         ]
         return self.encode([turn + self._reasoning["think_open"] for turn in turns])
+
+    def shown(self, history: Sequence[Shown]) -> list[Shown]:
+        """The part of a history that a reasoning prompt holds."""
+        return list(history[-self._reasoning_window :])
 
     def examples(self, examples: Sequence[Example]) -> list[EncodedExample]:
         """Training examples with the loss on the assistant turn only.

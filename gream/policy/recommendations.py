@@ -58,8 +58,10 @@ class ReasonedAnswer:
         item_id: the answer.
         chain: the chain's text, items cited by their index tokens.
         finished: False where the chain ran into the length limit and was closed by force.
+        unaided: probability that the chain would have kept to its history without being made to.
     """
 
     item_id: str
     chain: str
     finished: bool
+    unaided: float

@@ -94,6 +94,7 @@ def run(catalog: Path, sft_policy: Path, policy: Path, context: RunContext) -> P
             index=IndexSummary(**loaded.index.facts[AUDIT]),
             signs=Signs(
                 chains_off_history=final.chains_off_history,
+                aided_chains=1.0 - final.unaided_chains,
                 unfinished_chains=final.unfinished_chains,
                 zero_variance_groups=_mean_logged(policy, "zero_variance_share"),
             ),

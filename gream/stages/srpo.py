@@ -48,13 +48,13 @@ def run(corpus: Path, sft_policy: Path, context: RunContext) -> Path:
                 policy.tokenizer,
                 Sampler(
                     policy.trie,
+                    policy.index.encode(policy.items[columns.ITEM].to_list()),
                     policy.prompter,
                     settings.group_size,
                     settings.temperature,
                     settings.max_chain_tokens,
                 ),
                 _tasks(Corpus.load(corpus).rl, policy, settings.reasoning_share, context.seed),
-                policy.index.encode(policy.items[columns.ITEM].to_list()),
                 settings,
                 work / "checkpoints",
                 context.seed,
@@ -67,14 +67,12 @@ def run(corpus: Path, sft_policy: Path, context: RunContext) -> Path:
 
 
 def _tasks(prompts: list[RlPrompt], policy: "Policy", reasoning_share: float, seed: int) -> "list[Task]":
-    """RL prompts with index texts and item numbers, each in one of the two modes."""
+    """RL prompts as item numbers, each in one of the two modes."""
     from gream.training.rollouts import Task
 
-    ids = policy.items[columns.ITEM].to_list()
-    number = {item_id: place for place, item_id in enumerate(ids)}
-    texts = ["".join(tokens) for tokens in policy.index.encode(ids)]
+    number = {item_id: place for place, item_id in enumerate(policy.items[columns.ITEM].to_list())}
     reasons = np.random.default_rng(seed).random(len(prompts)) < reasoning_share
     return [
-        Task([texts[number[item_id]] for item_id in prompt.history], number[prompt.target], bool(reasoning))
+        Task([number[item_id] for item_id in prompt.history], number[prompt.target], bool(reasoning))
         for prompt, reasoning in zip(prompts, reasons, strict=True)
     ]

@@ -1,7 +1,8 @@
 """Rollouts for SRPO: groups of answers to one prompt, every answer a legal item.
 
-Reasoning: a chain is sampled freely up to `</think>`, then the answer through the token trie. Direct: the answer only.
-Tokens that were put in rather than sampled (the answer tag, a `</think>` forced at the length limit) carry no loss.
+Reasoning: a chain is sampled up to `</think>`, citing the history alone, then the answer through the token trie.
+Direct: the answer only. Tokens that were put in rather than sampled (the answer tag, a `</think>` forced at the length
+limit) carry no loss.
 """
 
 from collections.abc import Sequence
@@ -12,11 +13,10 @@ import torch
 
 from gream.decoding.answers import Answer, sample_answers
 from gream.decoding.chains import Chain, sample_chains
-from gream.decoding.trie import TokenTrie
+from gream.decoding.grounding import Grounding
+from gream.decoding.mask import chain_code
+from gream.decoding.trie import ROOT, TokenTrie
 from gream.policy.prompting import Prompter
-
-UNCONSTRAINED = -1
-"""Trie node of a token that was sampled from the whole vocabulary."""
 
 
 @dataclass(frozen=True)
@@ -24,12 +24,12 @@ class Task:
     """One prompt to roll out.
 
     Attributes:
-        history: the index of each item (its tokens as one string), oldest first.
+        history: item numbers, oldest first.
         target: number of the item that followed.
         reasoning: in which mode.
     """
 
-    history: list[str]
+    history: list[int]
     target: int
     reasoning: bool
 
@@ -42,8 +42,9 @@ class Rollout:
         prompt: token ids.
         completion: token ids.
         log_probs: of each token when it was sampled, under the mask that `nodes` name; 0 where it was put in.
-        nodes: trie node at which each token was chosen, or `UNCONSTRAINED`.
+        nodes: where each token was chosen, as `masked_log_probs` wants it.
         sampled: False for tokens that were put in.
+        citable: numbers of the items that the chain may cite; none in direct mode.
         item: number of the answered item.
         well_formed: False where the chain had to be cut.
     """
@@ -53,6 +54,7 @@ class Rollout:
     log_probs: list[float]
     nodes: list[int]
     sampled: list[bool]
+    citable: list[int]
     item: int
     well_formed: bool
 
@@ -63,6 +65,7 @@ class Sampler:
 
     Attributes:
         trie: the catalogue.
+        index: index tokens of every item, by item number.
         prompter: histories to token ids.
         group_size: G.
         temperature: divides the logits, for chains and answers alike.
@@ -70,6 +73,7 @@ class Sampler:
     """
 
     trie: TokenTrie
+    index: Sequence[Sequence[str]]
     prompter: Prompter
     group_size: int
     temperature: float
@@ -94,7 +98,7 @@ class Sampler:
         return [groups[place] for place in range(len(tasks))]
 
     def _direct(self, model: Any, tasks: Sequence[Task], generator: torch.Generator) -> list[list[Rollout]]:
-        prompts = self.prompter.direct([task.history for task in tasks])
+        prompts = self.prompter.direct(self._texts(tasks))
         uniforms = torch.rand(len(prompts), self.group_size, self.trie.depth, generator=generator)
         groups = sample_answers(model, prompts, self.trie, uniforms, self.temperature)
         return [
@@ -103,24 +107,33 @@ class Sampler:
         ]
 
     def _reasoning(self, model: Any, tasks: Sequence[Task], generator: torch.Generator) -> list[list[Rollout]]:
-        prompts = self.prompter.reasoning([task.history for task in tasks])
+        prompts = self.prompter.reasoning(self._texts(tasks))
+        citable = [self.prompter.shown(task.history) for task in tasks]
         uniforms = torch.rand(len(prompts), self.group_size, self.max_chain_tokens, generator=generator)
-        groups = sample_chains(model, prompts, self.prompter.stop_id, uniforms, self.temperature)
+        grounding = Grounding.of(self.trie, citable, self.prompter.index_ids, model.device)
+        groups = sample_chains(model, prompts, self.prompter.stop_id, uniforms, grounding, self.temperature)
         tag = self.prompter.answer_ids
-        thought = [(prompt, chain) for prompt, chains in zip(prompts, groups, strict=True) for chain in chains]
+        thought = [
+            (prompt, items, chain)
+            for prompt, items, chains in zip(prompts, citable, groups, strict=True)
+            for chain in chains
+        ]
         answers = sample_answers(
             model,
-            [[*prompt, *chain.tokens, *tag] for prompt, chain in thought],
+            [[*prompt, *chain.tokens, *tag] for prompt, _, chain in thought],
             self.trie,
             torch.rand(len(thought), 1, self.trie.depth, generator=generator),
             self.temperature,
         )
         rollouts = [
-            _reasoned_rollout(prompt, chain, tag, answer)
-            for (prompt, chain), (answer,) in zip(thought, answers, strict=True)
+            _reasoned_rollout(prompt, items, chain, tag, answer)
+            for (prompt, items, chain), (answer,) in zip(thought, answers, strict=True)
         ]
         size = self.group_size
         return [rollouts[start : start + size] for start in range(0, len(rollouts), size)]
+
+    def _texts(self, tasks: Sequence[Task]) -> list[list[str]]:
+        return [["".join(self.index[item]) for item in task.history] for task in tasks]
 
 
 def _direct_rollout(prompt: list[int], answer: Answer) -> Rollout:
@@ -130,19 +143,21 @@ def _direct_rollout(prompt: list[int], answer: Answer) -> Rollout:
         log_probs=answer.log_probs,
         nodes=answer.nodes,
         sampled=[True] * len(answer.tokens),
+        citable=[],
         item=answer.item,
         well_formed=True,
     )
 
 
-def _reasoned_rollout(prompt: list[int], chain: Chain, tag: list[int], answer: Answer) -> Rollout:
+def _reasoned_rollout(prompt: list[int], citable: list[int], chain: Chain, tag: list[int], answer: Answer) -> Rollout:
     drawn = [True] * (len(chain.tokens) - 1) + [chain.finished]
     return Rollout(
         prompt=prompt,
         completion=[*chain.tokens, *tag, *answer.tokens],
         log_probs=[*chain.log_probs, *[0.0] * len(tag), *answer.log_probs],
-        nodes=[*[UNCONSTRAINED] * (len(chain.tokens) + len(tag)), *answer.nodes],
+        nodes=[*map(chain_code, [*chain.nodes, *[ROOT] * len(tag)]), *answer.nodes],
         sampled=[*drawn, *[False] * len(tag), *[True] * len(answer.tokens)],
+        citable=citable,
         item=answer.item,
         well_formed=chain.finished,
     )

@@ -11,15 +11,18 @@ fresh prompts. Deviations from the authors' code, each with its reason:
 1) Answers are sampled through the token trie, so that none is illegal, and the trainer takes their log-probabilities
    over the same legal tokens. Over the whole vocabulary the ratio w would be wrong by the legal mass of every step
    (https://github.com/huggingface/trl/issues/6789).
-2) Tokens that nobody sampled (the `<answer>` tag, a `</think>` forced at the length limit) carry no loss.
-3) Fresh prompts are drawn when they are needed, instead of over-sampling nine-fold: same groups, fewer rollouts.
-4) Prompts may be a mix of reasoning and direct ones (`reasoning_share`), against forgetting direct mode.
+2) Chains cite items of their own history only, by a mask that the trainer applies too (`gream.decoding.grounding`): a
+   small model invents most of its citations otherwise, and reasoning about items that the user never had earns nothing.
+3) Tokens that nobody sampled (the `<answer>` tag, a `</think>` forced at the length limit) carry no loss.
+4) Fresh prompts are drawn when they are needed, instead of over-sampling nine-fold: same groups, fewer rollouts.
+5) Prompts may be a mix of reasoning and direct ones (`reasoning_share`), against forgetting direct mode.
 
 TRL's own trainer generates by itself and weighs every token equally; the two methods overridden below are where it
 samples and where it takes log-probabilities. The loss, clipping, KL and the schedule are TRL's.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +34,12 @@ from trl import GRPOConfig, GRPOTrainer
 
 from gream.config import SrpoConfig
 from gream.decoding.batching import left_pad
-from gream.decoding.device_trie import DeviceTrie
-from gream.decoding.mask import masked_log_probs
+from gream.decoding.grounding import Grounding
+from gream.decoding.mask import chain_code, masked_log_probs
+from gream.decoding.trie import ROOT, TokenTrie
 from gream.training.checkpoints import last_complete_checkpoint
 from gream.training.groups import Group, draw_groups, score_group, statistics
-from gream.training.rollouts import UNCONSTRAINED, Rollout, Sampler, Task
+from gream.training.rollouts import Rollout, Sampler, Task
 
 
 class SrpoTrainer(GRPOTrainer):
@@ -46,14 +50,12 @@ class SrpoTrainer(GRPOTrainer):
         *,
         sampler: Sampler,
         tasks: Sequence[Task],
-        index: Sequence[Sequence[str]],
         settings: SrpoConfig,
         **arguments: Any,
     ) -> None:
         """Args:
         sampler: makes rollouts.
         tasks: all prompts.
-        index: index tokens of every item, by item number.
         settings: hyper-parameters.
         arguments: of `GRPOTrainer`.
         """
@@ -61,9 +63,8 @@ class SrpoTrainer(GRPOTrainer):
         super().__init__(train_dataset=rows, reward_funcs=_rewarded_elsewhere, **arguments)
         self._sampler = sampler
         self._tasks = tasks
-        self._index = index
         self._settings = settings
-        self._trie = DeviceTrie.of(sampler.trie, self.accelerator.device)
+        self._grounding = Grounding.of(sampler.trie, [], sampler.prompter.index_ids, self.accelerator.device)
         self._nodes: Tensor | None = None
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Tensor]:
@@ -79,7 +80,7 @@ class SrpoTrainer(GRPOTrainer):
             generator = torch.Generator().manual_seed(int(entropy))
             groups = self._sampler.roll_out(model, tasks, generator)
             return [
-                score_group(rollouts, task.target, self._index, self._settings)
+                score_group(rollouts, task.target, self._sampler.index, self._settings)
                 for rollouts, task in zip(groups, tasks, strict=True)
             ]
 
@@ -87,26 +88,34 @@ class SrpoTrainer(GRPOTrainer):
         draw = draw_groups(fresh, wanted, self._settings.max_generation_rounds, roll)
         for name, value in statistics(draw, self._settings, self._is_item).items():
             self._metrics["train"][name].append(value)
-        batch = assemble(draw.groups, self.processing_class.pad_token_id, self.accelerator.device)
+        batch = assemble(draw.groups, self._sampler.trie, self.processing_class.pad_token_id, self.accelerator.device)
         if self.beta:
             batch["ref_per_token_logps"] = self._reference_log_probs(batch)
         return batch
 
     def _reference_log_probs(self, batch: dict[str, Tensor]) -> Tensor:
         """(B, T) log-probabilities under the SFT policy, micro-batch by micro-batch."""
-        self._nodes = batch["trie_nodes"]
+        self._take_mask(batch)
         ids = torch.cat([batch["prompt_ids"], batch["completion_ids"]], dim=1)
         mask = torch.cat([batch["prompt_mask"], batch["completion_mask"]], dim=1)
         with torch.no_grad():
             log_probs, _, _ = self._get_per_token_logps_and_entropies(
-                self.ref_model, ids, mask, self._nodes.shape[1], batch_size=self.args.per_device_train_batch_size
+                self.ref_model,
+                ids,
+                mask,
+                batch["completion_ids"].shape[1],
+                batch_size=self.args.per_device_train_batch_size,
             )
         return log_probs
 
     def _compute_loss(self, model: Any, inputs: dict[str, Tensor]) -> Tensor:
-        # TRL does not hand the batch to the method that takes log-probabilities, which needs the trie nodes.
-        self._nodes = inputs["trie_nodes"]
+        self._take_mask(inputs)
         return super()._compute_loss(model, inputs)
+
+    def _take_mask(self, batch: dict[str, Tensor]) -> None:
+        """TRL does not hand the batch to the method that takes log-probabilities, which needs what is legal where."""
+        self._nodes = batch["trie_nodes"]
+        self._grounding = replace(self._grounding, paths=batch["citable"])
 
     def _get_per_token_logps_and_entropies(
         self,
@@ -131,7 +140,8 @@ class SrpoTrainer(GRPOTrainer):
                     use_cache=False,
                 ).logits[:, :-1]
             tokens = input_ids[rows, -logits_to_keep:]
-            taken, entropy = masked_log_probs(logits, tokens, self._nodes[rows], self._trie, self.temperature)
+            grounding = replace(self._grounding, paths=self._grounding.paths[rows])
+            taken, entropy = masked_log_probs(logits, tokens, self._nodes[rows], grounding, self.temperature)
             log_probs.append(taken)
             entropies.append(entropy)
         return torch.cat(log_probs), torch.cat(entropies), None
@@ -145,7 +155,6 @@ def train_srpo(
     tokenizer: Any,
     sampler: Sampler,
     tasks: Sequence[Task],
-    index: Sequence[Sequence[str]],
     settings: SrpoConfig,
     checkpoints: Path,
     seed: int,
@@ -157,7 +166,6 @@ def train_srpo(
         tokenizer: its tokenizer.
         sampler: makes rollouts.
         tasks: prompts to draw from.
-        index: index tokens of every item, by item number.
         settings: hyper-parameters.
         checkpoints: folder for checkpoints.
         seed: of prompts and rollouts.
@@ -201,7 +209,6 @@ def train_srpo(
     trainer = SrpoTrainer(
         sampler=sampler,
         tasks=tasks,
-        index=index,
         settings=settings,
         model=model,
         processing_class=tokenizer,
@@ -218,7 +225,7 @@ def endless(tasks: Sequence[Task], rng: np.random.Generator) -> Iterator[Task]:
             yield tasks[place]
 
 
-def assemble(groups: Sequence[Group], pad_id: int, device: torch.device) -> dict[str, Tensor]:
+def assemble(groups: Sequence[Group], trie: TokenTrie, pad_id: int, device: torch.device) -> dict[str, Tensor]:
     """Groups as the padded tensors that TRL's loss reads: prompts on the left, completions on the right.
 
     `tool_mask` is TRL's name for the mask of completion tokens that carry a loss; here, of those that were sampled.
@@ -239,7 +246,8 @@ def assemble(groups: Sequence[Group], pad_id: int, device: torch.device) -> dict
         "completion_ids": padded(lambda rollout: rollout.completion, pad_id, torch.long),
         "completion_mask": padded(lambda rollout: [1] * len(rollout.completion), 0, torch.long),
         "tool_mask": sampled,
-        "trie_nodes": padded(lambda rollout: rollout.nodes, UNCONSTRAINED, torch.long),
+        "trie_nodes": padded(lambda rollout: rollout.nodes, chain_code(ROOT), torch.long),
+        "citable": Grounding.of(trie, [rollout.citable for rollout in rollouts], [], device).paths,
         "old_per_token_logps": padded(lambda rollout: rollout.log_probs, 0.0, torch.float32),
         "advantages": torch.tensor(advantages, dtype=torch.float32, device=device),
         "num_items_in_batch": sampled.sum(),

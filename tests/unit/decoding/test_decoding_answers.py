@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from gream.decoding.answers import sample_answers
-from gream.decoding.device_trie import DeviceTrie
+from gream.decoding.grounding import Grounding
 from gream.decoding.mask import masked_log_probs
 from gream.errors import RequestError
 
@@ -57,15 +57,15 @@ def test_excluded_items_are_never_sampled(model, trie, prompts):
 
 
 def test_the_trainer_finds_the_log_probabilities_of_the_sampler(model, trie, prompts, answers):
-    tree = DeviceTrie.of(trie, torch.device("cpu"))
+    grounding = Grounding.of(trie, [[]], [], torch.device("cpu"))
     for prompt, row in zip(prompts, answers, strict=True):
         for answer in row[:5]:
             with torch.no_grad():
                 logits = model(torch.tensor([[*prompt, *answer.tokens]])).logits[:, len(prompt) - 1 : -1]
             tokens, nodes = torch.tensor([answer.tokens]), torch.tensor([answer.nodes])
-            masked, _ = masked_log_probs(logits, tokens, nodes, tree, TEMPERATURE)
+            masked, _ = masked_log_probs(logits, tokens, nodes, grounding, TEMPERATURE)
             np.testing.assert_allclose(masked[0].numpy(), answer.log_probs, atol=1e-5)
-            free, _ = masked_log_probs(logits, tokens, torch.full_like(nodes, -1), tree, TEMPERATURE)
+            free, _ = masked_log_probs(logits, tokens, torch.full_like(nodes, -1), grounding, TEMPERATURE)
             # The bias that the mask avoids: over the whole vocabulary every one of them is smaller.
             assert (free < masked - 1e-3).all()
 

@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from gream.decoding.chains import sample_chains
+from gream.decoding.grounding import Grounding
 from gream.errors import RequestError
 
 pytestmark = pytest.mark.unit
@@ -10,6 +11,8 @@ pytestmark = pytest.mark.unit
 STOP = 39
 LIMIT = 70
 TEMPERATURE = 1.3
+HISTORIES = [[0, 3, 4], [], [2, 7, 10, 2], [5]]
+"""Item numbers that each prompt's chains may cite."""
 
 
 @pytest.fixture(scope="module")
@@ -18,28 +21,66 @@ def uniforms():
 
 
 @pytest.fixture(scope="module")
-def chains(model, prompts, uniforms):
-    return sample_chains(model, prompts, STOP, uniforms, temperature=TEMPERATURE)
+def grounding(trie, items):
+    return Grounding.of(trie, HISTORIES, sorted({token for item in items for token in item}), torch.device("cpu"))
 
 
-def distributions(model, prompt, tokens):
-    """The model's own distribution at each token of a chain, in one plain forward pass."""
+@pytest.fixture(scope="module")
+def chains(model, prompts, uniforms, grounding):
+    return sample_chains(model, prompts, STOP, uniforms, grounding, temperature=TEMPERATURE)
+
+
+def legal_tokens(items, history, tokens):
+    """What may stand at each place of a chain, by following its citations one by one."""
+    index_tokens = {token for item in items for token in item}
+    known = [items[number] for number in history]
+    begun: tuple[int, ...] = ()
+    allowed = []
+    for token in tokens:
+        goes_on = {item[len(begun)] for item in known if item[: len(begun)] == begun}
+        allowed.append(sorted(goes_on if begun else goes_on | (set(range(40)) - index_tokens)))
+        begun = (*begun, token) if token in index_tokens else ()
+        if begun in known:
+            begun = ()
+    return allowed
+
+
+def distributions(model, prompt, tokens, allowed):
+    """The grounded distribution at each token of a chain, and the mass of what is allowed, by one plain pass."""
     with torch.no_grad():
         logits = model(torch.tensor([[*prompt, *tokens]])).logits[0, len(prompt) - 1 : -1]
-    return (logits.double() / TEMPERATURE).softmax(-1).numpy()
+    free = (logits.double() / TEMPERATURE).softmax(-1).numpy()
+    held = np.zeros_like(free)
+    for row, (weights, few) in enumerate(zip(free, allowed, strict=True)):
+        held[row, few] = weights[few]
+    mass = held.sum(axis=1)
+    return held / mass[:, None], mass
 
 
-def test_every_token_is_the_one_that_its_number_points_to(model, prompts, uniforms, chains):
-    for prompt, row, numbers in zip(prompts, chains, uniforms.numpy(), strict=True):
+def test_every_token_is_the_one_that_its_number_points_to(model, items, prompts, uniforms, chains):
+    for prompt, history, row, numbers in zip(prompts, HISTORIES, chains, uniforms.numpy(), strict=True):
         for chain, u in zip(row, numbers, strict=True):
-            expected = distributions(model, prompt, chain.tokens)
-            sampled = chain.tokens if chain.finished else chain.tokens[:-1]
+            drawn = chain.tokens if chain.finished else chain.tokens[:-1]
+            # Where the stop token was forced, something else may have been allowed.
+            expected, mass = distributions(model, prompt, chain.tokens, legal_tokens(items, history, chain.tokens))
             sums = expected.cumsum(axis=1)
-            pointed = [int(np.searchsorted(sums[step], u[step])) for step in range(len(sampled))]
-            assert sampled == pointed
+            assert drawn == [int(np.searchsorted(sums[step], u[step])) for step in range(len(drawn))]
             np.testing.assert_allclose(
-                chain.log_probs, np.log(expected[np.arange(len(chain.tokens)), chain.tokens]), atol=1e-4
+                chain.log_probs[: len(drawn)], np.log(expected[np.arange(len(drawn)), drawn]), atol=1e-4
             )
+            assert chain.unaided == pytest.approx(np.log(mass).sum(), abs=1e-3)
+            assert chain.log_probs[len(drawn) :] == [0.0] * (not chain.finished)
+
+
+def test_chains_cite_their_history_and_nothing_else(items, chains):
+    index_tokens = {token for item in items for token in item}
+    cited = 0
+    for history, row in zip(HISTORIES, chains, strict=True):
+        for chain in row:
+            for token, few in zip(chain.tokens[:-1], legal_tokens(items, history, chain.tokens)[:-1], strict=True):
+                assert token in few
+                cited += token in index_tokens
+    assert cited > 100
 
 
 def test_a_chain_ends_with_the_stop_token_and_only_there(chains):
@@ -54,28 +95,40 @@ def test_a_chain_ends_with_the_stop_token_and_only_there(chains):
     assert {chain.finished for row in chains for chain in row} == {True, False}
 
 
-def test_a_chain_depends_on_its_own_numbers_alone(model, prompts, uniforms, chains):
+def test_a_chain_depends_on_its_own_numbers_alone(model, prompts, uniforms, grounding, chains):
     for row, prompt in enumerate(prompts):
         for sample in (0, 4):
             ((alone,),) = sample_chains(
-                model, [prompt], STOP, uniforms[row : row + 1, sample : sample + 1], temperature=TEMPERATURE
+                model,
+                [prompt],
+                STOP,
+                uniforms[row : row + 1, sample : sample + 1],
+                grounding.select(torch.tensor([row])),
+                temperature=TEMPERATURE,
             )
             assert alone.tokens == chains[row][sample].tokens
+            assert alone.nodes == chains[row][sample].nodes
 
 
-def test_a_narrow_nucleus_is_greedy(model, prompts, uniforms):
-    for prompt, row in zip(prompts, sample_chains(model, prompts, STOP, uniforms[:, :1], top_p=1e-6), strict=True):
-        best = distributions(model, prompt, row[0].tokens).argmax(axis=1).tolist()
-        sampled = len(best) if row[0].finished else len(best) - 1
-        assert row[0].tokens[:sampled] == best[:sampled]
+def test_a_narrow_nucleus_is_greedy(model, items, prompts, uniforms, grounding):
+    greedy = sample_chains(model, prompts, STOP, uniforms[:, :1], grounding, top_p=1e-6)
+    for prompt, history, (chain,) in zip(prompts, HISTORIES, greedy, strict=True):
+        expected, _ = distributions(model, prompt, chain.tokens, legal_tokens(items, history, chain.tokens))
+        drawn = chain.tokens if chain.finished else chain.tokens[:-1]
+        assert drawn == expected.argmax(axis=1).tolist()[: len(drawn)]
 
 
-def test_a_limit_of_one_token_forces_the_stop_token(model, prompts, uniforms):
-    chains = sample_chains(model, prompts, STOP, uniforms[..., :1])
+def test_a_limit_of_one_token_forces_the_stop_token(model, prompts, uniforms, grounding):
+    chains = sample_chains(model, prompts, STOP, uniforms[..., :1], grounding)
     assert [chain.tokens for row in chains for chain in row] == [[STOP]] * 20
 
 
 @pytest.mark.parametrize("shape", [(3, 1, 8), (4, 8), (4, 1, 0)])
-def test_numbers_that_do_not_fit_are_refused(model, prompts, shape):
+def test_numbers_that_do_not_fit_are_refused(model, prompts, grounding, shape):
     with pytest.raises(RequestError, match=r"shape \(prompts, samples, max_tokens\)"):
-        sample_chains(model, prompts, STOP, torch.zeros(shape))
+        sample_chains(model, prompts, STOP, torch.zeros(shape), grounding)
+
+
+def test_a_grounding_of_other_rows_is_refused(model, prompts, uniforms, grounding):
+    with pytest.raises(RequestError, match="one row for each of the 4 prompts"):
+        sample_chains(model, prompts, STOP, uniforms, grounding.select(torch.tensor([0])))

@@ -35,7 +35,7 @@ def test_children_are_found_by_token():
 def test_a_catalogue_of_one_item():
     trie = TokenTrie.build([(5,)])
     assert trie.max_branching == (1,)
-    assert trie.tokens_of(0) == [5]
+    assert trie.paths(np.array([0])).tolist() == [[ROOT, 1]]
 
 
 @st.composite
@@ -55,7 +55,10 @@ def test_every_item_is_found_and_nothing_else(sequences):
     inner = {sequence[:length] for sequence in sequences for length in range(len(sequence))}
     assert trie.n_nodes == len(inner) + len(sequences)
     for item, sequence in enumerate(sequences):
-        assert trie.tokens_of(item) == list(sequence)
+        (path,) = trie.paths(np.array([item]))
+        assert trie.token[path[1 : len(sequence) + 1]].tolist() == list(sequence)
+        assert path[0] == ROOT
+        assert (path[len(sequence) + 1 :] == -1).all()
         node = ROOT
         for token in sequence:
             node = trie.child(node, token)

@@ -44,8 +44,11 @@ def scripted(**changes):
         "direct": [["i3", "i5"], ["i5", "i6", "i4"]],
         "reasoning": [["i5", "i3"], ["i5"]],
         "chains": [
-            [ReasonedAnswer("i3", TEXT["i0"], True), ReasonedAnswer("i5", f"{TEXT['i1']} {TEXT['i7']}", True)],
-            [ReasonedAnswer("i6", "no citation", False), ReasonedAnswer("i7", TEXT["i2"], True)],
+            [
+                ReasonedAnswer("i3", TEXT["i0"], True, 1.0),
+                ReasonedAnswer("i5", f"{TEXT['i1']} {TEXT['i7']}", True, 0.5),
+            ],
+            [ReasonedAnswer("i6", "no citation", False, 1.0), ReasonedAnswer("i7", TEXT["i2"], True, 0.1)],
         ],
     }
     return Scripted(**(parts | changes))
@@ -67,6 +70,7 @@ def test_both_modes_by_hand():
 
 def test_chains_that_ignore_the_history_are_counted():
     outcome = evaluated(scripted())
+    assert outcome.unaided_chains == pytest.approx((1.0 + 0.5 + 1.0 + 0.1) / 4)
     assert outcome.chains_off_history == 0.5  # one cites i7, which u does not have; one cites nothing
     assert outcome.unfinished_chains == 0.25
 
@@ -80,7 +84,7 @@ def test_illegal_items_are_counted_and_never_hit():
 def test_users_left_out_of_reasoning_have_no_number():
     """One of two users reasons; the other's values are NaN, which intervals and paired differences leave out."""
     rows, chosen = CASES.sample(1, seed=5)
-    policy = scripted(reasoning=[chosen.targets], chains=[[ReasonedAnswer("i3", TEXT["i0"], True)] * 2])
+    policy = scripted(reasoning=[chosen.targets], chains=[[ReasonedAnswer("i3", TEXT["i0"], True, 1.0)] * 2])
     config = EvaluationConfig(chains=2, beams=7, reasoning_users=1)
     outcome = evaluate_policy(policy, TOKENS, CASES, False, config, seed=5, label="policy")
     assert np.flatnonzero(~np.isnan(outcome.reasoning["recall@10"])).tolist() == rows.tolist()

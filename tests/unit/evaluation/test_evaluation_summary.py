@@ -65,6 +65,7 @@ def test_a_healthy_run_shows_no_failure_sign(make_metrics):
         ({"legal_item_share": 0.9999}, "Legal items: 99.990%"),
         ({"index": IndexSummary(collision_rate=0.05)}, "Collisions: 5.0%"),
         ({"signs": Signs(chains_off_history=0.4)}, "Chains and history: 40.0%"),
+        ({"signs": Signs(aided_chains=0.75)}, "Grounding: 75.0% of the chains would have left the history"),
         ({"signs": Signs(unfinished_chains=0.4)}, "Unfinished chains: 40.0%"),
         ({"signs": Signs(zero_variance_groups=0.6)}, "Zero-variance groups: 60.0%"),
         ({"reasoning": 40}, "Reasoning beside direct: Recall@10 10.0% against direct Recall@10 30.0%"),

@@ -4,6 +4,7 @@ import torch
 from training_toy import INDEX
 
 from gream.config import SrpoConfig
+from gream.corpora.checks import citations
 from gream.training import srpo
 from gream.training.groups import draw_groups, score_group, statistics
 from gream.training.rollouts import Rollout, Sampler, Task
@@ -26,17 +27,16 @@ SETTINGS = SrpoConfig(
 
 
 def sampler(toy, settings=SETTINGS):
-    return Sampler(toy.trie, toy.prompter, settings.group_size, settings.temperature, settings.max_chain_tokens)
+    return Sampler(toy.trie, INDEX, toy.prompter, settings.group_size, settings.temperature, settings.max_chain_tokens)
 
 
 def tasks():
     """The item after any history is always number 5; every other prompt reasons."""
-    texts = ["".join(item) for item in INDEX]
-    return [Task(history=[texts[n], texts[(n + 1) % 8]], target=5, reasoning=n % 2 == 0) for n in range(8)]
+    return [Task(history=[n, (n + 1) % 8], target=5, reasoning=n % 2 == 0) for n in range(8)]
 
 
 def rollout(item: int, well_formed: bool = True) -> Rollout:
-    return Rollout([1], [2, 3], [-1.0, -1.0], [0, 1], [True, True], item, well_formed)
+    return Rollout([1], [2, 3], [-1.0, -1.0], [0, 1], [True, True], [], item, well_formed)
 
 
 def weights(model):
@@ -50,7 +50,12 @@ def test_rollouts_answer_legal_items_of_both_modes(toy):
         for made in group:
             width = len(made.completion)
             assert len(made.log_probs) == len(made.nodes) == len(made.sampled) == width
-            assert toy.tokenizer.convert_ids_to_tokens(made.completion)[-2:] == INDEX[made.item]
+            tokens = toy.tokenizer.convert_ids_to_tokens(made.completion)
+            assert tokens[-2:] == INDEX[made.item]
+            # What a chain cites are items of its history; the last citation may have been cut by the length limit.
+            cited = [list(item) for item in citations("".join(tokens[:-2]))]
+            whole = cited if made.well_formed else [item for item in cited if len(item) == 2]
+            assert all(item in [INDEX[n] for n in task.history] for item in whole)
             assert ("<answer>" in toy.tokenizer.convert_ids_to_tokens(made.completion)) is task.reasoning
 
 
@@ -63,7 +68,7 @@ def test_trainer_sees_the_probabilities_that_were_sampled(toy, tmp_path, monkeyp
         if self.state.global_step == 0:
             ids = torch.cat([inputs["prompt_ids"], inputs["completion_ids"]], dim=1)
             mask = torch.cat([inputs["prompt_mask"], inputs["completion_mask"]], dim=1)
-            self._nodes = inputs["trie_nodes"]
+            self._take_mask(inputs)
             now, _, _ = self._get_per_token_logps_and_entropies(model, ids, mask, self._nodes.shape[1])
             loss_mask = (inputs["tool_mask"] * inputs["completion_mask"]).bool()
             differences.append((now - inputs["old_per_token_logps"])[loss_mask].abs().max().item())
@@ -71,16 +76,14 @@ def test_trainer_sees_the_probabilities_that_were_sampled(toy, tmp_path, monkeyp
 
     monkeypatch.setattr(srpo.SrpoTrainer, "_compute_loss", compare)
     settings = SETTINGS.model_copy(update={"steps": 1})
-    srpo.train_srpo(toy.model(), toy.tokenizer, sampler(toy), tasks(), INDEX, settings, checkpoints=tmp_path, seed=0)
+    srpo.train_srpo(toy.model(), toy.tokenizer, sampler(toy), tasks(), settings, checkpoints=tmp_path, seed=0)
     assert len(differences) == 1
     assert max(differences) < 1e-4
 
 
 def test_each_step_logs_what_on_call_needs(toy, tmp_path):
     settings = SETTINGS.model_copy(update={"steps": 2})
-    log = srpo.train_srpo(
-        toy.model(), toy.tokenizer, sampler(toy), tasks(), INDEX, settings, checkpoints=tmp_path, seed=0
-    )
+    log = srpo.train_srpo(toy.model(), toy.tokenizer, sampler(toy), tasks(), settings, checkpoints=tmp_path, seed=0)
     assert [entry["step"] for entry in log] == [1, 2, 3, 4]
     for entry in log[::2]:
         wanted = {"reward", "reward_variance", "rho", "zero_variance_share", "illegal_answers", "kl", "entropy"}
@@ -91,9 +94,7 @@ def test_each_step_logs_what_on_call_needs(toy, tmp_path):
 def test_srpo_learns_the_item_that_is_rewarded(toy, tmp_path):
     settings = SETTINGS.model_copy(update={"steps": 25, "learning_rate": 5e-3, "reasoning_share": 0.0})
     direct = [Task(task.history, task.target, reasoning=False) for task in tasks()]
-    log = srpo.train_srpo(
-        toy.model(), toy.tokenizer, sampler(toy), direct, INDEX, settings, checkpoints=tmp_path, seed=0
-    )
+    log = srpo.train_srpo(toy.model(), toy.tokenizer, sampler(toy), direct, settings, checkpoints=tmp_path, seed=0)
     rewards = [entry["reward"] for entry in log if "reward" in entry]
     assert np.mean(rewards[:3]) < 0.6
     assert np.mean(rewards[-3:]) > 0.8
@@ -101,7 +102,7 @@ def test_srpo_learns_the_item_that_is_rewarded(toy, tmp_path):
 
 def test_resumed_run_equals_the_uninterrupted_one(toy, tmp_path, monkeypatch):
     def train(model, folder):
-        srpo.train_srpo(model, toy.tokenizer, sampler(toy), tasks(), INDEX, SETTINGS, checkpoints=folder, seed=3)
+        srpo.train_srpo(model, toy.tokenizer, sampler(toy), tasks(), SETTINGS, checkpoints=folder, seed=3)
 
     straight = toy.model()
     train(straight, tmp_path / "straight")
