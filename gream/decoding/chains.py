@@ -21,8 +21,8 @@ class Chain:
 
     Attributes:
         tokens: the chain's token ids; the last one is always the stop token.
-        log_probs: of each token among those that the grounding allowed, at the sampling temperature, before any nucleus
-            cut (the convention of TRL's trainer); 0 for a forced stop token.
+        log_probs: of each token in the grounded distribution at the sampling temperature, before any nucleus cut (the
+            convention of TRL's trainer); 0 for a forced stop token.
         nodes: the grounding's state at which each token was chosen; the root for a forced stop token.
         finished: False where the stop token had to be forced at the length limit.
         unaided: log-probability that, drawn token by token without the grounding, nothing else had been chosen than
@@ -124,10 +124,7 @@ class _Batch:
         length = torch.full((rows,), limit, device=self._row.device)
         finished = torch.zeros_like(length, dtype=torch.bool)
         for step in range(limit):
-            everything = (self._logits.float() / temperature).log_softmax(-1)
-            allowed = everything.masked_fill(~self._grounding.legal(self._nodes, everything.shape[1]), -torch.inf)
-            legal_mass = allowed.logsumexp(-1)
-            distribution = allowed - legal_mass[:, None]
+            distribution, legal_mass = self._grounding.log_probs(self._logits, self._nodes, temperature)
             token = draw(distribution.exp(), self._uniforms[self._row, step], top_p)
             stops = self._running & (token == stop_id)
             length[self._row[stops]] = step + 1

@@ -3,7 +3,11 @@
 The same idea as for answers (one trie, an illegal item is impossible), applied to citations. Between citations any
 text may follow, or the first index token of an item of the history; inside a citation only what continues one of
 these items. A chain then cannot cite what the user never had, nor give away an item that the prompt did not hold.
-The trainer takes its log-probabilities under the same mask, see `gream.decoding.mask`.
+
+Whether to cite is left to the model, only *what* it cites is not: between citations, text keeps its probabilities, and
+the probability of all index tokens together is divided among the legal ones in proportion to theirs. (Renormalised
+over everything that is legal, a model that wants to cite the wrong item would fall silent instead.) The trainer takes
+its log-probabilities under the same distribution, see `gream.decoding.mask`.
 """
 
 from collections.abc import Sequence
@@ -54,22 +58,39 @@ class Grounding:
         """The grounding of some rows; a row may be taken several times."""
         return Grounding(self.paths[rows], self.index_ids, self.trie)
 
-    def legal(self, nodes: Tensor, vocabulary: int) -> Tensor:
-        """Which tokens may come next in each row.
+    def log_probs(self, logits: Tensor, nodes: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+        """The grounded distribution of the next token in each row.
 
         Args:
+            logits: (R, V).
             nodes: (R,) int64 states.
-            vocabulary: V, the width of the logits.
+            temperature: divides the logits.
 
         Returns:
-            (R, V) bool.
+            (R, V) log-probabilities, -inf where a token is illegal; and (R,) the log-probability that a token drawn
+            without the grounding would have been a legal one. Both in float32 and differentiable.
         """
-        children = self._children(nodes)
-        # One column more than tokens, where the filler of short histories goes.
-        tokens = torch.where(children == NOTHING, vocabulary, self.trie.token[children.clamp(min=ROOT)].long())
-        legal = (nodes == ROOT)[:, None].repeat(1, vocabulary + 1)
-        legal[:, self.index_ids] = False
-        return legal.scatter(1, tokens, True)[:, :vocabulary]
+        free = (logits.float() / temperature).log_softmax(-1)
+        vocabulary = free.shape[1]
+        children = self._children(nodes).sort(dim=1).values
+        known = children != NOTHING
+        known[:, 1:] &= children[:, 1:] != children[:, :-1]  # Items that begin alike go on through one child.
+        tokens = self.trie.token[children.clamp(min=ROOT)].long()
+        cited = free.gather(1, tokens).masked_fill(~known, torch.finfo(free.dtype).min)
+        mass = cited.logsumexp(dim=1)
+
+        between = nodes == ROOT
+        citing = free[:, self.index_ids].logsumexp(dim=1)
+        cited = cited - mass[:, None] + torch.where(between, citing, 0.0)[:, None]
+        text = free.index_fill(1, self.index_ids, -torch.inf).masked_fill(~between[:, None], -torch.inf)
+        unable = between & ~known.any(dim=1)  # An empty history: text is all that is left.
+        text[unable] = text[unable].log_softmax(-1)
+
+        # One column more than tokens takes what fills up short histories.
+        room = torch.nn.functional.pad(text, (0, 1), value=-torch.inf)
+        grounded = room.scatter(1, tokens.masked_fill(~known, vocabulary), cited.masked_fill(~known, -torch.inf))
+        silent = torch.log1p(-citing.exp().clamp(max=1.0 - 1e-6))
+        return grounded[:, :vocabulary], torch.where(between, torch.logaddexp(silent, mass), mass)
 
     def advance(self, nodes: Tensor, tokens: Tensor) -> Tensor:
         """(R,) states after legal tokens: a node inside a citation, the root after its end and after text."""

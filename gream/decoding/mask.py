@@ -2,8 +2,8 @@
 
 With constrained sampling, log-probabilities over the legal tokens and over the whole vocabulary differ by the legal
 mass at each step; a ratio between the two is no importance ratio (https://github.com/huggingface/trl/issues/6789).
-An answer's tokens are therefore renormalised over the children of their trie node, a chain's over what its grounding
-allows. For answers only the logits of legal tokens are gathered; no mask over the vocabulary is made.
+An answer's tokens are therefore renormalised over the children of their trie node, and a chain's by its grounding. For
+answers only the logits of legal tokens are gathered; no mask over the vocabulary is made.
 """
 
 from typing import TypeVar
@@ -50,10 +50,9 @@ def masked_log_probs(
     thought = nodes < 0
     if thought.any():
         rows = thought.nonzero(as_tuple=True)[0]
-        legal = grounding.select(rows).legal(chain_code(nodes[thought]), logits.shape[-1])
-        allowed = (logits[thought].float() / temperature).masked_fill(~legal, -torch.inf).log_softmax(-1)
-        log_probs[thought] = allowed.gather(-1, tokens[thought][:, None])[:, 0]
-        entropies[thought] = _entropy(allowed)
+        grounded, _ = grounding.select(rows).log_probs(logits[thought], chain_code(nodes[thought]), temperature)
+        log_probs[thought] = grounded.gather(-1, tokens[thought][:, None])[:, 0]
+        entropies[thought] = _entropy(grounded)
     held = ~thought
     if held.any():
         children, real = trie.successors(nodes[held], max(trie.max_branching))

@@ -45,16 +45,21 @@ def legal_tokens(items, history, tokens):
     return allowed
 
 
-def distributions(model, prompt, tokens, allowed):
+def distributions(model, items, prompt, tokens, allowed):
     """The grounded distribution at each token of a chain, and the mass of what is allowed, by one plain pass."""
     with torch.no_grad():
         logits = model(torch.tensor([[*prompt, *tokens]])).logits[0, len(prompt) - 1 : -1]
     free = (logits.double() / TEMPERATURE).softmax(-1).numpy()
+    index_tokens = np.isin(np.arange(free.shape[1]), [token for item in items for token in item])
     held = np.zeros_like(free)
     for row, (weights, few) in enumerate(zip(free, allowed, strict=True)):
         held[row, few] = weights[few]
     mass = held.sum(axis=1)
-    return held / mass[:, None], mass
+    for row in held:
+        # Where text may stand and something may be cited, the index tokens keep what they have together.
+        text, cited = row[~index_tokens].sum(), row[index_tokens].sum()
+        row[index_tokens] *= (1.0 - text) / cited if text and cited else 1.0
+    return held / held.sum(axis=1, keepdims=True), mass
 
 
 def test_every_token_is_the_one_that_its_number_points_to(model, items, prompts, uniforms, chains):
@@ -62,7 +67,9 @@ def test_every_token_is_the_one_that_its_number_points_to(model, items, prompts,
         for chain, u in zip(row, numbers, strict=True):
             drawn = chain.tokens if chain.finished else chain.tokens[:-1]
             # Where the stop token was forced, something else may have been allowed.
-            expected, mass = distributions(model, prompt, chain.tokens, legal_tokens(items, history, chain.tokens))
+            expected, mass = distributions(
+                model, items, prompt, chain.tokens, legal_tokens(items, history, chain.tokens)
+            )
             sums = expected.cumsum(axis=1)
             assert drawn == [int(np.searchsorted(sums[step], u[step])) for step in range(len(drawn))]
             np.testing.assert_allclose(
@@ -111,9 +118,9 @@ def test_a_chain_depends_on_its_own_numbers_alone(model, prompts, uniforms, grou
 
 
 def test_a_narrow_nucleus_is_greedy(model, items, prompts, uniforms, grounding):
-    greedy = sample_chains(model, prompts, STOP, uniforms[:, :1], grounding, top_p=1e-6)
+    greedy = sample_chains(model, prompts, STOP, uniforms[:, :1], grounding, TEMPERATURE, top_p=1e-6)
     for prompt, history, (chain,) in zip(prompts, HISTORIES, greedy, strict=True):
-        expected, _ = distributions(model, prompt, chain.tokens, legal_tokens(items, history, chain.tokens))
+        expected, _ = distributions(model, items, prompt, chain.tokens, legal_tokens(items, history, chain.tokens))
         drawn = chain.tokens if chain.finished else chain.tokens[:-1]
         assert drawn == expected.argmax(axis=1).tolist()[: len(drawn)]
 

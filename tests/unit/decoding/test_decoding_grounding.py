@@ -19,7 +19,8 @@ def grounding():
 
 
 def legal(grounding, nodes):
-    return [row.nonzero()[:, 0].tolist() for row in grounding.legal(torch.tensor(nodes), VOCABULARY)]
+    log_probs, _ = grounding.log_probs(torch.zeros(len(nodes), VOCABULARY), torch.tensor(nodes), 1.0)
+    return [row.isfinite().nonzero()[:, 0].tolist() for row in log_probs]
 
 
 def test_a_citation_is_followed_token_by_token(grounding):
@@ -42,3 +43,28 @@ def test_nobody_has_a_history():
     grounding = Grounding.of(TokenTrie.build(ITEMS), [[], []], INDEX_IDS, torch.device("cpu"))
     assert legal(grounding, [ROOT, ROOT]) == [TEXT, TEXT]
     assert grounding.advance(torch.tensor([ROOT, ROOT]), torch.tensor([3, 4])).tolist() == [ROOT, ROOT]
+
+
+def test_whether_to_cite_is_the_models_choice(grounding):
+    """Weights 1 for each text token (6), 3 for 5, 1 for 6, 2 for the other four index tokens together: 12 in all."""
+    weights = torch.tensor([1.0] * 5 + [3.0, 1.0, 0.5, 0.5, 0.5, 0.5] + [1.0])
+    log_probs, unaided = grounding.log_probs(weights.log().expand(3, -1), torch.tensor([ROOT] * 3), 1.0)
+    probabilities = log_probs.exp()
+    # Row 0 may cite by 5 or 6: the 6 of 12 for index tokens are divided 3 to 1. Text stays at 1 of 12 each.
+    assert probabilities[0, [5, 6]].tolist() == pytest.approx([6 / 12 * 3 / 4, 6 / 12 * 1 / 4])
+    assert probabilities[0, TEXT].tolist() == pytest.approx([1 / 12] * 6)
+    # Row 1 cannot cite: text alone. Row 2 can cite by 6 only.
+    assert probabilities[1, TEXT].tolist() == pytest.approx([1 / 6] * 6)
+    assert probabilities[2, 6].item() == pytest.approx(6 / 12)
+    assert probabilities.sum(dim=1).tolist() == pytest.approx([1.0] * 3)
+    # Unaided, a token is legal with the weight of text and of what may be cited.
+    assert unaided.exp().tolist() == pytest.approx([10 / 12, 6 / 12, 7 / 12])
+
+
+def test_inside_a_citation_the_ways_on_share_everything(grounding):
+    weights = torch.ones(3, VOCABULARY)
+    weights[2, 9] = 3.0
+    node = int(grounding.paths[2, 0, 2])  # behind 6-7, where items 2 and 3 part
+    log_probs, unaided = grounding.log_probs(weights.log(), torch.tensor([node] * 3), 1.0)
+    assert log_probs[2, [9, 10]].exp().tolist() == pytest.approx([3 / 4, 1 / 4])
+    assert unaided[2].exp().item() == pytest.approx(4 / 14)
