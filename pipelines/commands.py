@@ -28,7 +28,7 @@ def run(workspace: str, overrides: tuple[str, ...], **options: Any) -> None:
 
     folder = run_locally(LocalRun(workspace=Path(workspace), overrides=overrides, **options))
     click.echo(summary_table(Metrics.load(folder / "metrics.json")))
-    click.echo(f"\n{folder}: metrics.json, report.html, policy/, run.log")
+    click.echo(f"\n{folder}: metrics.json, report.html, policy/, catalog/, run.log")
 
 
 @click.group()

@@ -1,7 +1,7 @@
 """Run the training pipeline on this machine, through KFP's local runner: the same definition as on a cluster.
 
     runs/
-        20261123-161502-movielens-100k-laptop/   metrics.json  report.html  policy/  run.log
+        20261123-161502-movielens-100k-laptop/   metrics.json  report.html  policy/  catalog/  run.log
         latest -> the newest finished run
         workspace/                               outputs and checkpoints of the stages, logs of unfinished runs
 
@@ -110,6 +110,7 @@ def _publish(target: Path, outputs: dict[str, Path], log: Path) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.partial-"))
     outputs["policy"].rename(staging / "policy")
+    outputs["catalog"].rename(staging / "catalog")
     shutil.copyfile(outputs["report"], staging / "report.html")
     shutil.copyfile(outputs["metrics"], staging / "metrics.json")
     shutil.copyfile(log, staging / "run.log")

@@ -20,6 +20,7 @@ class TrainingOutputs(NamedTuple):
     """What a run leaves behind."""
 
     policy: dsl.Model
+    catalog: dsl.Dataset
     report: dsl.HTML
     metrics: dsl.Metrics
 
@@ -60,7 +61,8 @@ def training_pipeline(
         workspace: Folder on a shared volume for stage outputs and checkpoints; a stopped run continues from it.
 
     Returns:
-        The policy after SRPO with its metrics, the report, and metrics.json.
+        The policy after SRPO with its metrics, the catalog (serving takes histories from it), the report, and
+        metrics.json.
     """
     common = {"profile": profile, "overrides": overrides, "seed": seed, "workspace": workspace}
     catalog = _step(ingest(data=data, seen_items=seen_items, **common), "Ingest").outputs["catalog"]
@@ -78,5 +80,8 @@ def training_pipeline(
     ]
     page = _step(report(sft_policy=sft_policy, policy=policy, evaluation=evaluation, **common), "Report")
     return TrainingOutputs(
-        policy=page.outputs["evaluated_policy"], report=page.outputs["report"], metrics=page.outputs["metrics"]
+        policy=page.outputs["evaluated_policy"],
+        catalog=catalog,
+        report=page.outputs["report"],
+        metrics=page.outputs["metrics"],
     )

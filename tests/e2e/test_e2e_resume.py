@@ -135,7 +135,7 @@ def undisturbed(shop, profile, tmp_path_factory):
 
 def test_run_leaves_what_it_promises(undisturbed):
     home, run, output = undisturbed
-    assert {path.name for path in run.iterdir()} == {"metrics.json", "policy", "report.html", "run.log"}
+    assert {path.name for path in run.iterdir()} == {"metrics.json", "policy", "catalog", "report.html", "run.log"}
     assert {path.name for path in home.iterdir()} == {"latest", run.name, "workspace"}
     for place, stage in enumerate(STAGES, start=1):
         assert f"[{place}/8 {stage}] started" in output
@@ -143,6 +143,7 @@ def test_run_leaves_what_it_promises(undisturbed):
     assert "KFP Executor" not in output
     assert "transitions" in output  # The table at the end.
     open_artifact(run / "policy", "policy")
+    open_artifact(run / "catalog", "catalog")
     assert json.loads((run / "metrics.json").read_text())["legal_item_share"] == 1.0
 
 

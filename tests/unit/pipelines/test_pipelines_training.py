@@ -69,6 +69,7 @@ def test_outputs_are_what_a_run_leaves(spec):
     outputs = spec["root"]["outputDefinitions"]["artifacts"]
     assert {name: output["artifactType"]["schemaTitle"] for name, output in outputs.items()} == {
         "policy": "system.Model",
+        "catalog": "system.Dataset",
         "report": "system.HTML",
         "metrics": "system.Metrics",
     }
