@@ -79,6 +79,20 @@ class ChainPiece(Message):
     text: str
 
 
+class ServedPolicy(Message):
+    """The policy that answers now.
+
+    Attributes:
+        policy_version: first 12 hex digits of the bundle's content digest.
+        bundle: the bundle's folder on this machine.
+        engine: which engine computes.
+    """
+
+    policy_version: str
+    bundle: str
+    engine: str
+
+
 class PolicyEngine(Protocol):
     """What both engines (Transformers, vLLM) do; one policy, on one device."""
 
