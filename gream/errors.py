@@ -23,3 +23,7 @@ class EnrichmentError(GreamError):
 
 class RequestError(GreamError):
     """A policy cannot answer what it was asked: an unknown item, an empty request, a number out of range."""
+
+
+class StoreError(GreamError):
+    """The S3 store cannot be reached, refuses, or does not hold what was asked for."""

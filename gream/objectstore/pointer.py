@@ -1,0 +1,133 @@
+"""The pointer of a published artifact: one small object that says which version readers take.
+
+It moves by compare-and-swap: a writer says which state it has read, and S3's conditional writes (`If-Match`,
+`If-None-Match`) let one of two writers through. So of two promoters that compared their candidates with the same
+champion, one wins and the other is told, and no promotion is overwritten unseen.
+
+History. A state is written to `history/NUMBER.json` before it is replaced. Whoever races for the same step writes the
+same bytes there, so the history has no gaps and no record of a writer that lost.
+
+Which servers. AWS S3, SeaweedFS 4 and MinIO honour conditional writes. A server that ignores the condition would let
+both writers win, so each move first tries a write that must be refused; where it is not, nothing is moved.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from gream.artifacts import MANIFEST
+from gream.errors import StoreError
+from gream.objectstore.bucket import Bucket
+from gream.objectstore.uri import ArtifactUri
+
+IMPOSSIBLE_ETAG: Final = f'"{"0" * 32}"'
+
+
+class PointerMovedError(StoreError):
+    """Somebody else moved the pointer since it was read."""
+
+
+class Publication(BaseModel):
+    """What a pointer says: `number` counts its moves from 1, `published_at` is a time in UTC."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    digest: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    published_at: datetime
+    number: Annotated[int, Field(ge=1)]
+
+
+@dataclass(frozen=True)
+class _State:
+    publication: Publication | None
+    content: bytes
+    etag: str | None
+
+
+class Pointer:
+    """The pointer of the artifact at a URI, `current.json` there."""
+
+    def __init__(self, uri: str) -> None:
+        """Raise a `ConfigError` where the URI or the environment does not fit."""
+        self._place = ArtifactUri.parse_unpinned(uri)
+        self._bucket = Bucket.from_environment(self._place.bucket)
+        self._key = f"{self._place.prefix}/current.json"
+
+    def read(self) -> Publication | None:
+        """What it says now; None where nothing has been published.
+
+        Raises:
+            StoreError: the store does not answer, or something else stands there.
+        """
+        return self._state().publication
+
+    def move(self, digest: str, expected: Publication | None) -> Publication:
+        """Let it name another version, if it still says what the caller has read.
+
+        Args:
+            digest: a version that is complete in the store.
+            expected: what `read` returned; None where nothing was published yet.
+
+        Raises:
+            PointerMovedError: it says something else by now; read again, and decide again.
+            StoreError: there is no such version, or the server does not honour conditional writes.
+        """
+        if self._bucket.get(f"{self._place.version(digest)}/{MANIFEST}") is None:
+            raise StoreError(f"{self._place} has no complete version {digest}: upload it before the pointer moves.")
+        state = self._state()
+        if state.publication != expected:
+            raise self._moved(state.publication)
+        self._require_conditional_writes()
+        if state.publication is not None:
+            self._bucket.put(self._record(state.publication.number), state.content)
+        number = state.publication.number + 1 if state.publication else 1
+        fresh = Publication(digest=digest, published_at=datetime.now(UTC), number=number)
+        content = fresh.model_dump_json().encode() + b"\n"
+        if not self._bucket.put_if(self._key, content, state.etag):
+            now = self._state()
+            if now.content != content:  # Else the write was ours, and its answer was lost.
+                raise self._moved(now.publication)
+        return fresh
+
+    def history(self) -> Iterator[Publication]:
+        """All that it has said, the newest first."""
+        publication = self.read()
+        while publication is not None:
+            yield publication
+            if publication.number == 1:
+                return
+            key = self._record(publication.number - 1)
+            stored = self._bucket.get(key)
+            publication = self._parse(key, stored.content) if stored else None
+
+    def _state(self) -> _State:
+        stored = self._bucket.get(self._key)
+        if stored is None:
+            return _State(None, b"", None)
+        return _State(self._parse(self._key, stored.content), stored.content, stored.etag)
+
+    def _parse(self, key: str, content: bytes) -> Publication:
+        try:
+            return Publication.model_validate_json(content)
+        except ValidationError as error:
+            raise StoreError(f"{self._bucket.place(key)} is not a pointer of GREAM.") from error
+
+    def _record(self, number: int) -> str:
+        return f"{self._place.prefix}/history/{number:06}.json"
+
+    def _moved(self, publication: Publication | None) -> PointerMovedError:
+        says = f"version {publication.digest} (move {publication.number})" if publication else "nothing"
+        return PointerMovedError(f"The pointer of {self._place} was moved by somebody else and says {says} now.")
+
+    def _require_conditional_writes(self) -> None:
+        probe = f"{self._place.prefix}/conditional-write-probe"
+        self._bucket.put(probe, b"probe")
+        for etag in (None, IMPOSSIBLE_ETAG):
+            if self._bucket.put_if(probe, b"probe", etag):
+                raise StoreError(
+                    f"The S3 server of {self._place} does not honour conditional writes (If-Match, If-None-Match), so "
+                    "two writers could move the pointer at once; nothing was moved. AWS S3, SeaweedFS 4 and MinIO do."
+                )
