@@ -1,7 +1,8 @@
 """Reasoning chains: sampling up to `</think>` (the first phase of reasoning mode), citing the history alone."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -45,6 +46,7 @@ def sample_chains(
     temperature: float = 1.0,
     top_p: float = 1.0,
     token_budget: int = TOKEN_BUDGET,
+    observe: Callable[[list[int], list[int]], None] | None = None,
     progress: str = "",
 ) -> list[list[Chain]]:
     """Sample G chains after each of P prompts.
@@ -61,6 +63,8 @@ def sample_chains(
         temperature: divides the logits.
         top_p: nucleus, see `draw`.
         token_budget: see `length_batches`.
+        observe: called after each step with the numbers of the chains that grew (prompt x G + sample) and the tokens
+            they grew by, stop tokens left out.
         progress: see `length_batches`.
 
     Returns:
@@ -82,10 +86,16 @@ def sample_chains(
         for rows in length_batches(prompts, token_budget, extra=limit, copies=samples, progress=progress):
             chosen = torch.from_numpy(rows)
             batch = _Batch(model, [prompts[row] for row in rows], uniforms[chosen], grounding.select(chosen))
-            sampled = batch.run(stop_id, temperature, top_p)
+            numbers = (chosen[:, None] * samples + torch.arange(samples)).flatten()
+            sampled = batch.run(stop_id, temperature, top_p, observe and partial(_report, observe, numbers))
             for place, row in enumerate(rows):
                 chains[row] = sampled[place * samples : (place + 1) * samples]
     return chains
+
+
+def _report(observe: Callable[[list[int], list[int]], None], numbers: Tensor, rows: Tensor, tokens: Tensor) -> None:
+    """Tell `observe` of rows of a batch, by the numbers of their chains."""
+    observe(numbers[rows.cpu()].tolist(), tokens.tolist())
 
 
 class _Batch:
@@ -114,8 +124,10 @@ class _Batch:
         self._nodes = torch.full_like(self._row, ROOT)
         self._running = torch.ones_like(self._row, dtype=torch.bool)
 
-    def run(self, stop_id: int, temperature: float, top_p: float) -> list[Chain]:
-        """Sample until every row has stopped."""
+    def run(
+        self, stop_id: int, temperature: float, top_p: float, grown: Callable[[Tensor, Tensor], None] | None
+    ) -> list[Chain]:
+        """Sample until every row has stopped; `grown` is told of the rows that go on, and their newest tokens."""
         rows, limit = self._uniforms.shape
         tokens = torch.full((rows, limit), stop_id, device=self._row.device)
         log_probs = torch.zeros((rows, limit), device=self._row.device)
@@ -136,6 +148,9 @@ class _Batch:
             log_probs[rows_kept, step] = distribution.gather(1, token[:, None])[kept, 0]
             visited[rows_kept, step] = self._nodes[kept]
             self._running &= ~stops
+            if grown is not None:
+                going = kept & ~stops
+                grown(self._row[going], token[going])
             if step == limit - 1 or not self._running.any():
                 break
             self._advance(token)

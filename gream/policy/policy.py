@@ -1,7 +1,7 @@
 """The policy as its users see it: histories of item ids in, ranked items (and the reasoning) out."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 from urllib.parse import unquote, urlsplit
@@ -9,53 +9,39 @@ from urllib.parse import unquote, urlsplit
 import numpy as np
 import polars as pl
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from numpy.typing import NDArray
+from transformers import AutoModelForCausalLM
 
-from gream import columns
 from gream.artifacts import open_artifact
 from gream.decoding.answers import sample_answers
-from gream.decoding.beam import Ranking, beam_search
+from gream.decoding.beam import beam_search
 from gream.decoding.chains import Chain, sample_chains
 from gream.decoding.grounding import Grounding
-from gream.decoding.score import score_all
-from gream.decoding.trie import TokenTrie
+from gream.decoding.score import score_all, score_items
 from gream.errors import ArtifactError, RequestError
 from gream.indexing.semantic_index import SemanticIndex
-from gream.policy.bundle import INDEX, ITEMS, KIND, PolicyFacts, read_facts
+from gream.policy.bundle import KIND, PolicyFacts
+from gream.policy.language import ItemLanguage
 from gream.policy.model import ATTENTION
-from gream.policy.prompting import Prompter
-from gream.policy.recommendations import ReasonedAnswer, Recommendations, ScoredItem
-from gream.policy.rendering import render_chain
-
-Mode = Literal["direct", "reasoning"]
+from gream.policy.query import Mode, Query
+from gream.policy.recommendations import ReasonedAnswer, Recommendations
+from gream.policy.transition_prior import TransitionPrior
 
 
-class Policy:
-    """A trained policy with its catalogue.
-
-    Attributes:
-        items: the items table; its row numbers are the item numbers of `trie`.
-        index: item <-> index tokens.
-        facts: what it was trained with.
-        trie: the index tokens of all items, as token ids.
-        prompter: makes its prompts.
-    """
+class Policy(ItemLanguage):
+    """A trained policy: an item language, and the model that speaks it."""
 
     def __init__(
-        self, model: Any, tokenizer: Any, index: SemanticIndex, items: pl.DataFrame, facts: PolicyFacts
+        self,
+        model: Any,
+        tokenizer: Any,
+        index: SemanticIndex,
+        items: pl.DataFrame,
+        facts: PolicyFacts,
+        prior: TransitionPrior | None = None,
     ) -> None:
+        super().__init__(tokenizer, index, items, facts, prior)
         self.model = model
-        self.tokenizer = tokenizer
-        self.index = index
-        self.items = items
-        self.facts = facts
-        self.prompter = Prompter(tokenizer, facts.prompts, facts.history_window, facts.reasoning_window)
-        self._ids: list[str] = items[columns.ITEM].to_list()
-        self._titles: list[str] = items[columns.TITLE].to_list()
-        self._tokens = index.encode(self._ids)
-        self._number = {item_id: number for number, item_id in enumerate(self._ids)}
-        self._title_of_tokens = dict(zip(self._tokens, self._titles, strict=True))
-        self.trie = TokenTrie.build([tokenizer.convert_tokens_to_ids(list(tokens)) for tokens in self._tokens])
 
     @classmethod
     def load(cls, uri: str | Path, device: str | None = None) -> "Policy":
@@ -72,13 +58,8 @@ class Policy:
         open_artifact(path, KIND)
         place = device or ("cuda" if torch.cuda.is_available() else "cpu")
         model = AutoModelForCausalLM.from_pretrained(path, dtype="auto", attn_implementation=ATTENTION).to(place)
-        return cls(
-            model=model.eval(),
-            tokenizer=AutoTokenizer.from_pretrained(path),
-            index=SemanticIndex.load(path / INDEX),
-            items=pl.read_parquet(path / ITEMS),
-            facts=read_facts(path),
-        )
+        spoken = ItemLanguage.read(path)
+        return cls(model.eval(), spoken.tokenizer, spoken.index, spoken.items, spoken.facts, spoken.prior)
 
     def recommend(
         self, history: Sequence[str], k: int = 10, mode: Mode = "direct", exclude: Sequence[str] = ()
@@ -95,10 +76,7 @@ class Policy:
         beams: int | None = None,
         progress: str = "",
     ) -> list[Recommendations]:
-        """The k best items for each user.
-
-        In reasoning mode one chain is sampled for each user, with random numbers that are the same in every call: a
-        user's answer does not change with the batch that it is computed in. The items are a beam over that one chain.
+        """The k best items for each user; see `answer`.
 
         Args:
             histories: item ids, oldest first; only the most recent ones fit into the prompt.
@@ -113,16 +91,40 @@ class Policy:
         """
         if mode not in get_args(Mode):
             raise RequestError(f"mode must be one of {', '.join(get_args(Mode))}, not {mode!r}.")
+        return self.answer(self._queries(histories, k, excludes), mode, beams, progress=progress)
+
+    def answer(
+        self,
+        queries: Sequence[Query],
+        mode: Mode,
+        beams: int | None = None,
+        observe: Callable[[list[int], list[int]], None] | None = None,
+        progress: str = "",
+    ) -> list[Recommendations]:
+        """The best items for each query; up to rounding, what else is in the batch does not change an answer.
+
+        In reasoning mode one chain is sampled for each user, with random numbers that are the same in every call. The
+        items are a beam over that one chain.
+
+        Args:
+            queries: what each user asks.
+            mode: whether to reason before answering.
+            beams: width of the search, by default the bundle's.
+            observe: told of the chains while they grow, see `sample_chains`.
+            progress: what a progress bar is called; none is shown where it is empty.
+
+        Raises:
+            RequestError: a `k` is below 1, or an item number outside the catalogue.
+        """
+        histories = [query.history for query in queries]
         if mode == "direct":
-            prompts = self.prompter.direct(self._index_texts(histories))
-            ranking = self._rank(prompts, k, excludes, beams, progress)
-            return [Recommendations(self._scored(ranking, row)) for row in range(len(histories))]
-        generator = torch.Generator().manual_seed(self.facts.seed)
-        uniforms = torch.rand(1, 1, self.facts.max_chain_tokens, generator=generator).expand(len(histories), -1, -1)
-        prompts, chains = self._reason(histories, uniforms, progress)
-        ranking = self._rank(self._answer_prompts(prompts, chains), k, excludes, beams, progress)
-        texts = [self.chain_text(chain) for (chain,) in chains]
-        return [Recommendations(self._scored(ranking, row), text, self.render(text)) for row, text in enumerate(texts)]
+            found = self._rank(self.direct_prompts(histories), queries, beams, progress, mode)
+            return [self.recommendations(items, scores) for items, scores in found]
+        prompts, rows = self._reason(histories, self._one_chain(len(histories)), progress, observe)
+        chains = [chain.tokens for (chain,) in rows]
+        prefixes = [self.answer_prompt(prompt, chain) for prompt, chain in zip(prompts, chains, strict=True)]
+        found = self._rank(prefixes, queries, beams, progress, mode)
+        return [self.recommendations(*best, chain) for best, chain in zip(found, chains, strict=True)]
 
     def reason_batch(
         self,
@@ -135,6 +137,8 @@ class Policy:
         progress: str = "",
     ) -> list[list[ReasonedAnswer]]:
         """Several chains for each user and one item for each chain, as Pass@K asks for (paper, section 4).
+
+        The answers are the policy's own: its prior is not asked.
 
         Args:
             histories: as for `recommend_batch`.
@@ -153,11 +157,16 @@ class Policy:
             raise RequestError(f"chains must be at least 1, not {chains}.")
         generator = torch.Generator().manual_seed(seed)
         uniforms = torch.rand(len(histories), chains, self.facts.max_chain_tokens, generator=generator)
-        prompts, sampled = self._reason(histories, uniforms, progress)
-        prefixes = self._answer_prompts(prompts, sampled)
-        repeated = [row for row in excludes for _ in range(chains)] if excludes is not None else None
+        queries = self._queries(histories, 1, excludes)
+        prompts, sampled = self._reason([query.history for query in queries], uniforms, progress)
+        repeated = [query for query in queries for _ in range(chains)]
+        prefixes = [
+            self.answer_prompt(prompt, chain.tokens)
+            for prompt, row in zip(prompts, sampled, strict=True)
+            for chain in row
+        ]
         if answer == "best":
-            numbers = self._rank(prefixes, 1, repeated, beams, progress).items[:, 0].tolist()
+            numbers = [int(items[0]) for items, _ in self._rank(prefixes, repeated, beams, progress)]
             if -1 in numbers:
                 raise RequestError(
                     f"user {numbers.index(-1) // chains} excludes every item: nothing is left to answer."
@@ -170,14 +179,16 @@ class Policy:
                 self.trie,
                 uniforms,
                 self.facts.chain_temperature,
-                self._excluded(repeated),
+                [query.exclude for query in repeated],
                 progress=progress,
             )
             numbers = [only.item for (only,) in answers]
         items = iter(numbers)
         return [
             [
-                ReasonedAnswer(self._ids[next(items)], self.chain_text(chain), chain.finished, math.exp(chain.unaided))
+                ReasonedAnswer(
+                    self._ids[next(items)], self.chain_text(chain.tokens), chain.finished, math.exp(chain.unaided)
+                )
                 for chain in row
             ]
             for row in sampled
@@ -189,22 +200,63 @@ class Policy:
         Raises:
             RequestError: an item of the history is not in the catalogue.
         """
-        (prompt,) = self.prompter.direct(self._index_texts([history]))
-        return dict(zip(self._ids, score_all(self.model, prompt, self.trie).tolist(), strict=True))
+        (query,) = self._queries([history], 1, None)
+        (prompt,) = self.direct_prompts([query.history])
+        scores = score_all(self.model, prompt, self.trie)
+        opinion = self.opinion([query], "direct")
+        if opinion is not None:
+            scores = opinion.mix_items(0, scores)
+        return dict(zip(self._ids, scores.tolist(), strict=True))
 
-    def render(self, chain: str) -> str:
-        """A chain with titles in place of index tokens."""
-        return render_chain(chain, self._title_of_tokens)
+    def log_probs(
+        self, histories: Sequence[Sequence[str]], items: Sequence[str], mode: Mode, progress: str = ""
+    ) -> NDArray[np.float64]:
+        """Log-probability of one given item after each history, by the policy itself, without its prior.
 
-    def chain_text(self, chain: Chain) -> str:
-        """The text of a sampled chain, without its stop token."""
-        return self.prompter.decode(chain.tokens[:-1]).strip()
+        Args:
+            histories: as for `recommend_batch`.
+            items: an item id for each history.
+            mode: in reasoning mode, after one chain as in `answer`.
+            progress: as for `recommend_batch`.
+
+        Returns:
+            (len(histories),) float64.
+
+        Raises:
+            RequestError: an item is not in the catalogue.
+        """
+        known = [self.numbers(history) for history in histories]
+        prompts = self.direct_prompts(known)
+        if mode == "reasoning":
+            thought = zip(*self._reason(known, self._one_chain(len(known)), progress), strict=True)
+            prompts = [self.answer_prompt(prompt, chain.tokens) for prompt, (chain,) in thought]
+        return score_items(self.model, prompts, self.numbers(items).tolist(), self.trie, progress)
+
+    def _queries(
+        self, histories: Sequence[Sequence[str]], k: int, excludes: Sequence[Sequence[str]] | None
+    ) -> list[Query]:
+        left_out = [()] * len(histories) if excludes is None else excludes
+        if len(left_out) != len(histories):
+            raise RequestError(f"excludes must have one entry for each of {len(histories)} users, not {len(left_out)}.")
+        return [
+            Query(self.numbers(history), k, self.known_numbers(exclude))
+            for history, exclude in zip(histories, left_out, strict=True)
+        ]
+
+    def _one_chain(self, rows: int) -> torch.Tensor:
+        """Random numbers for one chain in each row, the same in every row and call."""
+        generator = torch.Generator().manual_seed(self.facts.seed)
+        return torch.rand(1, 1, self.facts.max_chain_tokens, generator=generator).expand(rows, -1, -1)
 
     def _reason(
-        self, histories: Sequence[Sequence[str]], uniforms: torch.Tensor, progress: str
+        self,
+        histories: Sequence[NDArray[np.int64]],
+        uniforms: torch.Tensor,
+        progress: str,
+        observe: Callable[[list[int], list[int]], None] | None = None,
     ) -> tuple[list[list[int]], list[list[Chain]]]:
-        prompts = self.prompter.reasoning(self._index_texts(histories))
-        shown = [[self._number[item_id] for item_id in self.prompter.shown(history)] for history in histories]
+        prompts = self.reasoning_prompts(histories)
+        shown = [self.prompter.shown(history.tolist()) for history in histories]
         chains = sample_chains(
             self.model,
             prompts,
@@ -213,49 +265,46 @@ class Policy:
             Grounding.of(self.trie, shown, self.prompter.index_ids, self.model.device),
             self.facts.chain_temperature,
             self.facts.chain_top_p,
+            observe=observe,
             progress=progress,
         )
         return prompts, chains
 
-    def _answer_prompts(self, prompts: list[list[int]], chains: list[list[Chain]]) -> list[list[int]]:
-        return [
-            [*prompt, *chain.tokens, *self.prompter.answer_ids]
-            for prompt, row in zip(prompts, chains, strict=True)
-            for chain in row
-        ]
-
     def _rank(
         self,
-        prompts: list[list[int]],
-        k: int,
-        excludes: Sequence[Sequence[str]] | None,
+        prompts: Sequence[Sequence[int]],
+        queries: Sequence[Query],
         beams: int | None,
         progress: str,
-    ) -> Ranking:
-        width = self.facts.beams if beams is None else beams
-        return beam_search(self.model, prompts, self.trie, k, width, self._excluded(excludes), progress=progress)
+        mixed: Mode | None = None,
+    ) -> list[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+        """Item numbers and scores of each query's `k` best items, as a `Ranking` has them; `mixed` with the prior as in
+        that mode, or not at all.
 
-    def _excluded(self, excludes: Sequence[Sequence[str]] | None) -> list[np.ndarray] | None:
-        if excludes is None:
-            return None
-        return [
-            np.array([self._number[item_id] for item_id in row if item_id in self._number], dtype=np.int64)
-            for row in excludes
-        ]
-
-    def _index_texts(self, histories: Sequence[Sequence[str]]) -> list[list[str]]:
-        for history in histories:
-            for item_id in history:
-                if item_id not in self._number:
-                    raise RequestError(f"item {item_id!r} of the history is not in this policy's catalogue.")
-        return [["".join(self._tokens[self._number[item_id]]) for item_id in history] for history in histories]
-
-    def _scored(self, ranking: Ranking, row: int) -> tuple[ScoredItem, ...]:
-        return tuple(
-            ScoredItem(self._ids[number], self._titles[number], score, self._tokens[number])
-            for number, score in zip(ranking.items[row].tolist(), ranking.scores[row].tolist(), strict=True)
-            if number >= 0
-        )
+        Queries that want more than the beams are searched apart, in the width that each would have alone.
+        """
+        if small := [query.k for query in queries if query.k < 1]:
+            raise RequestError(f"k must be at least 1, not {small[0]}.")
+        least = self.facts.beams if beams is None else beams
+        widths = np.array([max(least, query.k) for query in queries], dtype=np.int64)
+        found: dict[int, tuple[NDArray[np.int64], NDArray[np.float32]]] = {}
+        for width in np.unique(widths).tolist():
+            rows = np.flatnonzero(widths == width).tolist()
+            asked = [queries[row] for row in rows]
+            ranking = beam_search(
+                self.model,
+                [prompts[row] for row in rows],
+                self.trie,
+                k=max(query.k for query in asked),
+                beams=width,
+                exclude=[query.exclude for query in asked],
+                prior=self.opinion(asked, mixed) if mixed is not None else None,
+                progress=progress,
+            )
+            for place, row in enumerate(rows):
+                k = queries[row].k
+                found[row] = ranking.items[place, :k], ranking.scores[place, :k]
+        return [found[row] for row in range(len(queries))]
 
 
 def _local_folder(uri: str | Path) -> Path:

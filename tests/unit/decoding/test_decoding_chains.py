@@ -139,3 +139,16 @@ def test_numbers_that_do_not_fit_are_refused(model, prompts, grounding, shape):
 def test_a_grounding_of_other_rows_is_refused(model, prompts, uniforms, grounding):
     with pytest.raises(RequestError, match="one row for each of the 4 prompts"):
         sample_chains(model, prompts, STOP, uniforms, grounding.select(torch.tensor([0])))
+
+
+def test_an_observer_hears_every_token_but_the_stops(model, prompts, uniforms, grounding, chains):
+    heard = {number: [] for number in range(20)}
+
+    def observe(numbers, tokens):
+        for number, token in zip(numbers, tokens, strict=True):
+            heard[number].append(token)
+
+    sample_chains(model, prompts, STOP, uniforms, grounding, temperature=TEMPERATURE, token_budget=300, observe=observe)
+    assert heard == {
+        row * 5 + place: chain.tokens[:-1] for row, group in enumerate(chains) for place, chain in enumerate(group)
+    }

@@ -3,6 +3,7 @@ import math
 import pytest
 
 from gream.errors import RequestError
+from gream.policy.query import Query
 
 pytestmark = pytest.mark.unit
 
@@ -94,3 +95,30 @@ def test_an_answer_needs_an_item(policy, items, answer):
     everything = items["item_id"].to_list()
     with pytest.raises(RequestError, match=r"excludes (every item|all 10 items)"):
         policy.reason_batch([HISTORY, HISTORY], chains=2, excludes=[[], everything], answer=answer)
+
+
+def test_queries_of_any_size_share_a_batch(policy):
+    histories, ks = [HISTORY, ["m7"], [], ["m2", "m5"]], [2, 7, 1, 10]
+    queries = [
+        Query(policy.numbers(history), k, policy.known_numbers(exclude))
+        for history, k, exclude in zip(histories, ks, [["m1"], [], ["m0", "elsewhere"], []], strict=True)
+    ]
+    for mode in ("direct", "reasoning"):
+        together = policy.answer(queries, mode)
+        assert [len(row) for row in together] == ks
+        for query, row in zip(queries, together, strict=True):
+            (alone,) = policy.answer([query], mode)
+            assert [item.item_id for item in alone] == [item.item_id for item in row]
+            assert [item.score for item in alone] == pytest.approx([item.score for item in row], abs=1e-5)
+
+
+def test_a_chain_names_what_it_cites(policy, index):
+    first, second = ("".join(tokens) for tokens in index.encode(["m9", "m3"]))
+    assert policy.cited(f"{first} and {second}{first} but not <|a_1|><|b_3|><|c_2|>") == ["m9", "m3"]
+
+
+def test_excludes_of_other_users_are_refused(policy):
+    with pytest.raises(RequestError, match="excludes must have one entry for each of 2 users, not 1"):
+        policy.recommend_batch([HISTORY, HISTORY], excludes=[[]])
+    with pytest.raises(RequestError, match="k must be at least 1, not 0"):
+        policy.answer([Query(policy.numbers(HISTORY), k, policy.numbers([])) for k in (3, 0)], "direct")
