@@ -17,6 +17,7 @@ from torch import Tensor
 from gream.decoding.batching import TOKEN_BUDGET, decoding, length_batches
 from gream.decoding.device_trie import DeviceTrie
 from gream.decoding.prefix import Prefix
+from gream.decoding.prior import ItemPrior, NodePrior
 from gream.decoding.trie import TokenTrie
 from gream.errors import RequestError
 
@@ -44,6 +45,7 @@ def beam_search(
     k: int,
     beams: int = 0,
     exclude: Excluded | None = None,
+    prior: ItemPrior | None = None,
     token_budget: int = TOKEN_BUDGET,
     progress: str = "",
 ) -> Ranking:
@@ -57,16 +59,23 @@ def beam_search(
         beams: width of the search; at least k are used. As many as items makes it exact.
         exclude: items to leave out, for each row. They are removed inside the search, so that min(k, allowed items)
             always come back; the scores of the others do not change, because nothing is renormalised for it.
+        prior: a row for each prompt; items are then ranked and scored by the mixture.
         token_budget: see `length_batches`.
         progress: see `length_batches`.
 
     Raises:
-        RequestError: `k` is below 1, a prompt is empty, or `exclude` does not fit the prompts or the catalogue.
+        RequestError: `k` is below 1, a prompt is empty, or `exclude` or `prior` does not fit the prompts or the
+            catalogue.
     """
     if k < 1:
         raise RequestError(f"k must be at least 1, not {k}.")
     if exclude is not None and len(exclude) != len(prompts):
         raise RequestError(f"exclude must have one entry for each of the {len(prompts)} rows, not {len(exclude)}.")
+    if prior is not None and prior.distributions.shape != (len(prompts), trie.n_items):
+        raise RequestError(
+            f"prior must have the shape (prompts, items) = ({len(prompts)}, {trie.n_items}), not "
+            f"{prior.distributions.shape}."
+        )
     items = np.full((len(prompts), k), -1, dtype=np.int64)
     scores = np.full((len(prompts), k), -np.inf, dtype=np.float32)
     tree = DeviceTrie.of(trie, model.device)
@@ -79,13 +88,16 @@ def beam_search(
                 k,
                 max(k, beams),
                 torch.from_numpy(dead).to(model.device),
+                NodePrior.of(prior, rows, trie, model.device) if prior is not None else None,
             )
             items[rows, : best.shape[1]] = best.cpu().numpy()
             scores[rows, : best.shape[1]] = values.cpu().numpy()
     return Ranking(items, scores)
 
 
-def _search(prefix: Prefix, trie: DeviceTrie, k: int, beams: int, dead: Tensor) -> tuple[Tensor, Tensor]:
+def _search(
+    prefix: Prefix, trie: DeviceTrie, k: int, beams: int, dead: Tensor, prior: NodePrior | None
+) -> tuple[Tensor, Tensor]:
     """(B, <= k) items and scores. A beam without hope (dead, or padding) carries -inf and never comes back to life."""
     rows, device = prefix.logits.shape[0], prefix.logits.device
     nodes = torch.zeros((rows, 1), dtype=torch.long, device=device)
@@ -97,12 +109,13 @@ def _search(prefix: Prefix, trie: DeviceTrie, k: int, beams: int, dead: Tensor) 
         gains = gains.masked_fill(contains_keys(dead, children, len(trie.token)), -torch.inf)
         candidates = (scores[..., None] + gains).flatten(1)
         children = children.flatten(1)
+        ranked = candidates if prior is None else prior.mix(candidates, children)
         names = trie.item_of_node[children] if depth == last else children
-        chosen = _best(candidates, names, min(k if depth == last else beams, candidates.shape[1]))
+        chosen = _best(ranked, names, min(k if depth == last else beams, ranked.shape[1]))
         nodes, scores = children.gather(1, chosen), candidates.gather(1, chosen)
         if depth < last:
             prefix.grow(trie.token[nodes].long(), chosen // width)
-    return trie.item_of_node[nodes].long().masked_fill(scores == -torch.inf, -1), scores
+    return trie.item_of_node[nodes].long().masked_fill(scores == -torch.inf, -1), ranked.gather(1, chosen)
 
 
 def contains_keys(keys: Tensor, nodes: Tensor, n_nodes: int) -> Tensor:

@@ -1,8 +1,7 @@
 """Baselines that take seconds: popularity, item-kNN, item transitions.
 
 All of them count the training part only; what they know more at test time is the history they are asked about, which
-then includes the validation item. The constants were chosen once, on the validation items of MovieLens-100K and Amazon
-Beauty together, and are not tuned to a dataset.
+then includes the validation item. Item-kNN's constant was chosen as those of the transitions were.
 
 A popularity term a million times smaller than any single count orders the items that a history does not reach.
 """
@@ -12,17 +11,10 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import sparse
 
-Sequences = Sequence[Sequence[int]]
-"""Item numbers of each user in time order."""
+from gream.data.transitions import Sequences, transition_counts, transition_scores
 
 NEIGHBOURS = 100
 """Item-kNN: neighbours that an item keeps."""
-WINDOW = 5
-"""Transitions: two items of one sequence are counted together up to this distance."""
-RECENCY = 0.4
-"""Transitions: each step back in the history counts this much of the step after it."""
-BACKWARD = 0.25
-"""Transitions: weight of what came before an item, beside 1 for what came after it."""
 
 
 class Popularity:
@@ -56,29 +48,15 @@ class ItemKnn:
 
 
 class Transitions:
-    """What stands near an item in training sequences, near counting more, and the history's latest items counting most.
-
-    `score(i) = sum over history items h of RECENCY^age(h) * count(h, i)`, where `count(h, i)` adds `1 / distance` for
-    each place where i follows h within `WINDOW` steps, and `BACKWARD / distance` for each where it precedes it.
-    """
+    """What follows whom, see `gream.data.transitions`."""
 
     def __init__(self, train: Sequences, n_items: int) -> None:
-        pairs = [
-            np.array([sequence[:-distance], sequence[distance:], [distance] * (len(sequence) - distance)])
-            for sequence in map(list, train)
-            for distance in range(1, min(WINDOW, len(sequence) - 1) + 1)
-        ]
-        before, after, distances = np.concatenate([np.empty((3, 0), dtype=np.int64), *pairs], axis=1)
-        follows = sparse.coo_matrix((1.0 / distances, (before, after)), shape=(n_items, n_items)).tocsr()
-        self.counts = (follows + BACKWARD * follows.T).tocsr()
+        self.counts = transition_counts(train, n_items)
         self.tie_breaker = _tie_breaker(_popularity(train, n_items), self.counts)
 
     def score(self, histories: Sequences) -> np.ndarray:
         """Weighted counts of each item beside each history: `(b, n_items)`."""
-        rows = [(row, item, RECENCY**age) for row, h in enumerate(histories) for age, item in enumerate(reversed(h))]
-        users, items, weights = zip(*rows, strict=True) if rows else ((), (), ())
-        recent = sparse.csr_matrix((weights, (users, items)), shape=(len(histories), self.counts.shape[0]))
-        scores: np.ndarray = (recent @ self.counts).toarray() + self.tie_breaker
+        scores: np.ndarray = transition_scores(histories, self.counts).toarray() + self.tie_breaker
         return scores
 
 

@@ -1,7 +1,8 @@
 """The policy bundle: everything that serving needs, in one folder.
 
 Weights and tokenizer as Hugging Face saves them (any engine loads the folder itself), `semantic_index/`,
-`items.parquet`, `policy.json` (`PolicyFacts`) and `README.md`, the model card.
+`items.parquet`, `transitions.npz` where its search has a prior, `policy.json` (`PolicyFacts`) and `README.md`, the
+model card.
 """
 
 import json
@@ -15,6 +16,7 @@ from pydantic import BaseModel, ConfigDict
 from gream.artifacts import atomic_folder, open_artifact
 from gream.config import Profile
 from gream.indexing.semantic_index import SemanticIndex
+from gream.policy.transition_prior import PriorWeights, TransitionPrior
 from gream.prompts import PROMPTS_VERSION, load_prompts
 
 KIND = "policy"
@@ -42,6 +44,8 @@ class PolicyFacts(BaseModel):
     max_chain_tokens: int
     chain_temperature: float
     chain_top_p: float
+    prior: PriorWeights | None = None
+    """How much transition counts count in its search; None where it has none."""
     metrics: dict[str, Any] = {}
 
     @classmethod
@@ -63,7 +67,13 @@ class PolicyFacts(BaseModel):
 
 
 def save_policy(
-    path: Path, model: Any, tokenizer: Any, index: SemanticIndex, items: pl.DataFrame, facts: PolicyFacts
+    path: Path,
+    model: Any,
+    tokenizer: Any,
+    index: SemanticIndex,
+    items: pl.DataFrame,
+    facts: PolicyFacts,
+    prior: TransitionPrior | None = None,
 ) -> None:
     """Write a bundle.
 
@@ -74,12 +84,15 @@ def save_policy(
         index: of at least the items in `items`.
         items: the items table of the catalogue; its order numbers the items.
         facts: see `PolicyFacts`.
+        prior: of its search, where `facts.prior` says how much it counts.
     """
     with atomic_folder(path, KIND, **_summary(facts), items=items.height) as folder:
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
         index.save(folder / INDEX)
         items.write_parquet(folder / ITEMS)
+        if prior is not None:
+            prior.save(folder)
         _write_facts(folder, facts)
 
 
@@ -113,6 +126,10 @@ def _write_facts(folder: Path, facts: PolicyFacts) -> None:
     (folder / "README.md").write_text(_model_card(facts), encoding="utf-8")
 
 
+def _prior_text(prior: PriorWeights | None) -> str:
+    return "none" if prior is None else f"weight {prior.direct:.2f} in direct, {prior.reasoning:.2f} in reasoning mode"
+
+
 def _model_card(facts: PolicyFacts) -> str:
     metrics = json.dumps(facts.metrics, indent=2) if facts.metrics else "Not evaluated yet."
     return f"""# GREAM policy for {facts.dataset}
@@ -125,6 +142,7 @@ A generative reasoning recommender: a causal language model that names items by 
 - A direct prompt holds the {facts.history_window} most recent items, a reasoning prompt {facts.reasoning_window}.
 - {facts.beams} beams; chains of at most {facts.max_chain_tokens} tokens at temperature {facts.chain_temperature}, top-p
   {facts.chain_top_p}.
+- Prior of the search, transition counts: {_prior_text(facts.prior)}.
 
 It recommends items of `{ITEMS}` and nothing else; it knows of a user only what the history says.
 

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from gream.evaluation.baselines import BACKWARD, RECENCY, ItemKnn, Popularity, Transitions
+from gream.data.transitions import BACKWARD, RECENCY
+from gream.evaluation.baselines import ItemKnn, Popularity, Transitions
 
 pytestmark = pytest.mark.unit
 

@@ -1,0 +1,63 @@
+"""Who follows whom: item transitions counted in training sequences, and what they say after a history.
+
+Counting is the strongest cheap recommender there is, ahead of several published generative ones. So it serves twice:
+as a baseline, and as a prior of the policy's own search (`gream.decoding.prior`).
+
+The constants were chosen once, on the validation items of MovieLens-100K and Amazon Beauty together, and are not tuned
+to a dataset.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+WINDOW = 5
+"""Two items of one sequence are counted together up to this distance."""
+RECENCY = 0.4
+"""Each step back in the history counts this much of the step after it."""
+BACKWARD = 0.25
+"""Weight of what came before an item, beside 1 for what came after it."""
+REACH = 12
+"""Most recent items of a history that are looked at; what lies further back has a weight below 0.00002."""
+
+Sequences = Sequence[Sequence[int] | NDArray[np.integer]]
+"""Item numbers of each user in time order."""
+
+
+def transition_counts(train: Sequences, n_items: int) -> sparse.csr_matrix:
+    """What stands near an item in training sequences, near counting more.
+
+    Returns:
+        `(n_items, n_items)`: row h, column i adds `1 / distance` for each place where i follows h within `WINDOW`
+        steps, and `BACKWARD / distance` for each where it precedes it.
+    """
+    pairs = [
+        np.array([sequence[:-distance], sequence[distance:], [distance] * (len(sequence) - distance)])
+        for sequence in map(list, train)
+        for distance in range(1, min(WINDOW, len(sequence) - 1) + 1)
+    ]
+    before, after, distances = np.concatenate([np.empty((3, 0), dtype=np.int64), *pairs], axis=1)
+    follows = sparse.coo_matrix((1.0 / distances, (before, after)), shape=(n_items, n_items)).tocsr()
+    return (follows + BACKWARD * follows.T).tocsr()
+
+
+def transition_scores(histories: Sequences, counts: sparse.csr_matrix) -> sparse.csr_matrix:
+    """Counts summed over a history, its latest items counting most.
+
+    Args:
+        histories: item numbers, oldest first.
+        counts: from `transition_counts`.
+
+    Returns:
+        `(len(histories), n_items)`: `score(i) = sum over history items h of RECENCY^age(h) * count(h, i)`.
+    """
+    rows = [
+        (row, item, RECENCY**age)
+        for row, history in enumerate(histories)
+        for age, item in enumerate(reversed(history[-REACH:]))
+    ]
+    users, items, weights = zip(*rows, strict=True) if rows else ((), (), ())
+    recent = sparse.csr_matrix((weights, (users, items)), shape=(len(histories), counts.shape[0]))
+    return (recent @ counts).tocsr()

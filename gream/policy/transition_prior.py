@@ -1,0 +1,53 @@
+"""What a policy knows beside its weights: who followed whom in its training data, as the prior of its search."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+from scipy import sparse
+
+from gream.data.transitions import Sequences, transition_scores
+from gream.decoding.prior import ItemPrior
+
+TRANSITIONS = "transitions.npz"
+
+
+class PriorWeights(BaseModel):
+    """How much the prior counts in each mode, see `gream.training.prior_weights`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    direct: float = Field(ge=0.0, lt=1.0)
+    reasoning: float = Field(ge=0.0, lt=1.0)
+
+
+class TransitionPrior:
+    """Transition counts, read as a distribution over the next item after a history."""
+
+    def __init__(self, counts: sparse.csr_matrix) -> None:
+        """Args:
+        counts: (n_items, n_items) from `gream.data.transitions.transition_counts`.
+        """
+        self.counts = counts
+
+    @classmethod
+    def load(cls, folder: Path, n_items: int) -> "TransitionPrior":
+        """Read it from a bundle; items added after training have no counts."""
+        counts = sparse.load_npz(folder / TRANSITIONS).tocsr()
+        counts.resize((n_items, n_items))
+        return cls(counts)
+
+    def save(self, folder: Path) -> None:
+        """Write it into a bundle."""
+        sparse.save_npz(folder / TRANSITIONS, self.counts)
+
+    def after(
+        self,
+        histories: Sequences,
+        weight: float,
+        exclude: Sequence[Sequence[int] | NDArray[np.integer]] | None = None,
+    ) -> ItemPrior:
+        """The prior after each history (item numbers, oldest first), over the items that are not excluded there."""
+        return ItemPrior.of(transition_scores(histories, self.counts), weight, exclude)
