@@ -101,3 +101,11 @@ def content_digest(path: Path) -> str:
     """One SHA-256 for an artifact's whole content: equal folders have equal digests, whatever their paths."""
     manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
     return hashlib.sha256(json.dumps(manifest["files"], sort_keys=True).encode()).hexdigest()
+
+
+def link_or_copy(source: str, target: str) -> None:
+    """A `copy_function` for `shutil.copytree`: files that nobody changes in place need no second copy on the disk."""
+    try:
+        os.link(source, target)
+    except OSError:  # Another file system, or one without hard links.
+        shutil.copy2(source, target)

@@ -1,7 +1,7 @@
 """Stage 5: the curriculum makes a language model a policy."""
 
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -10,21 +10,32 @@ from gream.corpora.build import Corpus
 from gream.corpora.curriculum import training_batches
 from gream.corpora.example import Example
 from gream.data.catalog import Catalog
+from gream.data.split import leave_last_one_out
+from gream.data.transitions import transition_counts
 from gream.errors import ConfigError
 from gream.indexing.semantic_index import SemanticIndex
 from gream.indexing.tokens import TOKEN_PATTERN
 from gream.policy.bundle import KIND, PolicyFacts, save_policy
 from gream.policy.prompting import EncodedExample, Prompter
+from gream.policy.transition_prior import TransitionPrior
 from gream.prompts import load_prompts
+from gream.stages.mirror import keep_checkpoint
 from gream.stages.store import Recipe, RunContext, produce
+
+if TYPE_CHECKING:
+    from gream.policy.policy import Policy
 
 CODE: Final = (
     "corpora/curriculum.py",
+    "data/split.py",
+    "data/transitions.py",
+    "decoding",
     "indexing/semantic_index.py",
     "policy",
     "prompts",
     "training/checkpoints.py",
     "training/lora.py",
+    "training/prior_weights.py",
     "training/sft.py",
 )
 
@@ -46,6 +57,7 @@ def run(catalog: Path, semantic_index: Path, corpus: Path, context: RunContext) 
             # Windows and chain settings travel in the bundle.
             "corpus": profile.corpus.model_dump(),
             "evaluation": profile.evaluation.model_dump(),
+            "search": profile.search.model_dump(),
         },
         seed=context.seed,
         inputs={"catalog": catalog, "semantic_index": semantic_index, "corpus": corpus},
@@ -55,6 +67,7 @@ def run(catalog: Path, semantic_index: Path, corpus: Path, context: RunContext) 
     def make(target: Path, work: Path) -> dict[str, Any]:
         # Imported late: a stage that is done already should not wait for torch.
         from gream.policy.model import build_backbone, build_tokenizer
+        from gream.policy.policy import Policy
         from gream.policy.tokenizer import answer_tags
         from gream.training.lora import add_adapters, merge_adapters
         from gream.training.sft import train_sft
@@ -67,14 +80,47 @@ def run(catalog: Path, semantic_index: Path, corpus: Path, context: RunContext) 
         if profile.sft.method == "lora":
             new_ids = tokenizer.convert_tokens_to_ids([*answer_tags(), *index_tokens])
             model = add_adapters(model, new_ids, profile.sft)
-        log = train_sft(model, tokenizer, batches, profile.sft, work / "checkpoints", context.seed)
+        log = train_sft(
+            model,
+            tokenizer,
+            batches,
+            profile.sft,
+            work / "checkpoints",
+            context.seed,
+            on_checkpoint=lambda: keep_checkpoint(work),
+        )
         if profile.sft.method == "lora":
             model = merge_adapters(model)
         facts = PolicyFacts.of(profile, shop.facts.dataset, "sft", context.seed)
-        save_policy(target, model, tokenizer, index, shop.items, facts)
+        policy = Policy(model, tokenizer, index, shop.items, facts)
+        if profile.search.transition_prior:
+            policy = _with_prior(policy, shop, context.seed)
+        save_policy(target, model, tokenizer, index, shop.items, policy.facts, policy.prior)
         return {"log": log}
 
     return produce(recipe, make, context.workspace)
+
+
+def _with_prior(policy: "Policy", shop: Catalog, seed: int) -> "Policy":
+    """The policy with the transitions of its training data as the prior of its search."""
+    from gream.policy.policy import Policy
+    from gream.training.prior_weights import fit_prior_weights
+
+    split = leave_last_one_out(shop)
+    prior = TransitionPrior(
+        transition_counts([policy.numbers(items) for items in split.train.values()], shop.items.height)
+    )
+    users = list(split.validation)
+    weights = fit_prior_weights(
+        policy,
+        prior,
+        [split.validation_history(user) for user in users],
+        [split.validation[user] for user in users],
+        shop.facts.exclude_seen,
+        seed,
+    )
+    facts = policy.facts.model_copy(update={"prior": weights})
+    return Policy(policy.model, policy.tokenizer, policy.index, policy.items, facts, prior)
 
 
 def _plan(corpus: Corpus, tokenizer: Any, profile: Profile, seed: int) -> list[list[EncodedExample]]:

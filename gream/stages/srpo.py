@@ -9,13 +9,14 @@ from gream import columns
 from gream.corpora.build import Corpus
 from gream.corpora.rl import RlPrompt
 from gream.policy.bundle import KIND, PolicyFacts, save_policy
+from gream.stages.mirror import keep_checkpoint
 from gream.stages.store import Recipe, RunContext, produce
 
 if TYPE_CHECKING:
     from gream.policy.policy import Policy
     from gream.training.rollouts import Task
 
-CODE: Final = ("decoding", "policy", "training")
+CODE: Final = ("data/transitions.py", "decoding", "policy", "training")
 
 
 def run(corpus: Path, sft_policy: Path, context: RunContext) -> Path:
@@ -58,9 +59,12 @@ def run(corpus: Path, sft_policy: Path, context: RunContext) -> Path:
                 settings,
                 work / "checkpoints",
                 context.seed,
+                on_checkpoint=lambda: keep_checkpoint(work),
             )
         facts = PolicyFacts.of(profile, policy.facts.dataset, "srpo", context.seed)
-        save_policy(target, policy.model, policy.tokenizer, policy.index, policy.items, facts)
+        # SRPO moves the policy little: the weights of its prior stay those that were fitted after SFT.
+        facts = facts.model_copy(update={"prior": policy.facts.prior})
+        save_policy(target, policy.model, policy.tokenizer, policy.index, policy.items, facts, policy.prior)
         return {"log": log}
 
     return produce(recipe, make, context.workspace)

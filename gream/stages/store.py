@@ -15,7 +15,6 @@ Not part of the fingerprint: versions of other packages. After an upgrade, start
 import fcntl
 import hashlib
 import json
-import os
 import shutil
 import sys
 import time
@@ -26,10 +25,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import gream
-from gream.artifacts import MANIFEST, content_digest, verify_artifact, write_text_atomic
+from gream.artifacts import MANIFEST, content_digest, link_or_copy, verify_artifact, write_text_atomic
 from gream.config import Profile, load_profile
 from gream.errors import ArtifactError
 from gream.stages import STAGES
+from gream.stages.attempts import begin_attempt, restart_clock
+from gream.stages.mirror import Mirror
 
 STAGE_FILE: Final = "stage.json"
 """Beside each output's manifest, see `stage_facts`. It is no part of the content: seconds change nothing downstream."""
@@ -108,6 +109,9 @@ def produce(recipe: Recipe, make: Callable[[Path, Path], dict[str, Any]], worksp
             outlives a kill, for checkpoints.
         workspace: see `RunContext`.
 
+    Where the workspace has a mirror (`gream.stages.mirror`), what is missing here is taken from there, and what is made
+    here is copied there.
+
     Returns:
         A finished artifact folder. It is shared by all runs: read it, never write into it.
     """
@@ -115,30 +119,43 @@ def produce(recipe: Recipe, make: Callable[[Path, Path], dict[str, Any]], worksp
     home = workspace / recipe.stage
     home.mkdir(parents=True, exist_ok=True)
     done, work = home / fingerprint, home / f"{fingerprint}.work"
+    mirror = Mirror.from_environment()
     with _only_one(home / f"{fingerprint}.lock", recipe.stage):
         if _is_sound(done, recipe):
             say(recipe.stage, "done already, reused")
-            return done
-        say(recipe.stage, "continued" if work.exists() else "started")
-        earlier = _begin_attempt(work)
-        target = work / "artifact"
-        started = time.monotonic()
-        notes = make(target, work)
-        own_seconds = round(earlier + time.monotonic() - started, 1)
-        facts = {
-            "stage": recipe.stage,
-            "fingerprint": fingerprint,
-            "seed": recipe.seed,
-            "settings": recipe.settings,
-            "seconds": {**_seconds_of_inputs(recipe), recipe.stage: own_seconds},
-            "notes": notes,
-        }
-        write_text_atomic(target / STAGE_FILE, json.dumps(facts, indent=2) + "\n")
-        verify_artifact(target, recipe.kind)
-        target.rename(done)
-        shutil.rmtree(work)
-        say(recipe.stage, f"done in {own_seconds:.0f} s")
+        elif mirror and _brought(mirror, done, recipe.stage):
+            say(recipe.stage, "done already, fetched from the mirror")
+        else:
+            if mirror and not work.exists() and _brought(mirror, work, recipe.stage):
+                restart_clock(work)
+            _make(recipe, fingerprint, make, work).rename(done)
+            shutil.rmtree(work)
+        if mirror and not mirror.has(done):
+            mirror.keep(done)
+            mirror.forget(work)
     return done
+
+
+def _make(recipe: Recipe, fingerprint: str, make: Callable[[Path, Path], dict[str, Any]], work: Path) -> Path:
+    """Make an output inside `work`, going on from what an earlier attempt left there; its folder, checked."""
+    say(recipe.stage, "continued" if work.exists() else "started")
+    earlier = begin_attempt(work)
+    target = work / "artifact"
+    started = time.monotonic()
+    notes = make(target, work)
+    own_seconds = round(earlier + time.monotonic() - started, 1)
+    facts = {
+        "stage": recipe.stage,
+        "fingerprint": fingerprint,
+        "seed": recipe.seed,
+        "settings": recipe.settings,
+        "seconds": {**_seconds_of_inputs(recipe), recipe.stage: own_seconds},
+        "notes": notes,
+    }
+    write_text_atomic(target / STAGE_FILE, json.dumps(facts, indent=2) + "\n")
+    verify_artifact(target, recipe.kind)
+    say(recipe.stage, f"done in {own_seconds:.0f} s")
+    return target
 
 
 def stage_facts(artifact: Path) -> dict[str, Any]:
@@ -162,7 +179,7 @@ def deliver(artifact: Path, target: str | Path) -> dict[str, str | float]:
         Its fingerprint and its stage's seconds, for whoever keeps the lineage.
     """
     shutil.rmtree(target, ignore_errors=True)
-    shutil.copytree(artifact, target, copy_function=_link_or_copy)
+    shutil.copytree(artifact, target, copy_function=link_or_copy)
     facts = stage_facts(artifact)
     return {"fingerprint": facts["fingerprint"], "seconds": facts["seconds"][facts["stage"]]}
 
@@ -170,23 +187,6 @@ def deliver(artifact: Path, target: str | Path) -> dict[str, str | float]:
 def say(stage: str, message: str) -> None:
     """One line about a stage on stderr: `[3/8 index] done in 21 s`."""
     print(f"[{STAGES.index(stage) + 1}/{len(STAGES)} {stage}] {message}", file=sys.stderr, flush=True)
-
-
-def _begin_attempt(work: Path) -> float:
-    """Mark the start of an attempt in its work folder.
-
-    Returns:
-        Seconds that killed attempts put into what they left there: for each, from its start to its last file.
-    """
-    mark = work / "attempt.json"
-    earlier = 0.0
-    if mark.is_file():
-        noted = json.loads(mark.read_text(encoding="utf-8"))
-        newest = max(path.stat().st_mtime for path in work.rglob("*"))
-        earlier = noted["earlier"] + max(0.0, newest - noted["started"])
-    work.mkdir(exist_ok=True)
-    write_text_atomic(mark, json.dumps({"started": time.time(), "earlier": earlier}) + "\n")
-    return earlier
 
 
 def _is_sound(done: Path, recipe: Recipe) -> bool:
@@ -200,6 +200,15 @@ def _is_sound(done: Path, recipe: Recipe) -> bool:
         shutil.rmtree(done)
         return False
     return True
+
+
+def _brought(mirror: Mirror, folder: Path, stage: str) -> bool:
+    """Whether a folder could be taken from the mirror; a damaged copy counts as none, and said so."""
+    try:
+        return mirror.bring(folder)
+    except ArtifactError as error:
+        say(stage, f"the mirror's copy was damaged and has been deleted: {error}")
+        return False
 
 
 def _seconds_of_inputs(recipe: Recipe) -> dict[str, float]:
@@ -231,10 +240,3 @@ def _only_one(lock: Path, stage: str) -> Iterator[None]:
             say(stage, "another run is making the same output; waiting for it")
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
-
-
-def _link_or_copy(source: str, target: str) -> None:
-    try:
-        os.link(source, target)
-    except OSError:  # Another file system, or one without hard links.
-        shutil.copy2(source, target)

@@ -1,8 +1,12 @@
-"""Checkpoints of the trainers: which one a killed run goes on from."""
+"""Checkpoints of the trainers: which one a killed run goes on from, and what happens when one has been written."""
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+from transformers import TrainerCallback
 
 
 def last_complete_checkpoint(checkpoints: Path) -> str | None:
@@ -18,3 +22,15 @@ def last_complete_checkpoint(checkpoints: Path) -> str | None:
         except (FileNotFoundError, json.JSONDecodeError):
             shutil.rmtree(folder)
     return str(complete) if complete else None
+
+
+class AfterCheckpoint(TrainerCallback):
+    """Calls a function, on the first process, each time that the trainer has written a checkpoint."""
+
+    def __init__(self, then: Callable[[], None]) -> None:
+        self._then = then
+
+    def on_save(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
+        """The trainer's signal."""
+        if state.is_world_process_zero:
+            self._then()

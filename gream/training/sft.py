@@ -9,7 +9,7 @@ is left to the library: optimiser, schedule, checkpoints, mixed precision, distr
 3) Resuming is exact: order, optimiser, schedule and random state come from the last complete checkpoint.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from trl import SFTTrainer
 
 from gream.config import SftConfig
 from gream.policy.prompting import IGNORED, EncodedExample
-from gream.training.checkpoints import last_complete_checkpoint
+from gream.training.checkpoints import AfterCheckpoint, last_complete_checkpoint
 
 WIDTH_STEP = 16
 """Batches are padded to a multiple of this: oneDNN keeps compiled kernels for each width it meets, and with every width
@@ -110,6 +110,7 @@ def train_sft(
     config: SftConfig,
     checkpoints: Path,
     seed: int,
+    on_checkpoint: Callable[[], None] | None = None,
 ) -> list[dict[str, float]]:
     """Train `model` in place, continuing from the last complete checkpoint in `checkpoints` if there is one.
 
@@ -120,6 +121,7 @@ def train_sft(
         config: hyper-parameters. `batch_size` has been applied already, in the plan.
         checkpoints: folder for checkpoints; kept, so that the caller decides when a run is done.
         seed: of dropout.
+        on_checkpoint: called each time that a checkpoint has been written.
 
     Returns:
         What the trainer logged: `step`, `loss`, `learning_rate`, ... for every `log_steps` steps.
@@ -153,6 +155,7 @@ def train_sft(
         processing_class=tokenizer,
         args=arguments,
         data_collator=lambda rows: pad_right(tokenizer.pad_token_id, rows),
+        callbacks=[AfterCheckpoint(on_checkpoint)] if on_checkpoint else [],
     )
     trainer.train(resume_from_checkpoint=last_complete_checkpoint(checkpoints))
     return [entry for entry in trainer.state.log_history if "loss" in entry]

@@ -37,7 +37,7 @@ from gream.decoding.batching import left_pad
 from gream.decoding.grounding import Grounding
 from gream.decoding.mask import chain_code, masked_log_probs
 from gream.decoding.trie import ROOT, TokenTrie
-from gream.training.checkpoints import last_complete_checkpoint
+from gream.training.checkpoints import AfterCheckpoint, last_complete_checkpoint
 from gream.training.groups import Group, draw_groups, score_group, statistics
 from gream.training.rollouts import Rollout, Sampler, Task
 
@@ -158,6 +158,7 @@ def train_srpo(
     settings: SrpoConfig,
     checkpoints: Path,
     seed: int,
+    on_checkpoint: Callable[[], None] | None = None,
 ) -> list[dict[str, float]]:
     """Train `model` in place, continuing from the last complete checkpoint in `checkpoints` if there is one.
 
@@ -169,6 +170,7 @@ def train_srpo(
         settings: hyper-parameters.
         checkpoints: folder for checkpoints.
         seed: of prompts and rollouts.
+        on_checkpoint: called each time that a checkpoint has been written.
 
     Returns:
         For each optimiser update what was logged: the values of `gream.training.groups.statistics` on the first update
@@ -213,6 +215,7 @@ def train_srpo(
         model=model,
         processing_class=tokenizer,
         args=arguments,
+        callbacks=[AfterCheckpoint(on_checkpoint)] if on_checkpoint else [],
     )
     trainer.train(resume_from_checkpoint=last_complete_checkpoint(checkpoints))
     return [entry for entry in trainer.state.log_history if "loss" in entry]
