@@ -205,6 +205,14 @@ class SrpoConfig(Section):
         return self
 
 
+class SearchConfig(Section):
+    """What the policy's search is mixed with; part of the policy, in evaluation and serving alike."""
+
+    transition_prior: bool = False
+    """Mix the policy with counts of who followed whom in its training data, by weights fitted on the validation items
+    (`gream.decoding.prior`); not in the paper."""
+
+
 class EvaluationConfig(Section):
     """Protocol of the evaluation."""
 
@@ -234,6 +242,7 @@ class Profile(Section):
     model: ModelConfig = ModelConfig()
     sft: SftConfig = SftConfig()
     srpo: SrpoConfig = SrpoConfig()
+    search: SearchConfig = SearchConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
 
 

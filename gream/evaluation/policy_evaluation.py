@@ -16,6 +16,9 @@ PASS_CUTOFFS = (1, 5, 10)
 """The K of Pass@K; those beyond the number of sampled chains are left out."""
 
 
+LENGTH = max(CUTOFFS)
+
+
 class Recommender(Protocol):
     """What is asked of a `gream.policy.policy.Policy`."""
 
@@ -89,18 +92,9 @@ def evaluate_policy(
         label: name for the progress bars.
     """
     number = {item: place for place, item in enumerate(tokens)}
-    length = max(CUTOFFS)
-
-    def ranked(asked: Cases, mode: Literal["direct", "reasoning"]) -> list[list[str]]:
-        excludes = asked.seen(exclude_seen)
-        answers = policy.recommend_batch(
-            asked.histories, length, mode, excludes, config.beams, progress=f"{label}: {mode}"
-        )
-        return [[item.item_id for item in answer] for answer in answers]
-
-    direct = ranked(cases, "direct")
+    direct = _ranked(policy, cases, "direct", exclude_seen, config, label)
     rows, reasoned = cases.sample(config.reasoning_users, seed)
-    one_chain = ranked(reasoned, "reasoning")
+    one_chain = _ranked(policy, reasoned, "reasoning", exclude_seen, config, label)
     sampled = policy.reason_batch(
         reasoned.histories,
         config.chains,
@@ -120,17 +114,45 @@ def evaluate_policy(
         for row, history in zip(sampled, reasoned.histories, strict=True)
         for answer in row
     ]
-    reasoning = pass_values(correct, config.chains, cutoffs) | user_values(
-        numbered(one_chain, number, length), reasoned.numbers(number)[1]
-    )
+    reasoning = pass_values(correct, config.chains, cutoffs) | _values(one_chain, reasoned, number)
     return PolicyOutcome(
-        direct=user_values(numbered(direct, number, length), cases.numbers(number)[1]),
+        direct=_values(direct, cases, number),
         reasoning={metric: _spread(values, rows, len(cases.users)) for metric, values in reasoning.items()},
         legal_item_share=float(np.mean([item in number for item in returned])),
         chains_off_history=float(np.mean(off_history)),
         unaided_chains=float(np.mean([answer.unaided for answer in answers])),
         unfinished_chains=float(np.mean([not answer.finished for answer in answers])),
     )
+
+
+def evaluate_direct(
+    policy: Recommender,
+    number: dict[str, int],
+    cases: Cases,
+    exclude_seen: bool,
+    config: EvaluationConfig,
+    label: str,
+) -> dict[str, np.ndarray]:
+    """Recall and NDCG of each user in direct mode alone; `number` is the item number of each item id."""
+    return _values(_ranked(policy, cases, "direct", exclude_seen, config, label), cases, number)
+
+
+def _ranked(
+    policy: Recommender,
+    cases: Cases,
+    mode: Literal["direct", "reasoning"],
+    exclude_seen: bool,
+    config: EvaluationConfig,
+    label: str,
+) -> list[list[str]]:
+    answers = policy.recommend_batch(
+        cases.histories, LENGTH, mode, cases.seen(exclude_seen), config.beams, progress=f"{label}: {mode}"
+    )
+    return [[item.item_id for item in answer] for answer in answers]
+
+
+def _values(lists: list[list[str]], cases: Cases, number: dict[str, int]) -> dict[str, np.ndarray]:
+    return user_values(numbered(lists, number, LENGTH), cases.numbers(number)[1])
 
 
 def _spread(values: np.ndarray, rows: np.ndarray, users: int) -> np.ndarray:

@@ -82,6 +82,8 @@ class Metrics(Part):
     direct: Intervals
     reasoning: Intervals
     sft: TwoModes
+    unmixed: Intervals | None = None
+    """Direct mode of the final policy without the prior of its search; None where it has none."""
     baselines: dict[BaselineName, Intervals]
     comparisons: dict[str, Intervals]
     """Paired differences over users, `A_vs_B` -> metric -> A minus B; see `gream.evaluation.user_values`."""

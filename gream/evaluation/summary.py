@@ -40,7 +40,10 @@ def summary_table(metrics: Metrics) -> str:
 
 def list_systems(metrics: Metrics) -> dict[str, Intervals]:
     """Every system that returns one ranked list, by its name for people: the policy first, then the baselines."""
-    systems = {"direct": metrics.direct, "direct, SFT only": metrics.sft.direct}
+    systems = {"direct": metrics.direct}
+    if metrics.unmixed is not None:
+        systems |= {"direct, without prior": metrics.unmixed}
+    systems |= {"direct, SFT only": metrics.sft.direct}
     if "recall@10" in metrics.reasoning:
         systems |= {"reasoning, one chain": metrics.reasoning}
     return systems | {NAMES[name]: values for name, values in metrics.baselines.items()}

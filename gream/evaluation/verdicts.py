@@ -13,6 +13,7 @@ NAMES: Final = {
     "sasrec": "SASRec",
     "direct": "direct",
     "reasoning": "reasoning",
+    "unmixed": "direct without its prior",
 }
 HEADLINE: Final = "recall@10"
 
@@ -41,6 +42,16 @@ def standing(metrics: Metrics) -> list[Verdict]:
         if f"direct_vs_{name}" in metrics.comparisons:
             difference = metrics.comparisons[f"direct_vs_{name}"][HEADLINE]
             verdicts.append(_compared(f"Direct and {NAMES[name]}, Recall@10", "direct", NAMES[name], difference))
+    if "direct_vs_unmixed" in metrics.comparisons:
+        difference = metrics.comparisons["direct_vs_unmixed"][HEADLINE]
+        verdicts.append(
+            _compared(
+                "What the prior (transition counts) adds to direct Recall@10",
+                "the mixture",
+                "the policy alone",
+                difference,
+            )
+        )
     if "direct_vs_sft" in metrics.comparisons:
         difference = metrics.comparisons["direct_vs_sft"][HEADLINE]
         verdicts.append(_compared("SRPO's effect on direct Recall@10", "the policy", "its SFT start", difference))

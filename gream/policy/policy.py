@@ -61,6 +61,11 @@ class Policy(ItemLanguage):
         spoken = ItemLanguage.read(path)
         return cls(model.eval(), spoken.tokenizer, spoken.index, spoken.items, spoken.facts, spoken.prior)
 
+    def without_prior(self) -> "Policy":
+        """The same policy, searched without its prior."""
+        facts = self.facts.model_copy(update={"prior": None})
+        return Policy(self.model, self.tokenizer, self.index, self.items, facts)
+
     def recommend(
         self, history: Sequence[str], k: int = 10, mode: Mode = "direct", exclude: Sequence[str] = ()
     ) -> Recommendations:

@@ -53,6 +53,8 @@ warmup_steps = 1
 max_chain_tokens = 48
 max_generation_rounds = 2
 checkpoint_steps = 1
+[search]
+transition_prior = true
 [evaluation]
 beams = 60
 chains = 5

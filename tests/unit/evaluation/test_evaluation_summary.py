@@ -114,3 +114,18 @@ def test_the_other_protocol_and_a_missing_baseline(make_metrics):
     )
     assert "kept in the ranking" in table
     assert "SASRec" not in table
+
+
+def test_a_prior_shows_what_the_policy_is_without_it(make_metrics):
+    plain = make_metrics(direct=120)
+    alone = make_metrics(direct=100)
+    metrics = plain.model_copy(
+        update={
+            "unmixed": alone.direct,
+            "comparisons": plain.comparisons | {"direct_vs_unmixed": plain.comparisons["direct_vs_transitions"]},
+        }
+    )
+    (line,) = [line for line in summary_table(metrics).splitlines() if line.startswith("  direct, without prior ")]
+    assert line.count("0.2500") == 4
+    assert "the mixture is ahead of the policy alone by +10.0" in find(standing(metrics), "What the prior").text
+    assert "without prior" not in summary_table(plain)

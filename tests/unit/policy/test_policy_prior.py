@@ -1,0 +1,119 @@
+"""Transition counts as the prior of a policy's search."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from gream.data.transitions import transition_counts
+from gream.policy.bundle import save_policy
+from gream.policy.policy import Policy
+from gream.policy.transition_prior import PriorWeights, TransitionPrior
+from gream.training.prior_weights import fit_prior_weights, mixture_weight
+
+pytestmark = pytest.mark.unit
+
+HISTORY = ["m0", "m3", "m1"]
+WALKS = [[0, 3, 1, 7], [3, 1, 7, 2], [1, 7, 9], [4, 5]]
+
+
+@pytest.fixture(scope="module")
+def mixed(policy, tmp_path_factory):
+    """The policy with a prior, saved and loaded again."""
+    path = tmp_path_factory.mktemp("mixed") / "policy"
+    facts = policy.facts.model_copy(update={"prior": PriorWeights(direct=0.5, reasoning=0.25)})
+    prior = TransitionPrior(transition_counts(WALKS, 10))
+    save_policy(path, policy.model, policy.tokenizer, policy.index, policy.items, facts, prior)
+    return Policy.load(path)
+
+
+def test_scores_are_the_mixture_and_still_a_distribution(policy, mixed):
+    alone, both = policy.score_all(HISTORY), mixed.score_all(HISTORY)
+    assert sum(map(math.exp, both.values())) == pytest.approx(1.0, abs=1e-12)
+    # After m1 (latest): 7 three times at distance 1, 2 and 9 once at 2; before it 3 twice at 1, 0 once at 2. After m3
+    # (0.4): 1 twice at 1, 7 twice at 2, 2 once at 3; before it 0 once. Then m0 (0.16): 3 at 1, 1 at 2, 7 at 3.
+    counts = np.zeros(10)
+    counts[[7, 2, 9, 3, 0]] += [3, 1 / 2, 1 / 2, 0.25 * 2, 0.25 / 2]
+    counts[[1, 7, 2, 0]] += 0.4 * np.array([2, 1, 1 / 3, 0.25])
+    counts[[3, 1, 7]] += 0.16 * np.array([1, 1 / 2, 1 / 3])
+    expected = 0.5 * np.exp(list(alone.values())) + 0.5 * counts / counts.sum()
+    assert np.exp(list(both.values())) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("mode", ["direct", "reasoning"])
+def test_recommendations_follow_the_mixture(policy, mixed, mode):
+    found, alone = mixed.recommend(HISTORY, k=10, mode=mode), policy.recommend(HISTORY, k=10, mode=mode)
+    weight = 0.5 if mode == "direct" else 0.25
+    opinion = mixed.prior.after([mixed.numbers(HISTORY)], weight).distributions.toarray()[0]
+    before = {item.item_id: item.score for item in alone}
+    assert found.chain == alone.chain
+    for item in found:
+        number = int(item.item_id[1:])
+        expected = (1 - weight) * math.exp(before[item.item_id]) + weight * opinion[number]
+        assert math.exp(item.score) == pytest.approx(expected, rel=1e-4)
+    assert [item.score for item in found] == sorted((item.score for item in found), reverse=True)
+
+
+def test_excluded_items_cost_the_prior_nothing(mixed):
+    """Half of the mixture is the prior's, all of it on items that may come back."""
+    found = mixed.recommend(HISTORY, k=10, exclude=HISTORY)
+    opinion = mixed.prior.after([mixed.numbers(HISTORY)], 0.5, [mixed.numbers(HISTORY)])
+    assert opinion.distributions.sum() == pytest.approx(1.0)
+    assert not {item.item_id for item in found} & set(HISTORY)
+    assert found[0].item_id == "m7"
+
+
+def test_without_its_prior_a_policy_is_as_before(policy, mixed):
+    assert mixed.without_prior().score_all(HISTORY) == policy.score_all(HISTORY)
+    assert mixed.score_all(["m8"]) == policy.score_all(["m8"])  # nobody went on from m8
+
+
+def test_pass_at_k_asks_the_policy_itself(policy, mixed):
+    assert mixed.reason_batch([HISTORY], chains=4, seed=1) == policy.reason_batch([HISTORY], chains=4, seed=1)
+
+
+def test_items_that_came_later_have_no_counts(tmp_path):
+    TransitionPrior(transition_counts([[0, 1]], 2)).save(tmp_path)
+    assert TransitionPrior.load(tmp_path, 4).after([[0], [3]], 0.5).distributions.toarray().tolist() == [
+        [0.0, 1.0, 0.0, 0.0],
+        [0.0, 0.0, 0.0, 0.0],
+    ]
+
+
+def test_log_probs_are_those_of_the_policy_alone(policy, mixed):
+    items = ["m2", "m9"]
+    assert mixed.log_probs([HISTORY, ["m8"]], items, "direct") == pytest.approx(
+        [policy.score_all(HISTORY)["m2"], policy.score_all(["m8"])["m9"]], abs=1e-5
+    )
+    ranked = {item.item_id: item.score for item in policy.recommend(HISTORY, k=10, mode="reasoning")}
+    assert mixed.log_probs([HISTORY], ["m2"], "reasoning") == pytest.approx([ranked["m2"]], abs=1e-5)
+
+
+def test_the_weight_makes_what_happened_most_probable():
+    rng = np.random.default_rng(0)
+    policy, prior = rng.random(500) * 0.1, rng.random(500) * 0.3 * (rng.random(500) < 0.6)
+    grid = np.linspace(0, 0.99, 1_000)
+    likelihood = [np.log((1 - w) * policy + w * prior).sum() for w in grid]
+    assert mixture_weight(policy, prior) == pytest.approx(grid[np.argmax(likelihood)], abs=2e-3)
+    assert mixture_weight(np.ones(3), np.zeros(3)) == 0.0
+    assert mixture_weight(np.full(3, 1e-9), np.ones(3)) == 0.99
+
+
+def test_a_prior_that_knows_the_answers_gets_the_larger_weight(policy):
+    histories, targets = [["m1"], ["m3", "m1"], ["m0"]], ["m7", "m7", "m3"]
+
+    def fit(walks):
+        prior = TransitionPrior(transition_counts(walks, 10))
+        return fit_prior_weights(policy, prior, histories, targets, exclude_seen=True, seed=0)
+
+    right, wrong = fit([[1, 7], [0, 3]]), fit([[1, 4], [0, 5]])
+    assert right.direct > 0.9
+    assert right.reasoning > 0.9
+    assert wrong.direct == pytest.approx(0.0, abs=1e-6)
+
+
+def test_counts_are_kept_as_they_are(tmp_path):
+    counts = transition_counts(WALKS, 10)
+    TransitionPrior(counts).save(tmp_path)
+    assert sparse.linalg.norm(TransitionPrior.load(tmp_path, 10).counts - counts) == 0
