@@ -1,8 +1,8 @@
 """Bodies of the HTTP API. Limits that a platform sets (`max_k`, ...) are checked beside these, in the routes."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from serving.contracts import FeedbackEvent, Message, Mode
 
@@ -13,13 +13,23 @@ UserId = Annotated[str, Field(min_length=1, max_length=256)]
 class RecommendRequest(Message):
     """Whom to recommend to, and what."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [
+                {"required": ["user_id"], "properties": {"user_id": {"type": "string"}, "history": {"type": "null"}}},
+                {"required": ["history"], "properties": {"history": {"type": "array"}, "user_id": {"type": "null"}}},
+            ],
+            "examples": [{"history": ["50", "172"], "k": 5}],
+        }
+    )
+
     user_id: UserId | None = None
     """History from the feature store. Give this or `history`, not both."""
     history: list[ItemId] | None = None
     """Item ids, oldest first."""
-    k: Annotated[int, Field(ge=1)] = 10
+    k: Annotated[int, Field(ge=1, strict=True)] = 10
     mode: Mode = "direct"
-    exclude_seen: bool = True
+    exclude_seen: Annotated[bool, Field(strict=True)] = True
     """Whether items of the history are left out."""
     exclude: tuple[ItemId, ...] = ()
     categories: tuple[Annotated[str, Field(min_length=1, max_length=256)], ...] = ()
@@ -113,6 +123,18 @@ class ItemView(Message):
     tokens: tuple[str, ...]
 
 
+class ItemsView(Message):
+    """Items that a search found, the best first."""
+
+    items: tuple[ItemView, ...]
+
+
+class UsersView(Message):
+    """Some user ids."""
+
+    users: tuple[str, ...]
+
+
 class HistoryEntry(Message):
     """One event of a user's history."""
 
@@ -142,6 +164,20 @@ class PolicyView(Message):
     model_card: str
     """Markdown."""
     metrics: dict[str, object]
+
+
+class Liveness(Message):
+    """This server is alive."""
+
+    status: Literal["alive"] = "alive"
+
+
+class Readiness(Message):
+    """This server answers recommendations, with this policy; the feature store is reported, not required."""
+
+    status: Literal["ready"] = "ready"
+    policy_version: str
+    features: Literal["up", "down"]
 
 
 class ErrorBody(Message):

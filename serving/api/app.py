@@ -1,0 +1,75 @@
+"""The API as an ASGI app: its parts, its layers, its routes."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import Depends, FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from serving.api.engine import AsyncEngine
+from serving.api.errors import answer_http_error, answer_validation_error, error_responses
+from serving.api.histories import Histories
+from serving.api.keys import ApiKeys, require_key
+from serving.api.limits import BodyLimit, ConcurrencyLimit
+from serving.api.metrics import ApiMetrics
+from serving.api.observation import Observation
+from serving.api.openapi import describe
+from serving.api.parts import Parts
+from serving.api.policy_watch import PolicyWatch
+from serving.api.routes import feedback, items, operations, page, policy, recommend, users
+from serving.contracts import UserFeatures
+from serving.feedback.feedback import Feedback
+from serving.settings import ServingSettings
+
+_ERRORS = error_responses("body_too_large", "internal_error")
+_GUARDED_ERRORS = _ERRORS | error_responses("invalid_request", "unauthorized", "too_many_requests")
+
+
+def create_app(settings: ServingSettings, engine: AsyncEngine, features: UserFeatures) -> FastAPI:
+    """The API over an engine and a feature store. It works between the start and the end of its lifespan.
+
+    Raises:
+        ConfigError: the API keys cannot be read.
+        FeedbackError: feedback cannot be kept in the state folder.
+    """
+    metrics = ApiMetrics()
+    parts = Parts(
+        settings=settings,
+        keys=ApiKeys.parse(settings.api_keys.get_secret_value()),
+        engine=engine,
+        watch=PolicyWatch(engine, settings.policy_poll_seconds, metrics.observe_policy),
+        histories=Histories(features, settings.feature_timeout_seconds, metrics.observe_features),
+        feedback=Feedback(settings.state, features, settings.max_feedback_age_days, metrics.observe_backlog),
+        metrics=metrics,
+    )
+    app = FastAPI(lifespan=_lifespan, docs_url=None, redoc_url=None)
+    app.state.parts = parts
+    for guarded in (recommend, feedback, items, users, policy):
+        app.include_router(guarded.router, dependencies=[Depends(require_key)], responses=_GUARDED_ERRORS)
+    for open_to_all in (operations, page):
+        app.include_router(open_to_all.router, responses=_ERRORS)
+    app.mount("/page", page.files)
+    app.add_exception_handler(HTTPException, answer_http_error)
+    app.add_exception_handler(RequestValidationError, answer_validation_error)
+    # The last one is the outermost.
+    app.add_middleware(ConcurrencyLimit, max_requests=settings.max_concurrency)
+    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
+    app.add_middleware(Observation, metrics=metrics)
+    document = describe(app, settings)
+    app.openapi = lambda: document  # type: ignore[method-assign]
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    parts: Parts = app.state.parts
+    parts.feedback.start()
+    watching = asyncio.create_task(parts.watch.run())
+    try:
+        yield
+    finally:
+        watching.cancel()
+        await asyncio.to_thread(parts.feedback.stop)
+        parts.histories.close()

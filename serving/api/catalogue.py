@@ -1,0 +1,135 @@
+"""The policy that is served, as far as the API needs it: its items, their index tokens, its card. No weights."""
+
+import unicodedata
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import polars as pl
+
+from gream import columns
+from gream.artifacts import content_digest, open_artifact
+from gream.errors import ArtifactError
+from gream.indexing.semantic_index import SemanticIndex
+from gream.policy.bundle import INDEX, ITEMS, KIND, PolicyFacts, read_facts
+from serving.api.models import ItemView
+
+VERSION_DIGITS = 12
+
+
+class PolicyCatalogue:
+    """The catalogue and the facts of one policy bundle.
+
+    Attributes:
+        version: first hex digits of the bundle's content digest.
+        facts: what the policy was trained with.
+        model_card: Markdown.
+    """
+
+    def __init__(
+        self, version: str, items: pl.DataFrame, index: SemanticIndex, facts: PolicyFacts, model_card: str
+    ) -> None:
+        self.version = version
+        self.facts = facts
+        self.model_card = model_card
+        self._items = items
+        self._ids: list[str] = items[columns.ITEM].to_list()
+        self._titles: list[str] = items[columns.TITLE].to_list()
+        self._categories: list[list[str]] = items[columns.CATEGORIES].to_list()
+        self._tokens = index.encode(self._ids)
+        self._row = {item_id: row for row, item_id in enumerate(self._ids)}
+        self._plain_titles = [_plain(title) for title in self._titles]
+
+    @classmethod
+    def load(cls, folder: Path, version: str) -> "PolicyCatalogue":
+        """Read a bundle.
+
+        Raises:
+            ArtifactError: no complete bundle of this version stands there (any more).
+        """
+        open_artifact(folder, KIND)
+        found = content_digest(folder)[:VERSION_DIGITS]
+        if found != version:
+            raise ArtifactError(f"{folder} holds policy {found}, not {version}.")
+        return cls(
+            version=version,
+            items=pl.read_parquet(folder / ITEMS),
+            index=SemanticIndex.load(folder / INDEX),
+            facts=read_facts(folder),
+            model_card=(folder / "README.md").read_text(encoding="utf-8"),
+        )
+
+    def __contains__(self, item_id: str) -> bool:
+        return item_id in self._row
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def title(self, item_id: str) -> str:
+        """Title of an item of the catalogue."""
+        return self._titles[self._row[item_id]]
+
+    def tokens(self, item_id: str) -> tuple[str, ...]:
+        """Index tokens of an item of the catalogue."""
+        return self._tokens[self._row[item_id]]
+
+    def categories(self, item_id: str) -> tuple[str, ...]:
+        """Categories of an item of the catalogue."""
+        return tuple(self._categories[self._row[item_id]])
+
+    def item(self, item_id: str) -> ItemView:
+        """An item of the catalogue with all that is known of it."""
+        row = self._row[item_id]
+        texts = self._items.row(row, named=True)
+        return ItemView(
+            item_id=item_id,
+            title=self._titles[row],
+            description=texts[columns.DESCRIPTION],
+            brand=texts[columns.BRAND],
+            categories=tuple(self._categories[row]),
+            tokens=self._tokens[row],
+        )
+
+    def split_known(self, item_ids: Iterable[str]) -> tuple[list[str], list[str]]:
+        """Items that the catalogue holds, and those that it does not, each in order."""
+        known: list[str] = []
+        unknown: list[str] = []
+        for item_id in item_ids:
+            (known if item_id in self._row else unknown).append(item_id)
+        return known, unknown
+
+    def leaves_something(self, exclude: Iterable[str], categories: Sequence[str]) -> bool:
+        """Whether any item remains: one that carries one of the categories (empty means all) and is not excluded."""
+        excluded = {self._row[item_id] for item_id in exclude if item_id in self._row}
+        if not categories:
+            return len(excluded) < len(self._ids)
+        wanted = {category.casefold() for category in categories}
+        return any(
+            row not in excluded and not wanted.isdisjoint(category.casefold() for category in carried)
+            for row, carried in enumerate(self._categories)
+        )
+
+    def search(self, query: str, limit: int) -> list[str]:
+        """Ids of items whose titles hold every word of a query, in any order, without regard to case and accents.
+
+        Titles in which the first word stands earliest come first, of those the shortest. An empty query finds the
+        first items of the catalogue.
+        """
+        words = _plain(query).split()
+        if not words:
+            return self._ids[:limit]
+        found = [
+            (title.index(words[0]), len(title), row)
+            for row, title in enumerate(self._plain_titles)
+            if all(word in title for word in words)
+        ]
+        return [self._ids[row] for _, _, row in sorted(found)[:limit]]
+
+
+def _plain(text: str) -> str:
+    """Text without case and accents.
+
+    >>> _plain("Amélie (2001)")
+    'amelie (2001)'
+    """
+    decomposed = unicodedata.normalize("NFKD", text.casefold())
+    return "".join(letter for letter in decomposed if not unicodedata.combining(letter))

@@ -1,0 +1,115 @@
+"""Follows the engine: whether it answers, and with which policy."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from gream.errors import GreamError
+from serving.api.catalogue import PolicyCatalogue
+from serving.api.engine import AsyncEngine, EngineNotReadyError
+from serving.api.errors import ApiError
+
+ANSWER_SECONDS: Final = 5.0
+"""An engine that does not name its policy in this time is not ready."""
+LOOK_AGAIN_SECONDS: Final = 0.5
+"""Pause between looks at an engine that is not ready."""
+LOST_SECONDS: Final = 300.0
+"""An engine that was ready once and has not been for so long will not come back by itself."""
+
+_LOG = logging.getLogger("gream.engine")
+
+
+class PolicyWatch:
+    """The catalogue of the policy that the engine serves. After a swap it follows, at the latest with the next look."""
+
+    def __init__(
+        self, engine: AsyncEngine, poll_seconds: float, on_change: Callable[[PolicyCatalogue | None], None]
+    ) -> None:
+        """Args:
+        engine: whom to follow.
+        poll_seconds: pause between looks at an engine that is ready.
+        on_change: told of each new catalogue, and of None when the engine is not ready any more.
+        """
+        self._engine = engine
+        self._poll_seconds = poll_seconds
+        self._on_change = on_change
+        self._catalogue: PolicyCatalogue | None = None
+        self._ready = False
+        self._ready_at: float | None = None
+        self._one_look = asyncio.Lock()
+        self.engine_name = ""
+
+    @property
+    def ready(self) -> bool:
+        """Whether the engine answered when it was last asked."""
+        return self._ready
+
+    @property
+    def lost(self) -> bool:
+        """Whether the engine was ready once, and has not been for long."""
+        return not self._ready and self._ready_at is not None and time.monotonic() - self._ready_at > LOST_SECONDS
+
+    @property
+    def catalogue(self) -> PolicyCatalogue:
+        """The catalogue of the policy that was served last, also while the engine is away.
+
+        Raises:
+            ApiError: `engine_not_ready`, if there has been none yet.
+        """
+        if self._catalogue is None:
+            raise ApiError("engine_not_ready", "the policy is being loaded; try again in a moment.")
+        return self._catalogue
+
+    def served(self) -> PolicyCatalogue:
+        """The catalogue of the policy that answers now.
+
+        Raises:
+            ApiError: `engine_not_ready`.
+        """
+        if not self._ready:
+            raise ApiError("engine_not_ready", "the policy engine is being started; try again in a moment.")
+        return self.catalogue
+
+    def engine_failed(self) -> None:
+        """A call of the engine failed: do not send more there before it has been seen to answer."""
+        if self._ready:
+            _LOG.warning("the engine does not answer")
+            self._ready = False
+            self._on_change(None)
+
+    async def run(self) -> None:
+        """Look again and again, until cancelled."""
+        while True:
+            await self.look()
+            await asyncio.sleep(self._poll_seconds if self._ready else LOOK_AGAIN_SECONDS)
+
+    async def follow(self, version: str) -> PolicyCatalogue:
+        """The catalogue of the policy that gave an answer: a new one where the policy was swapped in between."""
+        if self._catalogue is None or self._catalogue.version != version:
+            await self.look()
+        return self.catalogue
+
+    async def look(self) -> None:
+        """Ask the engine for its policy, and read the catalogue where it is a new one."""
+        async with self._one_look:
+            try:
+                async with asyncio.timeout(ANSWER_SECONDS):
+                    served = await self._engine.policy()
+                if self._catalogue is None or self._catalogue.version != served.policy_version:
+                    loaded = await asyncio.to_thread(PolicyCatalogue.load, Path(served.bundle), served.policy_version)
+                else:
+                    loaded = self._catalogue
+            except (EngineNotReadyError, TimeoutError):
+                self.engine_failed()
+                return
+            except (GreamError, OSError) as error:  # The bundle is being replaced just now; look again.
+                _LOG.warning("the catalogue of policy %s cannot be read: %s", served.policy_version, error)
+                return
+            self._ready_at = time.monotonic()
+            if loaded is not self._catalogue or not self._ready:
+                _LOG.info("policy %s is served by the engine %s", loaded.version, served.engine)
+                self._catalogue, self.engine_name, self._ready = loaded, served.engine, True
+                self._on_change(loaded)

@@ -1,0 +1,217 @@
+"""From a client's request to the engine's, and from the engine's answer to the client's.
+
+What is not perfect is answered as well as it can be, and says so:
+
+- a user whom the feature store does not know, or whose history is empty, gets what the policy says of an empty history:
+  what people begin with. That is no degradation; there is nothing better to know.
+- when the feature store does not answer, a user gets the same, `degraded` with the reason `features_unavailable`.
+- items of a history that the policy does not know are left out and listed in `ignored_items`.
+- where the filters leave no item at all, the answer is an empty list.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from gream.errors import RequestError
+from serving.api.catalogue import PolicyCatalogue
+from serving.api.engine import EngineBusyError, EngineNotReadyError
+from serving.api.errors import ApiError
+from serving.api.models import Reasoning, RecommendedItem, RecommendRequest, RecommendResponse
+from serving.api.parts import Parts
+from serving.api.record import RequestRecord
+from serving.api.why import Explainer
+from serving.contracts import EngineAnswer, EngineRequest, FeatureStoreError, Mode, RankedItem
+from serving.settings import ServingSettings
+
+FEATURES_UNAVAILABLE: Final = "features_unavailable"
+"""The reason of an answer that was given without the user's history."""
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class History:
+    """A history as it came in.
+
+    Attributes:
+        item_ids: oldest first, known to the policy or not.
+        degraded: why it is less than the user's history; None where it is not.
+    """
+
+    item_ids: Sequence[str]
+    degraded: str | None = None
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A request on its way to the engine.
+
+    Attributes:
+        request: for the engine; None where no item is left that could be recommended.
+        mode: that was asked for.
+        ignored: items of the history that the policy does not know, each once.
+        degraded: see `History`.
+        catalogue: by which all this was decided.
+    """
+
+    request: EngineRequest | None
+    mode: Mode
+    ignored: tuple[str, ...]
+    degraded: str | None
+    catalogue: PolicyCatalogue
+
+
+def check_limits(request: RecommendRequest, settings: ServingSettings, place: str = "") -> None:
+    """Hold a request against this server's limits.
+
+    Args:
+        request: the request.
+        settings: with the limits.
+        place: of the request in a batch, for the message.
+
+    Raises:
+        ApiError: `limit_exceeded`.
+    """
+    sizes = {
+        "k": (request.k, settings.max_k),
+        "history": (len(request.history or ()), settings.max_history),
+        "exclude": (len(request.exclude), settings.max_history),
+        "categories": (len(request.categories), settings.max_history),
+    }
+    for name, (size, limit) in sizes.items():
+        if size > limit:
+            raise ApiError("limit_exceeded", f"{place}{name}: {size} is more than this server's limit of {limit}.")
+
+
+async def read_history(request: RecommendRequest, parts: Parts) -> History:
+    """The request's own history, or its user's from the feature store: the most recent items of it."""
+    if request.user_id is None:
+        return History(request.history or [])
+    try:
+        found = await parts.histories.read(request.user_id)
+    except FeatureStoreError:
+        return History((), degraded=FEATURES_UNAVAILABLE)
+    return History(found.item_ids[-parts.settings.max_history :] if found else ())
+
+
+def prepare(request: RecommendRequest, history: History, catalogue: PolicyCatalogue) -> Prepared:
+    """What the engine is asked, by the catalogue that it serves."""
+    known, unknown = catalogue.split_known(history.item_ids)
+    exclude = tuple(dict.fromkeys([*request.exclude, *(known if request.exclude_seen else ())]))
+    engine_request = EngineRequest(
+        history=tuple(known), k=request.k, mode=request.mode, exclude=exclude, categories=request.categories
+    )
+    return Prepared(
+        request=engine_request if catalogue.leaves_something(exclude, request.categories) else None,
+        mode=request.mode,
+        ignored=tuple(dict.fromkeys(unknown)),
+        degraded=history.degraded,
+        catalogue=catalogue,
+    )
+
+
+async def recommend(
+    requests: Sequence[RecommendRequest], histories: Sequence[History], parts: Parts, record: RequestRecord
+) -> list[RecommendResponse]:
+    """Answer requests, in order.
+
+    Raises:
+        ApiError: the engine cannot answer now.
+    """
+
+    async def attempt(catalogue: PolicyCatalogue) -> list[RecommendResponse]:
+        prepared = [prepare(request, history, catalogue) for request, history in zip(requests, histories, strict=True)]
+        asked = [one.request for one in prepared if one.request is not None]
+        with engine_errors(parts), record.stage("engine"):
+            async with asyncio.timeout(parts.settings.engine_timeout_seconds):
+                answers = iter(await parts.engine.recommend(asked) if asked else [])
+        return [await respond(one, None if one.request is None else next(answers), parts, record) for one in prepared]
+
+    return await with_served_policy(attempt, parts)
+
+
+async def with_served_policy(attempt: Callable[[PolicyCatalogue], Awaitable[Result]], parts: Parts) -> Result:
+    """Make an attempt with the catalogue that is served; once more where the policy was swapped meanwhile, so that the
+    request no longer fits it.
+
+    Raises:
+        ApiError: no policy is served now.
+    """
+    try:
+        return await attempt(parts.watch.served())
+    except RequestError:
+        await parts.watch.look()
+        return await attempt(parts.watch.served())
+
+
+async def respond(
+    prepared: Prepared, answer: EngineAnswer | None, parts: Parts, record: RequestRecord
+) -> RecommendResponse:
+    """The client's response.
+
+    Args:
+        prepared: what was asked.
+        answer: of the engine; None where no item was left to ask for.
+        parts: of the app.
+        record: takes note of it.
+    """
+    if prepared.degraded is not None:
+        record.degraded = prepared.degraded
+        parts.metrics.degraded.labels(prepared.degraded).inc()
+    response = RecommendResponse(
+        request_id=record.request_id,
+        policy_version=prepared.catalogue.version,
+        mode=prepared.mode,
+        items=(),
+        degraded=prepared.degraded is not None,
+        degraded_reason=prepared.degraded,
+        ignored_items=prepared.ignored,
+    )
+    if answer is None or prepared.request is None:
+        return response
+    parts.metrics.observe_answer(prepared.mode, answer, record.seconds["engine"])
+    catalogue = await parts.watch.follow(answer.policy_version)
+    explainer = Explainer(prepared.request.history, catalogue)
+    parts.metrics.illegal_items.inc(sum(item.item_id not in catalogue for item in answer.items))
+    return response.model_copy(
+        update={
+            "policy_version": answer.policy_version,
+            "items": tuple(_item(item, catalogue, explainer) for item in answer.items),
+            "reasoning": _reasoning(answer),
+        }
+    )
+
+
+@contextmanager
+def engine_errors(parts: Parts) -> Iterator[None]:
+    """Turn what goes wrong with the engine into what the client is told."""
+    try:
+        yield
+    except TimeoutError as error:
+        seconds = parts.settings.engine_timeout_seconds
+        raise ApiError("engine_timeout", f"the policy engine gave no answer in {seconds:g} seconds.") from error
+    except EngineBusyError as error:
+        raise ApiError("engine_overloaded", "too many requests wait for the policy engine.") from error
+    except EngineNotReadyError as error:
+        parts.watch.engine_failed()
+        raise ApiError("engine_not_ready", "the policy engine went away; it is being started again.") from error
+
+
+def _item(item: RankedItem, catalogue: PolicyCatalogue, explainer: Explainer) -> RecommendedItem:
+    return RecommendedItem(
+        item_id=item.item_id,
+        title=item.title,
+        score=item.score,
+        tokens=item.tokens,
+        categories=catalogue.categories(item.item_id) if item.item_id in catalogue else (),
+        why=explainer.explain(item.item_id, item.tokens),
+    )
+
+
+def _reasoning(answer: EngineAnswer) -> Reasoning | None:
+    if answer.chain is None:
+        return None
+    return Reasoning(chain=answer.chain, readable=answer.readable_chain or answer.chain, cited=answer.cited)

@@ -1,0 +1,67 @@
+"""The engine behind `bentoml.depends()`."""
+
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+import aiohttp
+from bentoml.exceptions import BentoMLException, InvalidArgument, ServiceUnavailable
+from pydantic import TypeAdapter
+
+from gream.errors import RequestError
+from serving.api.engine import EngineBusyError, EngineNotReadyError
+from serving.contracts import ChainPiece, EngineAnswer, EngineRequest, ServedPolicy
+
+_LINE: Final[TypeAdapter[ChainPiece | EngineAnswer]] = TypeAdapter(ChainPiece | EngineAnswer)
+
+
+class RemoteEngine:
+    """Calls the engine's service, and says in the API's words what went wrong."""
+
+    def __init__(self, service: Any) -> None:
+        """Args:
+        service: what `bentoml.depends(PolicyEngineService)` resolves to.
+        """
+        self._service = service
+
+    async def policy(self) -> ServedPolicy:
+        """See `AsyncEngine`."""
+        with _in_our_words():
+            try:
+                served: ServedPolicy = await self._service.policy()
+            except ServiceUnavailable as error:
+                raise EngineNotReadyError("the engine has no policy yet.") from error
+            return served
+
+    async def recommend(self, requests: Sequence[EngineRequest]) -> list[EngineAnswer]:
+        """See `AsyncEngine`."""
+        with _in_our_words():
+            answers: list[EngineAnswer] = await self._service.recommend(requests=list(requests))
+            return answers
+
+    async def stream(self, request: EngineRequest) -> AsyncGenerator[ChainPiece | EngineAnswer, None]:
+        """See `AsyncEngine`."""
+        latest: ChainPiece | EngineAnswer | None = None
+        with _in_our_words():
+            pending = ""
+            async for chunk in self._service.stream(request=request):
+                *lines, pending = (pending + chunk).split("\n")  # The network cuts chunks where it likes.
+                for line in lines:
+                    latest = _LINE.validate_json(line)
+                    yield latest
+        if not isinstance(latest, EngineAnswer):
+            raise EngineNotReadyError("the engine's stream ended without an answer.")
+
+
+@contextmanager
+def _in_our_words() -> Iterator[None]:
+    try:
+        yield
+    except InvalidArgument as error:
+        raise RequestError("the policy cannot answer this request: its history or filters do not fit.") from error
+    except ServiceUnavailable as error:
+        raise EngineBusyError("the engine has no room.") from error
+    except TimeoutError:  # An OSError too, but the caller tells it apart.
+        raise
+    except (BentoMLException, aiohttp.ClientError, OSError) as error:
+        raise EngineNotReadyError(f"the engine does not answer ({type(error).__name__}).") from error

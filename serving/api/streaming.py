@@ -1,0 +1,75 @@
+"""An answer as server-sent events, so that a chain can be read while it is being sampled.
+
+    event: chain    data: {"text": "..."}       pieces of the chain, in reasoning mode
+    event: result   data: RecommendResponse     the whole answer, once, at the end
+    event: error    data: ErrorBody             instead of the result, where something failed after the first event
+
+What fails before the first event is an ordinary error response.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+
+from pydantic import BaseModel
+
+from serving.api.catalogue import PolicyCatalogue
+from serving.api.errors import ApiError
+from serving.api.models import ErrorBody, RecommendRequest
+from serving.api.parts import Parts
+from serving.api.recommending import History, Prepared, engine_errors, prepare, recommend, respond, with_served_policy
+from serving.api.record import RequestRecord
+from serving.contracts import ChainPiece, EngineAnswer
+
+Pieces = AsyncGenerator[ChainPiece | EngineAnswer, None]
+
+
+async def open_stream(
+    request: RecommendRequest, history: History, parts: Parts, record: RequestRecord
+) -> AsyncIterator[bytes]:
+    """The events of one answer; the first one is certain to come.
+
+    Raises:
+        ApiError: the engine cannot answer now.
+    """
+    if request.mode == "direct":
+        (response,) = await recommend([request], [history], parts, record)
+        return _single(response)
+
+    async def attempt(catalogue: PolicyCatalogue) -> AsyncIterator[bytes]:
+        prepared = prepare(request, history, catalogue)
+        if prepared.request is None:
+            return _single(await respond(prepared, None, parts, record))
+        pieces = parts.engine.stream(prepared.request)
+        first = await _next(pieces, parts, record)
+        return _events(first, pieces, prepared, parts, record)
+
+    return await with_served_policy(attempt, parts)
+
+
+async def _single(response: BaseModel) -> AsyncIterator[bytes]:
+    yield _event("result", response)
+
+
+async def _events(
+    piece: ChainPiece | EngineAnswer, pieces: Pieces, prepared: Prepared, parts: Parts, record: RequestRecord
+) -> AsyncIterator[bytes]:
+    async with aclosing(pieces):
+        try:
+            while isinstance(piece, ChainPiece):
+                yield _event("chain", piece)
+                piece = await _next(pieces, parts, record)
+            yield _event("result", await respond(prepared, piece, parts, record))
+        except ApiError as error:
+            record.code = error.code
+            yield _event("error", ErrorBody(code=error.code, message=error.message, request_id=record.request_id))
+
+
+async def _next(pieces: Pieces, parts: Parts, record: RequestRecord) -> ChainPiece | EngineAnswer:
+    with engine_errors(parts), record.stage("engine"):
+        async with asyncio.timeout(parts.settings.engine_timeout_seconds):
+            return await anext(pieces)
+
+
+def _event(name: str, data: BaseModel) -> bytes:
+    return f"event: {name}\ndata: {data.model_dump_json()}\n\n".encode()

@@ -1,0 +1,134 @@
+"""An engine that is loading, busy, slow, gone or swapped: each has its answer, and nothing hangs."""
+
+import asyncio
+
+import pytest
+from api_fakes import FakeEngine
+
+from gream.errors import RequestError
+from serving.api.engine import EngineBusyError, EngineNotReadyError
+
+pytestmark = pytest.mark.unit
+
+ASK = {"history": ["m0"], "k": 1}
+
+
+def refusal(response):
+    body = response.json()
+    return response.status_code, body["code"], response.headers.get("Retry-After")
+
+
+def test_while_the_policy_is_loading_requests_are_sent_away_and_come_back_later(serve, engine):
+    engine.ready = False
+    with serve(wait_until_ready=False) as client:
+        for call in (client.post("/recommend", json=ASK), client.get("/items"), client.get("/policy")):
+            assert refusal(call) == (503, "engine_not_ready", "5")
+        assert refusal(client.get("/readyz")) == (503, "engine_not_ready", "5")
+        assert client.get("/livez").status_code == 200
+        assert engine.asked == []
+        engine.ready = True
+        client.portal.call(client.app.state.parts.watch.look)
+        assert client.post("/recommend", json=ASK).status_code == 200
+        assert client.get("/readyz").json() == {
+            "status": "ready",
+            "policy_version": engine.version,
+            "features": "up",
+        }
+
+
+def test_a_busy_engine_is_said_to_be_overloaded(client, engine):
+    engine.trouble = [EngineBusyError()]
+    assert refusal(client.post("/recommend", json=ASK)) == (503, "engine_overloaded", "1")
+    assert refusal(client.post("/recommend/batch", json={"requests": [ASK]})) == (503, "engine_overloaded", "1")
+    assert client.get("/readyz").status_code == 200
+
+
+def test_a_slow_engine_is_not_waited_for(serve, engine):
+    with serve(engine_timeout_seconds=0.05) as client:
+        engine.hold = asyncio.Event()
+        assert refusal(client.post("/recommend", json=ASK)) == (503, "engine_timeout", "1")
+        assert refusal(client.post("/recommend?stream=true", json=ASK | {"mode": "reasoning"})) == (
+            503,
+            "engine_timeout",
+            "1",
+        )
+
+
+def test_an_engine_that_went_away_is_not_asked_again_before_it_is_seen_to_answer(serve, engine):
+    with serve() as client:
+        engine.ready = False
+        engine.trouble = [EngineNotReadyError()]
+        assert refusal(client.post("/recommend", json=ASK)) == (503, "engine_not_ready", "5")
+        assert refusal(client.post("/recommend", json=ASK)) == (503, "engine_not_ready", "5")
+        assert len(engine.asked) == 1
+        assert client.get("/readyz").status_code == 503
+        assert client.get("/items/m0").status_code == 200  # What is known of the catalogue stays known.
+        engine.ready, engine.trouble = True, []
+        client.portal.call(client.app.state.parts.watch.look)
+        assert client.post("/recommend", json=ASK).status_code == 200
+
+
+def test_an_engine_that_is_lost_for_good_is_a_reason_to_start_anew(client, engine, monkeypatch):
+    engine.ready = False
+    client.portal.call(client.app.state.parts.watch.look)
+    assert client.get("/livez").json() == {"status": "alive"}
+    monkeypatch.setattr("serving.api.policy_watch.LOST_SECONDS", -1.0)
+    assert refusal(client.get("/livez")) == (503, "engine_not_ready", "5")
+
+
+def test_after_a_swap_titles_and_reasons_are_those_of_the_policy_that_answered(client, engine, smaller_bundle):
+    first = client.get("/policy").json()["policy_version"]
+    engine.serve(smaller_bundle)
+    answer = client.post("/recommend", json={"history": ["m0"], "k": 5}).json()
+    assert answer["policy_version"] == engine.version != first
+    assert client.get("/policy").json()["policy_version"] == engine.version
+    assert client.get("/items/m5").status_code == 404
+    exposed = client.get("/metrics").text
+    assert f'gream_policy_info{{dataset="films",stage="srpo",version="{engine.version}"}} 1.0' in exposed
+    assert f'gream_policy_info{{dataset="films",stage="srpo",version="{first}"}} 0.0' in exposed
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_request_that_a_swap_overtakes_is_fitted_to_the_new_policy(client, engine, smaller_bundle, stream):
+    catalogue = client.app.state.parts.watch.catalogue
+    assert "m5" in catalogue
+    engine.serve(smaller_bundle)
+    response = client.post(
+        "/recommend", params={"stream": stream}, json={"history": ["m0", "m5"], "k": 1, "mode": "reasoning"}
+    )
+    assert response.status_code == 200
+    assert '"ignored_items":["m5"]' in response.text
+    assert engine.asked[-1].history == ("m0",)
+
+
+def test_an_engine_that_disagrees_with_its_own_catalogue_is_an_accident(client, engine):
+    engine.trouble = [RequestError("m0 is not in the catalogue")]
+    response = client.post("/recommend", json=ASK)
+    assert refusal(response) == (500, "internal_error", None)
+    assert "m0" not in response.text
+
+
+def test_items_outside_the_catalogue_are_counted(client, engine):
+    assert "gream_illegal_items_total 0.0" in client.get("/metrics").text
+    honest = engine._answer
+
+    def forged(request):
+        answer = honest(request)
+        stranger = answer.items[0].model_copy(update={"item_id": "stranger"})
+        return answer.model_copy(update={"items": (stranger,)})
+
+    engine._answer = forged
+    client.post("/recommend", json=ASK)
+    assert "gream_illegal_items_total 1.0" in client.get("/metrics").text
+
+
+def test_a_bundle_that_is_being_replaced_is_read_at_the_next_look(serve, engine, smaller_bundle):
+    with serve() as client:
+        old = engine.version
+        other = FakeEngine(smaller_bundle)
+        engine.version = other.version  # The folder still holds the old bundle.
+        client.portal.call(client.app.state.parts.watch.look)
+        assert client.get("/policy").json()["policy_version"] == old
+        engine.bundle = smaller_bundle
+        client.portal.call(client.app.state.parts.watch.look)
+        assert client.get("/policy").json()["policy_version"] == other.version

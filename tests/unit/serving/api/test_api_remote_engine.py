@@ -1,0 +1,93 @@
+"""The engine behind `bentoml.depends()`: its streams are cut anywhere, its errors come in BentoML's words."""
+
+import asyncio
+
+import aiohttp
+import pytest
+from bentoml.exceptions import BentoMLException, InvalidArgument, ServiceUnavailable
+
+from gream.errors import RequestError
+from serving.api.engine import EngineBusyError, EngineNotReadyError
+from serving.api.remote_engine import RemoteEngine
+from serving.contracts import ChainPiece, EngineAnswer, EngineRequest, ServedPolicy
+
+pytestmark = pytest.mark.unit
+
+ASK = EngineRequest(history=(), mode="reasoning")
+SERVED = ServedPolicy(policy_version="abc", bundle="/b", engine="e")
+ANSWER = EngineAnswer(items=(), chain="é", policy_version="abc", batch_size=1, engine_seconds=0.1)
+PIECES = [ChainPiece(text="one\n"), ChainPiece(text="two")]
+
+
+class Service:
+    """What `depends` resolves to: it raises `error`, or answers and streams `chunks`."""
+
+    def __init__(self, error=None, chunks=()):
+        self.error = error
+        self.chunks = chunks
+
+    async def policy(self):
+        return self._or_raise(SERVED)
+
+    async def recommend(self, requests):
+        return self._or_raise([ANSWER for _ in requests])
+
+    async def stream(self, request):
+        self._or_raise(None)
+        for chunk in self.chunks:
+            yield chunk
+
+    def _or_raise(self, value):
+        if self.error is not None:
+            raise self.error
+        return value
+
+
+def collect(service):
+    async def run():
+        return [piece async for piece in RemoteEngine(service).stream(ASK)]
+
+    return asyncio.run(run())
+
+
+def test_calls_are_passed_on():
+    engine = RemoteEngine(Service())
+    assert asyncio.run(engine.policy()) == SERVED
+    assert asyncio.run(engine.recommend((ASK, ASK))) == [ANSWER, ANSWER]
+
+
+@pytest.mark.parametrize("size", [1, 7, 10_000])
+def test_a_stream_is_put_together_however_it_was_cut(size):
+    text = "".join(part.model_dump_json(ensure_ascii=True) + "\n" for part in [*PIECES, ANSWER])
+    chunks = [text[start : start + size] for start in range(0, len(text), size)]
+    assert collect(Service(chunks=chunks)) == [*PIECES, ANSWER]
+
+
+@pytest.mark.parametrize("lines", [[], [PIECES[0]]])
+def test_a_stream_without_an_answer_has_failed(lines):
+    chunks = [line.model_dump_json() + "\n" for line in lines]
+    with pytest.raises(EngineNotReadyError):
+        collect(Service(chunks=chunks))
+
+
+@pytest.mark.parametrize(
+    ("error", "known_as"),
+    [
+        (InvalidArgument("no"), RequestError),
+        (ServiceUnavailable("full"), EngineBusyError),
+        (BentoMLException("500"), EngineNotReadyError),
+        (aiohttp.ServerDisconnectedError(), EngineNotReadyError),
+        (ConnectionRefusedError(), EngineNotReadyError),
+        (TimeoutError(), TimeoutError),
+    ],
+)
+def test_errors_are_told_apart(error, known_as):
+    with pytest.raises(known_as):
+        asyncio.run(RemoteEngine(Service(error)).recommend([ASK]))
+    with pytest.raises(known_as):
+        collect(Service(error))
+
+
+def test_an_engine_without_a_policy_is_not_ready():
+    with pytest.raises(EngineNotReadyError):
+        asyncio.run(RemoteEngine(Service(ServiceUnavailable("loading"))).policy())

@@ -1,0 +1,211 @@
+"""Keys, limits, headers, and what neither errors nor logs may show."""
+
+import asyncio
+import json
+import logging
+
+import pytest
+
+from gream.errors import ConfigError
+from serving.api.keys import ApiKeys
+from serving.api.limits import BodyLimit
+from serving.api.logs import JsonFormatter
+from serving.api.record import RequestRecord
+
+pytestmark = pytest.mark.unit
+
+ASK = {"history": ["m0"], "k": 1}
+JSON = {"Content-Type": "application/json"}
+GUARDED = [
+    ("POST", "/recommend", ASK),
+    ("POST", "/recommend/batch", {"requests": [ASK]}),
+    ("POST", "/feedback", {"events": []}),
+    ("GET", "/items", None),
+    ("GET", "/items/m0", None),
+    ("GET", "/users", None),
+    ("GET", "/users/ann/history", None),
+    ("GET", "/policy", None),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body"), GUARDED)
+@pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic c2VjcmV0"}])
+def test_with_keys_set_every_route_for_people_wants_one(serve, method, path, body, headers):
+    with serve(api_keys="shop:secret, app:other") as client:
+        refused = client.request(method, path, json=body, headers=headers)
+        assert (refused.status_code, refused.json()["code"]) == (401, "unauthorized")
+        assert refused.headers["WWW-Authenticate"] == "Bearer"
+        for key in ("secret", "other"):
+            allowed = client.request(method, path, json=body, headers={"Authorization": f"Bearer {key}"})
+            assert allowed.status_code != 401
+
+
+@pytest.mark.parametrize("path", ["/livez", "/readyz", "/metrics", "/openapi.json", "/docs"])
+def test_machines_and_readers_need_no_key(serve, path):
+    with serve(api_keys="shop:secret") as client:
+        assert client.get(path).status_code == 200
+
+
+def test_a_key_is_known_by_its_name():
+    keys = ApiKeys.parse("shop:secret, app:with:colon")
+    assert (keys.name_of("secret"), keys.name_of("with:colon"), keys.name_of("secret ")) == ("shop", "app", None)
+    assert ApiKeys.parse(" ").digests == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("shop:secret,app", "GREAM_API_KEYS: entry 2 is not of the form name:key."),
+        ("shop:,", "GREAM_API_KEYS: entry 1 is not of the form name:key."),
+        ("a:secret,a:other", "GREAM_API_KEYS: the name 'a' comes twice."),
+    ],
+)
+def test_keys_that_cannot_be_read_are_refused_without_being_shown(text, message):
+    with pytest.raises(ConfigError) as refused:
+        ApiKeys.parse(text)
+    assert str(refused.value) == message
+
+
+def test_a_body_that_is_announced_as_too_large_is_not_read(serve):
+    with serve(max_body_bytes=2_048) as client:
+        fits = client.post("/recommend", content=json.dumps(ASK).ljust(2_048), headers=JSON)
+        refused = client.post("/recommend", content=b" " * 2_049, headers=JSON)
+    assert fits.status_code == 200
+    assert (refused.status_code, refused.json()["code"]) == (413, "body_too_large")
+    assert refused.headers["Connection"] == "close"
+
+
+def test_a_body_that_turns_out_too_large_is_not_read_to_its_end():
+    sent, pieces = [], iter([b" " * 1_000] * 2)
+
+    async def receive():
+        return {"type": "http.request", "body": next(pieces), "more_body": True}
+
+    async def send(message):
+        sent.append(message)
+
+    async def app(scope, receive, send):
+        raise AssertionError("the request was let through")
+
+    scope = {"type": "http", "headers": [], "state": {"record": RequestRecord("r1", "POST")}}
+    asyncio.run(BodyLimit(app, max_bytes=1_500)(scope, receive, send))
+    assert sent[0]["status"] == 413
+    assert next(pieces, None) is None
+
+
+def test_a_body_that_is_not_said_to_be_json_is_told_so(client):
+    response = client.post("/recommend", content=json.dumps(ASK), headers={"Content-Type": "text/plain"})
+    assert response.status_code == 422
+    assert response.json()["message"] == "send the body as JSON, with 'Content-Type: application/json'."
+
+
+def test_more_requests_than_allowed_are_sent_away_while_probes_are_answered(serve, engine):
+    with serve(max_concurrency=2) as client:
+        engine.hold = asyncio.Event()
+        waiting = [client.portal.start_task_soon(_post, client.app) for _ in range(2)]
+        while len(engine.asked) < 2:
+            client.portal.call(asyncio.sleep, 0)
+        refused = client.get("/items")
+        assert (refused.status_code, refused.json()["code"]) == (429, "too_many_requests")
+        assert refused.headers["Retry-After"] == "1"
+        assert client.get("/livez").status_code == 200
+        assert "gream_requests_in_flight 3.0" in client.get("/metrics").text
+        client.portal.call(engine.hold.set)
+        assert [task.result() for task in waiting] == [200, 200]
+        assert client.get("/items").status_code == 200
+
+
+async def _post(app):
+    import httpx
+
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://server") as client:
+        return (await client.post("/recommend", json=ASK)).status_code
+
+
+@pytest.mark.parametrize("path", ["/items/m0", "/items/none", "/nowhere", "/livez", "/page/nothing.js"])
+def test_every_response_has_an_id_and_security_headers(client, path):
+    headers = client.get(path).headers
+    assert headers["X-Request-ID"]
+    assert "default-src 'none'" in headers["Content-Security-Policy"]
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Referrer-Policy"] == "no-referrer"
+
+
+def test_a_decent_request_id_is_kept_and_another_replaced(client):
+    given = client.post("/recommend", json=ASK, headers={"X-Request-ID": "shop-1.a:b"})
+    assert given.headers["X-Request-ID"] == given.json()["request_id"] == "shop-1.a:b"
+    for bad in ("", "a b", 'x"y', "z" * 129):
+        assert client.get("/livez", headers={"X-Request-ID": bad}).headers["X-Request-ID"] != bad
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status", "code"),
+    [
+        ("GET", "/nowhere", None, 404, "not_found"),
+        ("GET", "/recommend", None, 405, "method_not_allowed"),
+        ("POST", "/recommend", b"{", 422, "invalid_request"),
+        ("POST", "/recommend", b"\xff\xfe", 422, "invalid_request"),
+        ("POST", "/recommend", b"", 422, "invalid_request"),
+    ],
+)
+def test_what_the_framework_refuses_has_the_same_body(client, method, path, body, status, code):
+    response = client.request(method, path, content=body, headers=JSON)
+    assert response.status_code == status
+    assert response.json().keys() == {"code", "message", "request_id"}
+    assert response.json()["code"] == code
+
+
+def test_an_accident_shows_the_client_nothing_and_the_log_where_it_was(client, engine, logged):
+    engine.trouble = [ZeroDivisionError("ann has m0")]
+    response = client.post("/recommend", json={"user_id": "ann"}, headers={"X-Request-ID": "r1"})
+    assert (response.status_code, response.json()["code"], response.json()["request_id"]) == (
+        500,
+        "internal_error",
+        "r1",
+    )
+    lines = [json.loads(JsonFormatter().format(record)) for record in logged.records]
+    accident = next(line for line in lines if line["logger"] == "gream.server")
+    assert (accident["exception"], accident["request_id"]) == ("ZeroDivisionError", "r1")
+    assert "api_fakes.py" in accident["at"][-1]
+    assert not any("ann" in json.dumps(line) for line in lines)
+
+
+def test_access_lines_name_the_route_and_the_key_but_nobody(serve, features, logged):
+    with serve(api_keys="shop:secret") as client:
+        auth = {"Authorization": "Bearer secret"}
+        client.post("/recommend", json={"user_id": "ann", "k": 1}, headers=auth | {"X-Request-ID": "r1"})
+        client.get("/users/ann/history", headers=auth)
+        client.get("/users/nobody-of-that-name/history", headers=auth)
+        client.get("/livez")
+        features.down = True
+        client.post("/recommend", json={"user_id": "ann"}, headers=auth)
+    records = [record for record in logged.records if record.name == "gream.access"]
+    lines = [json.loads(JsonFormatter().format(record)) for record in records]
+    milliseconds = lines[0].pop("ms")
+    assert milliseconds.keys() == {"features", "engine", "total"}
+    assert milliseconds["total"] >= milliseconds["features"] + milliseconds["engine"] - 0.2
+    assert {key: value for key, value in lines[0].items() if key != "time"} == {
+        "level": "INFO",
+        "logger": "gream.access",
+        "message": "request",
+        "request_id": "r1",
+        "method": "POST",
+        "route": "/recommend",
+        "status": 200,
+        "caller": "shop",
+        "mode": "direct",
+    }
+    assert [(line["route"], line["status"], line.get("code")) for line in lines[1:3]] == [
+        ("/users/{user_id}/history", 200, None),
+        ("/users/{user_id}/history", 404, "unknown_user"),
+    ]
+    assert lines[3]["degraded"] == "features_unavailable"
+    everything = json.dumps(lines)
+    assert not any(secret in everything for secret in ("ann", "nobody-of-that-name", "m0", "secret"))
+
+
+def test_log_lines_are_one_json_object_each():
+    record = logging.LogRecord("a", logging.WARNING, "f.py", 1, "two\nlines %s", ("é",), None)
+    line = JsonFormatter().format(record)
+    assert "\n" not in line
+    assert json.loads(line)["message"] == "two\nlines é"
