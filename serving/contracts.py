@@ -3,7 +3,7 @@
 Pydantic models, because they cross process borders: the engine is a BentoML service of its own.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -93,24 +93,33 @@ class ServedPolicy(Message):
     engine: str
 
 
+Listener = Callable[[int, ChainPiece], None]
+"""Told, while a batch is computed, of each piece of a chain: the request's place in the batch, and the piece."""
+
+
 class PolicyEngine(Protocol):
     """What both engines (Transformers, vLLM) do; one policy, on one device."""
+
+    @property
+    def parallel(self) -> int:
+        """How many batches it is worth giving it at once."""
+        ...
 
     @property
     def policy_version(self) -> str:
         """First 12 hex digits of the bundle's content digest."""
         ...
 
-    def recommend(self, requests: Sequence[EngineRequest]) -> list[EngineAnswer]:
-        """Answer a batch; the modes may be mixed. An answer does not depend on the batch that it is computed in.
+    def recommend(self, requests: Sequence[EngineRequest], listener: Listener | None = None) -> list[EngineAnswer]:
+        """Answer a batch; the modes may be mixed. Up to rounding, an answer does not depend on its batch.
 
         Raises:
             RequestError: a history has an unknown item, or no item is left to recommend.
         """
         ...
 
-    def stream(self, request: EngineRequest) -> AsyncIterator[ChainPiece | EngineAnswer]:
-        """Reasoning mode, piece by piece; the last thing that comes is the whole answer."""
+    def close(self) -> None:
+        """Let the device go; no batch may be under way."""
         ...
 
 
@@ -142,7 +151,7 @@ class FeedbackEvent(Message):
     user_id: Annotated[str, Field(min_length=1, max_length=256)]
     item_id: Annotated[str, Field(min_length=1, max_length=256)]
     kind: Literal["impression", "click", "purchase"]
-    timestamp: Annotated[int, Field(ge=0, le=4_102_444_800)]
+    timestamp: Annotated[int, Field(ge=0, le=4_102_444_800, strict=True)]
     request_id: Annotated[str, Field(max_length=128)] | None = None
 
 

@@ -19,6 +19,7 @@ from gream.decoding.device_trie import DeviceTrie
 from gream.decoding.prefix import Prefix
 from gream.decoding.prior import ItemPrior, NodePrior
 from gream.decoding.trie import TokenTrie
+from gream.decoding.trie_beam import TrieBeam
 from gream.errors import RequestError
 
 Excluded = Sequence[Sequence[int] | NDArray[np.integer]]
@@ -82,58 +83,18 @@ def beam_search(
     with decoding(model):
         for rows in length_batches(prompts, token_budget, extra=max(k, beams) * (trie.depth - 1), progress=progress):
             dead = trie.dead_keys([exclude[row] for row in rows] if exclude is not None else [])
-            best, values = _search(
-                Prefix(model, [prompts[row] for row in rows]),
-                tree,
-                k,
-                max(k, beams),
-                torch.from_numpy(dead).to(model.device),
-                NodePrior.of(prior, rows, trie, model.device) if prior is not None else None,
-            )
+            opinion = NodePrior.of(prior, rows, trie, model.device) if prior is not None else None
+            beam = TrieBeam(tree, len(rows), k, max(k, beams), torch.from_numpy(dead).to(model.device), opinion)
+            best, values = _search(Prefix(model, [prompts[row] for row in rows]), beam)
             items[rows, : best.shape[1]] = best.cpu().numpy()
             scores[rows, : best.shape[1]] = values.cpu().numpy()
     return Ranking(items, scores)
 
 
-def _search(
-    prefix: Prefix, trie: DeviceTrie, k: int, beams: int, dead: Tensor, prior: NodePrior | None
-) -> tuple[Tensor, Tensor]:
-    """(B, <= k) items and scores. A beam without hope (dead, or padding) carries -inf and never comes back to life."""
-    rows, device = prefix.logits.shape[0], prefix.logits.device
-    nodes = torch.zeros((rows, 1), dtype=torch.long, device=device)
-    scores = torch.zeros((rows, 1), device=device)
-    last = len(trie.max_branching) - 1
-    for depth, width in enumerate(trie.max_branching):
-        children, real = trie.successors(nodes, width)
-        gains = trie.log_probs(prefix.logits, children, real)
-        gains = gains.masked_fill(contains_keys(dead, children, len(trie.token)), -torch.inf)
-        candidates = (scores[..., None] + gains).flatten(1)
-        children = children.flatten(1)
-        ranked = candidates if prior is None else prior.mix(candidates, children)
-        names = trie.item_of_node[children] if depth == last else children
-        chosen = _best(ranked, names, min(k if depth == last else beams, ranked.shape[1]))
-        nodes, scores = children.gather(1, chosen), candidates.gather(1, chosen)
-        if depth < last:
-            prefix.grow(trie.token[nodes].long(), chosen // width)
-    return trie.item_of_node[nodes].long().masked_fill(scores == -torch.inf, -1), ranked.gather(1, chosen)
-
-
-def contains_keys(keys: Tensor, nodes: Tensor, n_nodes: int) -> Tensor:
-    """Which of the (B, ...) nodes have their key `row * n_nodes + node` among sorted `keys`; see `dead_keys`."""
-    if not len(keys):
-        return torch.zeros_like(nodes, dtype=torch.bool)
-    row = torch.arange(len(nodes), device=nodes.device).view(-1, *[1] * (nodes.dim() - 1))
-    wanted = row * n_nodes + nodes
-    place = torch.searchsorted(keys, wanted).clamp(max=len(keys) - 1)
-    return keys[place] == wanted
-
-
-def _best(scores: Tensor, names: Tensor, k: int) -> Tensor:
-    """(B, k) places of the highest scores in order, the lower name first among equals.
-
-    `topk` leaves the order of equals open, so it is given integers without equals: the float's bits, made monotone,
-    above the name's.
-    """
-    bits = (scores.float() + 0.0).view(torch.int32)  # + 0.0 turns -0.0 into 0.0
-    monotone = torch.where(bits < 0, bits ^ 0x7FFFFFFF, bits).long()
-    return ((monotone << 32) - names).topk(k, dim=1).indices
+def _search(prefix: Prefix, beam: TrieBeam) -> tuple[Tensor, Tensor]:
+    """(B, <= k) items and scores."""
+    while True:
+        parents = beam.descend(beam.trie.log_probs(prefix.logits, beam.children, beam.real))
+        if beam.complete:
+            return beam.ranking()
+        prefix.grow(beam.trie.token[beam.nodes].long(), parents)

@@ -2,7 +2,10 @@
 
 from collections.abc import Mapping
 
-from gream.indexing.tokens import TOKEN_PATTERN
+from gream.indexing.tokens import CODE_LETTERS, TOKEN_PATTERN
+
+LONGEST = len(CODE_LETTERS) + 1
+"""Tokens of an item at most: one for each level, and an ordinal."""
 
 
 def render_chain(chain: str, titles: Mapping[tuple[str, ...], str]) -> str:
@@ -15,12 +18,11 @@ def render_chain(chain: str, titles: Mapping[tuple[str, ...], str]) -> str:
     >>> render_chain("liked <|a_1|><|b_2|><|a_3|>", {("<|a_1|>", "<|b_2|>"): "Alien (1979)"})
     'liked [Alien (1979)]<|a_3|>'
     """
-    longest = max(map(len, titles), default=0)
     matches = list(TOKEN_PATTERN.finditer(chain))
     pieces: list[str] = []
     done = place = 0
     while place < len(matches):
-        run = _adjacent([match.span() for match in matches[place : place + longest]])
+        run = _adjacent([match.span() for match in matches[place : place + LONGEST]])
         tokens = tuple(match.group(0) for match in matches[place : place + run])
         length = next((n for n in range(1, run + 1) if tokens[:n] in titles), 0)
         if length:

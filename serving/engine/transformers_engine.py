@@ -1,54 +1,61 @@
-"""The policy engine on Transformers: the embedded default, and the reference for the other one."""
+"""The policy engine on Transformers: embedded, for any device, and the reference for the other engine."""
 
 import time
-from collections import defaultdict
 from collections.abc import Sequence
 
+from gream.policy.narrator import ChainNarrator
 from gream.policy.policy import Policy
-from gream.policy.recommendations import Recommendations
-from serving.contracts import EngineAnswer, EngineRequest, RankedItem
-from serving.engine.categories import CategoryIndex
+from gream.policy.query import Mode
+from serving.contracts import ChainPiece, EngineAnswer, EngineRequest, Listener
+from serving.engine.translator import Translator
 
 
 class TransformersEngine:
-    """Answers batches with a `Policy`."""
+    """Answers batches with a `Policy`; see `serving.contracts.PolicyEngine`."""
+
+    parallel = 1
+    """One batch at a time fills the device."""
 
     def __init__(self, policy: Policy, policy_version: str) -> None:
-        self.policy_version = policy_version
         self._policy = policy
-        self._ids: list[str] = policy.items["item_id"].to_list()
-        self._categories = CategoryIndex(policy.items)
+        self._version = policy_version
+        self._translator = Translator(policy, policy_version)
 
-    def recommend(self, requests: Sequence[EngineRequest]) -> list[EngineAnswer]:
-        """Answer a batch; see `serving.contracts.PolicyEngine`."""
-        groups: dict[tuple[str, int], list[int]] = defaultdict(list)
-        for place, request in enumerate(requests):
-            groups[request.mode, max(request.k, self._policy.facts.beams)].append(place)
+    @property
+    def policy_version(self) -> str:
+        """First 12 hex digits of the bundle's content digest."""
+        return self._version
+
+    def recommend(self, requests: Sequence[EngineRequest], listener: Listener | None = None) -> list[EngineAnswer]:
+        """Answer a batch: direct requests in one beam search, the others in one batch of chains and one beam search."""
         answers: dict[int, EngineAnswer] = {}
-        for (mode, width), places in groups.items():
+        modes: tuple[Mode, ...] = ("direct", "reasoning")
+        for mode in modes:
+            places = [place for place, request in enumerate(requests) if request.mode == mode]
+            if not places:
+                continue
             started = time.perf_counter()
-            chosen = [requests[place] for place in places]
-            excludes = [
-                [*request.exclude, *(self._ids[number] for number in self._categories.outside(request.categories))]
-                for request in chosen
-            ]
-            found = self._policy.recommend_batch(
-                [request.history for request in chosen], width, "direct" if mode == "direct" else "reasoning", excludes
-            )
+            queries = [self._translator.query(requests[place]) for place in places]
+            observe = _Narration(self._policy, places, listener).observe if listener is not None else None
+            found = self._policy.answer(queries, mode, observe=observe)
             seconds = time.perf_counter() - started
             for place, one in zip(places, found, strict=True):
-                answers[place] = self._answer(one, requests[place].k, len(places), seconds)
+                answers[place] = self._translator.answer(one, len(places), seconds)
         return [answers[place] for place in range(len(requests))]
 
-    def _answer(self, found: Recommendations, k: int, batch_size: int, seconds: float) -> EngineAnswer:
-        return EngineAnswer(
-            items=tuple(
-                RankedItem(item_id=item.item_id, title=item.title, score=item.score, tokens=item.tokens)
-                for item in found[:k]
-            ),
-            chain=found.chain,
-            readable_chain=found.readable_chain,
-            policy_version=self.policy_version,
-            batch_size=batch_size,
-            engine_seconds=seconds,
-        )
+    def close(self) -> None:
+        """Nothing to let go: the weights go with the engine."""
+
+
+class _Narration:
+    """Tells a listener of all chains of a batch."""
+
+    def __init__(self, policy: Policy, places: Sequence[int], listener: Listener) -> None:
+        self._places = places
+        self._listener = listener
+        self._narrators = [ChainNarrator(policy) for _ in places]
+
+    def observe(self, chains: list[int], tokens: list[int]) -> None:
+        for chain, token in zip(chains, tokens, strict=True):
+            if piece := self._narrators[chain].hear(token):
+                self._listener(self._places[chain], ChainPiece(text=piece))

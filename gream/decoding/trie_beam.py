@@ -1,0 +1,100 @@
+"""Beams on their way down the token trie, whoever runs the model (Transformers here, vLLM in serving)."""
+
+import torch
+from torch import Tensor
+
+from gream.decoding.device_trie import DeviceTrie
+from gream.decoding.prior import NodePrior
+from gream.decoding.trie import ROOT
+
+
+class TrieBeam:
+    """The beams of a batch: one step for each level of the trie, given what the next tokens are worth.
+
+    A beam without hope (dead, or padding) carries -inf and never comes back to life.
+
+    Attributes:
+        trie: the catalogue.
+        nodes: (B, W) int64, where the beams stand; at first the root alone.
+        scores: (B, W) float32, the policy's log-probability of each beam, -inf for one without hope.
+        children: (B, W, M) int64 and
+        real: (B, W, M) bool, where each beam may go, see `DeviceTrie.successors`.
+        complete: whether every beam stands at an item.
+    """
+
+    def __init__(
+        self, trie: DeviceTrie, rows: int, k: int, beams: int, dead: Tensor, prior: NodePrior | None = None
+    ) -> None:
+        """Args:
+        trie: the catalogue.
+        rows: B.
+        k: beams that are kept at the last level, and
+        beams: at each one above it.
+        dead: sorted keys of nodes that no beam may enter, see `TokenTrie.dead_keys`.
+        prior: what beams are ranked and scored by beside the policy.
+        """
+        self.trie = trie
+        self._k = k
+        self._beams = beams
+        self._dead = dead
+        self._prior = prior
+        self._level = 0
+        self.nodes = torch.full((rows, 1), ROOT, dtype=torch.long, device=dead.device)
+        self.scores = torch.zeros((rows, 1), device=dead.device)
+        self._ranked = self.scores
+        self.children, self.real = trie.successors(self.nodes, trie.max_branching[0])
+
+    @property
+    def complete(self) -> bool:
+        """Whether every beam stands at an item."""
+        return self._level == len(self.trie.max_branching)
+
+    def descend(self, gains: Tensor) -> Tensor:
+        """Go one level down, to the best children of all beams of a row; equal ones in the order of their numbers.
+
+        Args:
+            gains: (B, W, M) the policy's log-probability of each child after its beam, -inf where none is `real`.
+
+        Returns:
+            (B, W') the place of the beam that each new one continues.
+        """
+        last = self._level == len(self.trie.max_branching) - 1
+        width = self.children.shape[-1]
+        gains = gains.masked_fill(contains_keys(self._dead, self.children, len(self.trie.token)), -torch.inf)
+        candidates = (self.scores[..., None] + gains).flatten(1)
+        children = self.children.flatten(1)
+        ranked = candidates if self._prior is None else self._prior.mix(candidates, children)
+        names = self.trie.item_of_node[children] if last else children
+        chosen = _best(ranked, names, min(self._k if last else self._beams, ranked.shape[1]))
+        self.nodes, self.scores = children.gather(1, chosen), candidates.gather(1, chosen)
+        self._ranked = ranked.gather(1, chosen)
+        self._level += 1
+        if not last:
+            self.children, self.real = self.trie.successors(self.nodes, self.trie.max_branching[self._level])
+        return chosen // width
+
+    def ranking(self) -> tuple[Tensor, Tensor]:
+        """(B, <= k) item numbers, best first, -1 where there are fewer; and their scores."""
+        items = self.trie.item_of_node[self.nodes].long()
+        return items.masked_fill(self.scores == -torch.inf, -1), self._ranked
+
+
+def contains_keys(keys: Tensor, nodes: Tensor, n_nodes: int) -> Tensor:
+    """Which of the (B, ...) nodes have their key `row * n_nodes + node` among sorted `keys`; see `dead_keys`."""
+    if not len(keys):
+        return torch.zeros_like(nodes, dtype=torch.bool)
+    row = torch.arange(len(nodes), device=nodes.device).view(-1, *[1] * (nodes.dim() - 1))
+    wanted = row * n_nodes + nodes
+    place = torch.searchsorted(keys, wanted).clamp(max=len(keys) - 1)
+    return keys[place] == wanted
+
+
+def _best(scores: Tensor, names: Tensor, k: int) -> Tensor:
+    """(B, k) places of the highest scores in order, the lower name first among equals.
+
+    `topk` leaves the order of equals open, so it is given integers without equals: the float's bits, made monotone,
+    above the name's.
+    """
+    bits = (scores.float() + 0.0).view(torch.int32)  # + 0.0 turns -0.0 into 0.0
+    monotone = torch.where(bits < 0, bits ^ 0x7FFFFFFF, bits).long()
+    return ((monotone << 32) - names).topk(k, dim=1).indices
