@@ -133,7 +133,9 @@ class SftConfig(Section):
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
     batch_size: Positive = 8
-    """Examples in one curriculum batch."""
+    """Examples in one curriculum batch at most."""
+    batch_tokens: Annotated[int, Field(ge=0)] = 0
+    """Tokens in it at most, padding included: short examples then come in larger batches; 0 sets no such limit."""
     gradient_accumulation: Positive = 1
     max_tokens: Positive = 2_560
     """Longer examples are an error at corpus time, not silently cut."""

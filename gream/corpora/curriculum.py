@@ -34,6 +34,7 @@ def training_batches(
     reasoning: Sequence[Example],
     *,
     batch_size: int,
+    batch_tokens: int,
     factor: float,
     order: Order,
     length: Callable[[Example], int],
@@ -44,18 +45,19 @@ def training_batches(
     Args:
         alignment: examples of the alignment tasks, in any order.
         reasoning: chains, in random order.
-        batch_size: examples in a batch; the last batch of a set or share may hold fewer.
+        batch_size: examples in a batch at most.
+        batch_tokens: the longest length in a batch times its examples at most; 0 sets no such limit.
         factor: of the insertion probability; 1.5 in the paper.
         order: `curriculum`; `uniform` mixes all batches; `sequential` puts all reasoning after all alignment.
         length: of an example, in whatever unit padding is paid.
         rng: source of randomness.
     """
-    alignment_batches = bucketed_batches(alignment, batch_size, length, rng)
+    alignment_batches = bucketed_batches(alignment, batch_size, batch_tokens, length, rng)
     if order != "curriculum":
-        mixed = alignment_batches + bucketed_batches(reasoning, batch_size, length, rng)
+        mixed = alignment_batches + bucketed_batches(reasoning, batch_size, batch_tokens, length, rng)
         return mixed if order == "sequential" else _shuffled(mixed, rng)
 
-    shares = [bucketed_batches(share, batch_size, length, rng) for share in _thirds(reasoning)]
+    shares = [bucketed_batches(share, batch_size, batch_tokens, length, rng) for share in _thirds(reasoning)]
     parts = _thirds(alignment_batches)
     ramps = [insert_rising(part, share, factor, rng) for part, share in zip(parts[:-1], shares[:-1], strict=True)]
     return [*(batch for ramp in ramps for batch in ramp), *_shuffled([*parts[-1], *shares[-1]], rng)]
@@ -80,11 +82,16 @@ def insert_rising(alignment: Sequence[T], reasoning: Sequence[T], factor: float,
 
 
 def bucketed_batches(
-    examples: Sequence[T], batch_size: int, length: Callable[[T], int], rng: np.random.Generator
+    examples: Sequence[T],
+    batch_size: int,
+    batch_tokens: int,
+    length: Callable[[T], int],
+    rng: np.random.Generator,
 ) -> list[list[T]]:
     """Random batches of similar lengths: shuffled, sorted within chunks of `CHUNK_BATCHES` batches, batches shuffled.
 
-    All batches are full but one, where `batch_size` does not divide the number of examples.
+    A batch takes the next longer example while it stays within `batch_size` and `batch_tokens`; an example that exceeds
+    the latter by itself is a batch of its own.
     """
     lengths = np.array([length(example) for example in examples])
     order = rng.permutation(len(examples))
@@ -92,8 +99,18 @@ def bucketed_batches(
     for start in range(0, len(order), batch_size * CHUNK_BATCHES):
         chunk = order[start : start + batch_size * CHUNK_BATCHES]
         chunk = chunk[np.argsort(lengths[chunk], kind="stable")]
-        batches += [chunk[place : place + batch_size] for place in range(0, len(chunk), batch_size)]
+        batches += _cut(chunk, lengths[chunk], batch_size, batch_tokens)
     return [[examples[place] for place in batch] for batch in _shuffled(batches, rng)]
+
+
+def _cut(chunk: np.ndarray, lengths: np.ndarray, batch_size: int, batch_tokens: int) -> list[np.ndarray]:
+    """Consecutive batches of a chunk whose `lengths` rise."""
+    starts, start = [0], 0
+    for place, length in enumerate(lengths.tolist()):
+        held = place - start
+        if held == batch_size or (batch_tokens and held and (held + 1) * length > batch_tokens):
+            starts.append(start := place)
+    return np.split(chunk, starts[1:])
 
 
 def _thirds(values: Sequence[T]) -> list[Sequence[T]]:

@@ -140,6 +140,7 @@ def _plan(corpus: Corpus, tokenizer: Any, profile: Profile, seed: int) -> list[l
         corpus.alignment,
         corpus.reasoning,
         batch_size=profile.sft.batch_size,
+        batch_tokens=profile.sft.batch_tokens,
         factor=profile.corpus.curriculum_factor,
         order="curriculum",
         length=lambda example: len(encoded[example].input_ids),

@@ -54,6 +54,7 @@ def batches(order, alignment, reasoning, factor=1.5, seed=0):
         alignment,
         reasoning,
         batch_size=4,
+        batch_tokens=0,
         factor=factor,
         order=order,
         length=lambda example: len(example.answer),
@@ -98,12 +99,19 @@ def test_three_passes_give_every_part_all_chains():
 
 def test_batches_hold_similar_lengths():
     values = list(np.random.default_rng(0).integers(0, 1000, size=8 * CHUNK_BATCHES * 2))
-    cut = bucketed_batches(values, 8, int, np.random.default_rng(1))
+    cut = bucketed_batches(values, 8, 0, int, np.random.default_rng(1))
     assert Counter(value for batch in cut for value in batch) == Counter(values)
     assert {len(batch) for batch in cut} == {8}
     spread = np.mean([max(batch) - min(batch) for batch in cut])
     assert spread < 40  # 1000/50 where the lengths are sorted; about 780 in unsorted batches of eight
     firsts = [batch[0] for batch in cut]
     assert firsts != sorted(firsts)
-    assert [len(batch) for batch in bucketed_batches(values[:3], 8, int, np.random.default_rng(1))] == [3]
-    assert bucketed_batches([], 8, int, np.random.default_rng(1)) == []
+    assert [len(batch) for batch in bucketed_batches(values[:3], 8, 0, int, np.random.default_rng(1))] == [3]
+    assert bucketed_batches([], 8, 0, int, np.random.default_rng(1)) == []
+
+
+def test_short_examples_come_in_larger_batches():
+    values = [1, 1, 1, 1, 1, 2, 2, 3, 9, 30]
+    cut = bucketed_batches(values, 4, 8, int, np.random.default_rng(0))
+    # Rising: four ones fill the number; 1, 2, 2 make 6 of 8 tokens and a 3 would make 12; 9 and 30 exceed 8 alone.
+    assert sorted(sorted(batch) for batch in cut) == [[1, 1, 1, 1], [1, 2, 2], [3], [9], [30]]
