@@ -29,12 +29,19 @@ class ServingSettings(BaseSettings):
     redis: SecretStr = SecretStr("127.0.0.1:6379")
     """Feast's connection string for Redis: `host:port[,password=...][,ssl=true]`."""
     feature_timeout_seconds: Annotated[float, Field(gt=0)] = 0.5
+    history_window: Annotated[int, Field(ge=1)] = 500
+    """Most recent events of a user that the feature store keeps, offline and online."""
 
     api_keys: SecretStr = SecretStr("")
     """`name:key,name:key`; empty means that no key is asked for."""
-    max_k: Annotated[int, Field(ge=1)] = 100
+    max_k: Annotated[int, Field(ge=10)] = 100
+    """Not below the 10 items that are answered where no k is given."""
     max_history: Annotated[int, Field(ge=1)] = 1_000
     max_batch_requests: Annotated[int, Field(ge=1)] = 256
     max_body_bytes: Annotated[int, Field(ge=1_024)] = 1_048_576
+    max_feedback_age_days: Annotated[int, Field(ge=1)] = 30
+    """Events that happened longer ago are refused; ids of events are remembered at least as long."""
+    sample_users: Path | None = None
+    """A Parquet file whose column `user_id` `GET /users` may show; by default that route shows nobody."""
     max_concurrency: Annotated[int, Field(ge=1)] = 256
     """Requests in flight; more are answered 429 with Retry-After."""
