@@ -4,7 +4,8 @@ Pydantic models, because they cross process borders: the engine is a BentoML ser
 """
 
 from collections.abc import Callable, Sequence
-from typing import Annotated, Literal, Protocol
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal, Protocol, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -100,9 +101,21 @@ Listener = Callable[[int, ChainPiece], None]
 class PolicyEngine(Protocol):
     """What both engines (Transformers, vLLM) do; one policy, on one device."""
 
+    parallel: ClassVar[int]
+    """How many batches of one mode it is worth giving it at once."""
+
+    @classmethod
+    def load(cls, bundle: Path, policy_version: str) -> Self:
+        """An engine for the policy in a folder.
+
+        Raises:
+            GreamError: the folder holds no sound policy.
+        """
+        ...
+
     @property
-    def parallel(self) -> int:
-        """How many batches it is worth giving it at once."""
+    def alive(self) -> bool:
+        """Whether it can still answer; what its device runs in may have died."""
         ...
 
     @property

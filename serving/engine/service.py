@@ -1,27 +1,44 @@
 """The BentoML service around the policy engine; the API joins it by `bentoml.depends(PolicyEngineService)`.
 
-Call its methods directly (`await engine.recommend(...)`, `async for line in engine.stream(...)`): that works in one
-process and across two.
+Call its methods directly (`await engine.recommend(...)`, `async for chunk in engine.stream(...)`): that works in one
+process and across two. Each mode has a lane of its own, so that a direct request never waits for somebody's chain.
 """
 
 import asyncio
+import json
 import logging
-import threading
-from collections.abc import AsyncGenerator, Sequence
-from pathlib import Path
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
 
 import bentoml
 from bentoml.exceptions import InvalidArgument, ServiceUnavailable
 
-from gream.artifacts import content_digest
 from gream.errors import RequestError
-from gream.policy.policy import Policy
-from serving.contracts import EngineAnswer, EngineRequest, Mode, ServedPolicy
+from serving.contracts import ChainPiece, EngineAnswer, EngineRequest, Message, Mode, PolicyEngine, ServedPolicy
 from serving.engine.lane import Lane, OverloadedError
-from serving.engine.transformers_engine import TransformersEngine
+from serving.engine.metrics import EngineMetrics, Outcome
+from serving.engine.policy_keeper import NoPolicyError, PolicyKeeper
+from serving.engine.policy_source import PolicySource
 from serving.settings import ServingSettings
 
-logger = logging.getLogger(__name__)
+MODES: Final[tuple[Mode, ...]] = ("direct", "reasoning")
+CACHE: Final = "policies"
+"""Folder under the replica's state where policies are kept."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request in a lane.
+
+    Attributes:
+        request: what is asked.
+        hear: takes the chain's pieces while it grows, in the engine's thread; None where nobody listens.
+    """
+
+    request: EngineRequest
+    hear: Callable[[ChainPiece], None] | None = None
 
 
 @bentoml.service(name="gream_engine", workers=1)
@@ -30,15 +47,29 @@ class PolicyEngineService:
 
     def __init__(self) -> None:
         self._settings = settings = ServingSettings()
-        self._engine: TransformersEngine | None = None
-        self._bundle = Path(settings.policy)
-        self._lanes: dict[Mode, Lane[EngineRequest, EngineAnswer]] = {
-            mode: Lane(self._compute, settings.max_batch, settings.engine_queue) for mode in ("direct", "reasoning")
+        self._metrics = EngineMetrics(settings.engine)
+        engine = _engine_class(settings.engine)
+        self._keeper = PolicyKeeper(
+            PolicySource(settings.policy, settings.state / CACHE),
+            engine.load,
+            settings.policy_poll_seconds,
+            self._metrics,
+        )
+        self._lanes = {
+            mode: Lane(partial(self._compute, mode), settings.max_batch, settings.engine_queue, engine.parallel)
+            for mode in MODES
         }
-        threading.Thread(target=self._load, daemon=True).start()
+        self._keeper.start()
 
-    def __is_ready__(self) -> bool:  # BentoML's name
-        return self._engine is not None
+    def __is_ready__(self) -> bool:
+        """True once a policy is loaded and has answered a request in each mode."""
+        return self._keeper.served is not None
+
+    @bentoml.on_shutdown
+    async def close(self) -> None:
+        """Finish what was accepted, then let the engine go."""
+        await asyncio.gather(*(lane.drain() for lane in self._lanes.values()))
+        await asyncio.to_thread(self._keeper.stop)
 
     @bentoml.api
     async def recommend(self, requests: list[EngineRequest]) -> list[EngineAnswer]:
@@ -48,7 +79,7 @@ class PolicyEngineService:
             InvalidArgument: a request cannot be answered: a history has an unknown item, or every item is excluded.
             ServiceUnavailable: no policy is loaded yet, the queue is full, or the engine took too long.
         """
-        return list(await asyncio.gather(*(self._submit(request) for request in requests)))
+        return list(await asyncio.gather(*(self._submit(Asked(request)) for request in requests)))
 
     @bentoml.api
     async def stream(self, request: EngineRequest) -> AsyncGenerator[str, None]:
@@ -60,8 +91,20 @@ class PolicyEngineService:
         Raises:
             InvalidArgument, ServiceUnavailable: before the first line, as `recommend` does.
         """
-        answer = await self._submit(request)
-        yield answer.model_dump_json() + "\n"
+        loop = asyncio.get_running_loop()
+        pieces: asyncio.Queue[ChainPiece | None] = asyncio.Queue()
+
+        def hear(piece: ChainPiece) -> None:
+            loop.call_soon_threadsafe(pieces.put_nowait, piece)
+
+        answer = asyncio.create_task(self._submit(Asked(request, hear)))
+        answer.add_done_callback(lambda _: pieces.put_nowait(None))
+        try:
+            while (piece := await pieces.get()) is not None:
+                yield _line(piece)
+            yield _line(await answer)
+        finally:
+            answer.cancel()
 
     @bentoml.api
     async def policy(self) -> ServedPolicy:
@@ -70,33 +113,78 @@ class PolicyEngineService:
         Raises:
             ServiceUnavailable: none is loaded yet.
         """
-        engine = self._ready_engine()
+        served = self._keeper.served
+        if served is None:
+            raise ServiceUnavailable("the policy is being loaded.")
         return ServedPolicy(
-            policy_version=engine.policy_version, bundle=str(self._bundle.resolve()), engine=self._settings.engine
+            policy_version=served.engine.policy_version,
+            bundle=str(served.bundle.resolve()),
+            engine=self._settings.engine,
         )
 
-    async def _submit(self, request: EngineRequest) -> EngineAnswer:
-        self._ready_engine()
+    async def _submit(self, asked: Asked) -> EngineAnswer:
+        lane, mode = self._lanes[asked.request.mode], asked.request.mode
+        outcome: Outcome = "failed"
         try:
             async with asyncio.timeout(self._settings.engine_timeout_seconds):
-                return await self._lanes[request.mode].submit(request)
+                answer = await lane.submit(asked)
+            outcome = "answered"
         except OverloadedError as error:
-            raise ServiceUnavailable(str(error)) from error
-        except TimeoutError as error:
-            raise ServiceUnavailable(f"no answer in {self._settings.engine_timeout_seconds} seconds.") from error
-        except RequestError as error:
-            raise InvalidArgument(str(error)) from error
+            outcome = "overloaded"
+            raise ServiceUnavailable(str(error)) from None
+        except NoPolicyError:
+            outcome = "not_ready"
+            raise ServiceUnavailable("the policy is being loaded.") from None
+        except TimeoutError:
+            outcome = "timeout"
+            raise ServiceUnavailable(f"no answer in {self._settings.engine_timeout_seconds} seconds.") from None
+        except RequestError:
+            outcome = "refused"
+            # Without the error's own words: they name an item of somebody's history, and this message is logged.
+            raise InvalidArgument("a history has an unknown item, or every item is excluded.") from None
+        except asyncio.CancelledError:
+            outcome = "abandoned"
+            raise
+        finally:
+            self._metrics.observe_outcome(mode, outcome)
+            self._metrics.waiting.labels(mode).set(lane.waiting)
+        return answer
 
-    def _compute(self, requests: Sequence[EngineRequest]) -> list[EngineAnswer]:
-        return self._ready_engine().recommend(requests)
+    def _compute(self, mode: Mode, batch: Sequence[Asked]) -> list[EngineAnswer]:
+        requests = [asked.request for asked in batch]
 
-    def _ready_engine(self) -> TransformersEngine:
-        if self._engine is None:
-            raise ServiceUnavailable("the policy is being loaded.")
-        return self._engine
+        def tell(place: int, piece: ChainPiece) -> None:
+            if (hear := batch[place].hear) is not None:
+                hear(piece)
 
-    def _load(self) -> None:
-        engine = TransformersEngine(Policy.load(self._bundle), content_digest(self._bundle)[:12])
-        engine.recommend([EngineRequest(history=())])
-        self._engine = engine
-        logger.info("policy %s is loaded from %s", engine.policy_version, self._bundle)
+        listened = any(asked.hear is not None for asked in batch)
+        self._metrics.waiting.labels(mode).set(self._lanes[mode].waiting)
+        with self._keeper.engine() as engine:
+            answers = engine.recommend(requests, tell if listened else None)
+        self._metrics.observe_batch(mode, requests, answers)
+        return answers
+
+
+def _engine_class(name: str) -> type[PolicyEngine]:
+    """The engine's class; imported here, because one machine rarely has what both need."""
+    if name == "vllm":
+        from serving.engine.vllm_engine import VllmEngine
+
+        return VllmEngine
+    from serving.engine.transformers_engine import TransformersEngine
+
+    return TransformersEngine
+
+
+def _line(message: Message) -> str:
+    return json.dumps(message.model_dump(mode="json")) + "\n"
+
+
+class _Expected(logging.Filter):
+    """BentoML logs every exception with its traceback; a full queue or a wrong request is an answer, not a failure."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not (record.exc_info and isinstance(record.exc_info[1], InvalidArgument | ServiceUnavailable))
+
+
+logging.getLogger("bentoml._internal.server.http_app").addFilter(_Expected())

@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar
 
 from gream.policy.narrator import ChainNarrator
 from gream.policy.policy import Policy
@@ -13,13 +15,23 @@ from serving.engine.translator import Translator
 class TransformersEngine:
     """Answers batches with a `Policy`; see `serving.contracts.PolicyEngine`."""
 
-    parallel = 1
+    parallel: ClassVar[int] = 1
     """One batch at a time fills the device."""
+
+    @classmethod
+    def load(cls, bundle: Path, policy_version: str) -> "TransformersEngine":
+        """An engine for the policy in a folder, on the GPU where there is one."""
+        return cls(Policy.load(bundle), policy_version)
 
     def __init__(self, policy: Policy, policy_version: str) -> None:
         self._policy = policy
         self._version = policy_version
         self._translator = Translator(policy, policy_version)
+
+    @property
+    def alive(self) -> bool:
+        """It lives as long as its process."""
+        return True
 
     @property
     def policy_version(self) -> str:
