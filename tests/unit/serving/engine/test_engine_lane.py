@@ -1,0 +1,142 @@
+import asyncio
+import threading
+
+import pytest
+
+from gream.errors import RequestError
+from serving.engine.lane import Lane, OverloadedError
+
+pytestmark = pytest.mark.unit
+
+
+class Machine:
+    """Doubles numbers; waits for `go` before each batch, refuses 13 and breaks at 666."""
+
+    def __init__(self):
+        self.batches = []
+        self.go = threading.Semaphore(0)
+
+    def compute(self, numbers):
+        self.go.acquire()
+        self.batches.append(list(numbers))
+        if 13 in numbers:
+            raise RequestError("thirteen is not asked here")
+        if 666 in numbers:
+            raise ValueError("broken")
+        return [2 * number for number in numbers]
+
+    def let(self, batches):
+        for _ in range(batches):
+            self.go.release()
+
+
+@pytest.fixture
+def machine():
+    machine = Machine()
+    yield machine
+    machine.let(100)
+
+
+def ask(lane, numbers):
+    return [asyncio.ensure_future(lane.submit(number)) for number in numbers]
+
+
+def run(scenario):
+    async def limited():
+        async with asyncio.timeout(20):
+            return await scenario()
+
+    return asyncio.run(limited())
+
+
+def test_what_waits_while_a_batch_runs_is_the_next_one(machine):
+    async def scenario():
+        lane = Lane(machine.compute, max_batch=4, max_waiting=100)
+        first = ask(lane, [0])
+        await asyncio.sleep(0)
+        rest = ask(lane, [1, 2, 3, 4, 5])
+        await asyncio.sleep(0)
+        assert lane.waiting == 5
+        machine.let(3)
+        return await asyncio.gather(*first, *rest)
+
+    assert run(scenario) == [0, 2, 4, 6, 8, 10]
+    assert machine.batches == [[0], [1, 2, 3, 4], [5]]
+
+
+def test_several_batches_at_once_where_the_engine_likes_it(machine):
+    async def scenario():
+        lane = Lane(machine.compute, max_batch=1, max_waiting=100, parallel=3)
+        asked = ask(lane, range(5))
+        await asyncio.sleep(0)
+        assert lane.waiting == 2
+        machine.let(5)
+        return await asyncio.gather(*asked)
+
+    assert run(scenario) == [0, 2, 4, 6, 8]
+
+
+def test_more_than_may_wait_is_refused_at_once(machine):
+    async def scenario():
+        lane = Lane(machine.compute, max_batch=1, max_waiting=2)
+        asked = ask(lane, [1, 2, 3])  # One is under way, two wait.
+        await asyncio.sleep(0)
+        with pytest.raises(OverloadedError, match="2 requests are waiting"):
+            await lane.submit(4)
+        machine.let(3)
+        return await asyncio.gather(*asked)
+
+    assert run(scenario) == [2, 4, 6]
+
+
+def test_one_that_cannot_be_answered_does_not_harm_the_others(machine):
+    async def scenario():
+        lane = Lane(machine.compute, max_batch=10, max_waiting=100)
+        first = ask(lane, [0])
+        await asyncio.sleep(0)
+        rest = ask(lane, [1, 13, 2])
+        await asyncio.sleep(0)
+        machine.let(5)
+        return await asyncio.gather(*first, *rest, return_exceptions=True)
+
+    zero, one, refused, two = run(scenario)
+    assert (zero, one, two) == (0, 2, 4)
+    assert isinstance(refused, RequestError)
+    assert machine.batches == [[0], [1, 13, 2], [1], [13], [2]]
+
+
+def test_a_failure_is_told_to_all_of_its_batch_and_the_lane_goes_on(machine):
+    async def scenario():
+        lane = Lane(machine.compute, max_batch=10, max_waiting=100)
+        machine.let(3)
+        first = await asyncio.gather(*ask(lane, [666]), return_exceptions=True)
+        return first + await asyncio.gather(*ask(lane, [4]), return_exceptions=True)
+
+    failed, answered = run(scenario)
+    assert isinstance(failed, ValueError)
+    assert answered == 8
+
+
+def test_who_gives_up_is_not_computed(machine):
+    async def scenario():
+        lane = Lane(machine.compute, max_batch=10, max_waiting=100)
+        first, gone, stays = ask(lane, [1, 2, 3])
+        await asyncio.sleep(0)
+        gone.cancel()
+        machine.let(2)
+        return await asyncio.gather(first, stays)
+
+    assert run(scenario) == [2, 6]
+    assert machine.batches == [[1], [3]]
+
+
+def test_draining_answers_everything(machine):
+    async def scenario():
+        lane = Lane(machine.compute, max_batch=1, max_waiting=100)
+        asked = ask(lane, [1, 2, 3])
+        await asyncio.sleep(0)
+        machine.let(3)
+        await lane.drain()
+        return [future.result() for future in asked if future.done()]
+
+    assert run(scenario) == [2, 4, 6]

@@ -1,0 +1,106 @@
+import pytest
+from tiny_policy import histories
+
+from gream.errors import RequestError
+from serving.contracts import EngineRequest
+
+pytestmark = pytest.mark.unit
+
+HISTORY = ("item-3", "item-7", "item-20")
+
+
+def ids(answer):
+    return [item.item_id for item in answer.items]
+
+
+@pytest.fixture(scope="module")
+def mixed(policy):
+    """Requests of both modes, of every size, with every filter."""
+    known = policy.items["item_id"].to_list()
+    asked = [
+        EngineRequest(history=tuple(history), k=k, mode=mode)
+        for history, k, mode in zip(
+            histories(known, 8), [1, 3, 8, 12, 60, 5, 9, 2], ["direct", "reasoning"] * 4, strict=True
+        )
+    ]
+    return [
+        *asked,
+        EngineRequest(history=HISTORY, exclude=HISTORY, categories=("garden",)),
+        EngineRequest(
+            history=HISTORY, mode="reasoning", categories=("Books", "GAMES"), exclude=("item-0", "elsewhere")
+        ),
+    ]
+
+
+def test_an_answer_does_not_depend_on_its_batch(engine, mixed):
+    for request, together in zip(mixed, engine.recommend(mixed), strict=True):
+        (alone,) = engine.recommend([request])
+        assert ids(alone) == ids(together)
+        assert (alone.chain, alone.cited) == (together.chain, together.cited)
+        assert [item.score for item in alone.items] == pytest.approx([i.score for i in together.items], abs=1e-4)
+
+
+def test_an_answer_is_the_policys(engine, policy, mixed):
+    answers = engine.recommend(mixed[:4])
+    for request, answer in zip(mixed, answers, strict=False):
+        expected = policy.recommend(list(request.history), request.k, request.mode)
+        assert [(item.item_id, item.title, item.tokens) for item in answer.items] == [
+            (item.item_id, item.title, item.tokens) for item in expected
+        ]
+        assert (answer.chain, answer.readable_chain) == (expected.chain, expected.readable_chain)
+    assert {answer.policy_version for answer in answers} == {engine.policy_version}
+    assert [answer.batch_size for answer in answers] == [2, 2, 2, 2]
+
+
+def test_filters_leave_k_items(engine):
+    # Every third item is in the garden: numbers 2, 5, 8, ... 59, twenty of them; item-20 is one and excluded.
+    (answer,) = engine.recommend([EngineRequest(history=HISTORY, k=19, exclude=HISTORY, categories=("gArDeN",))])
+    assert sorted(ids(answer), key=lambda item: int(item[5:])) == [f"item-{n}" for n in range(2, 60, 3) if n != 20]
+
+
+def test_fewer_than_k_only_where_fewer_are_allowed(engine):
+    (answer,) = engine.recommend([EngineRequest(history=(), k=10, categories=("garden",), exclude=("item-2",))])
+    assert len(answer.items) == 10
+    excluded = [f"item-{n}" for n in range(60) if n not in (11, 14)]
+    (answer,) = engine.recommend([EngineRequest(history=(), k=10, mode="reasoning", exclude=excluded)])
+    assert sorted(ids(answer)) == ["item-11", "item-14"]
+
+
+@pytest.mark.parametrize(
+    ("request_", "message"),
+    [
+        (EngineRequest(history=("item-1", "nowhere")), "'nowhere' of the history is not in this policy's catalogue"),
+        (EngineRequest(history=(), categories=("Boats",)), "no item is left to recommend"),
+        (EngineRequest(history=(), exclude=[f"item-{n}" for n in range(60)]), "no item is left to recommend"),
+    ],
+)
+def test_what_cannot_be_answered_is_refused(engine, request_, message):
+    with pytest.raises(RequestError, match=message):
+        engine.recommend([request_])
+
+
+def test_a_chain_cites_the_history_alone(engine, mixed):
+    reasoned = [request for request in mixed if request.mode == "reasoning" and request.history]
+    cited = 0
+    for request, answer in zip(reasoned, engine.recommend(reasoned), strict=True):
+        assert set(answer.cited) <= set(request.history)
+        assert len(set(answer.cited)) == len(answer.cited)
+        for item in answer.cited:
+            assert f"[Thing No. {item[5:]}]" in answer.readable_chain
+        cited += len(answer.cited)
+    assert cited > 0
+
+
+def test_a_listener_hears_each_chain_as_it_grows(engine, mixed):
+    heard = {}
+
+    def listen(place, piece):
+        heard.setdefault(place, []).append(piece.text)
+
+    answers = engine.recommend(mixed, listen)
+    reasoned = {place for place, request in enumerate(mixed) if request.mode == "reasoning"}
+    assert set(heard) == reasoned
+    for place in reasoned:
+        assert len(heard[place]) > 1
+        assert answers[place].readable_chain.startswith("".join(heard[place]))
+    assert sum(answers[place].readable_chain == "".join(heard[place]) for place in reasoned) > len(reasoned) / 2
