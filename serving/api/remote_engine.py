@@ -1,5 +1,6 @@
 """The engine behind `bentoml.depends()`."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
@@ -13,6 +14,9 @@ from serving.api.engine import EngineBusyError, EngineNotReadyError
 from serving.contracts import ChainPiece, EngineAnswer, EngineRequest, ServedPolicy
 
 _LINE: Final[TypeAdapter[ChainPiece | EngineAnswer]] = TypeAdapter(ChainPiece | EngineAnswer)
+
+LIFE_SECONDS: Final = 1.0
+"""An engine that does not name its policy in this time after a connection broke is not there."""
 
 
 class RemoteEngine:
@@ -28,21 +32,24 @@ class RemoteEngine:
         """See `AsyncEngine`."""
         with _in_our_words():
             try:
-                served: ServedPolicy = await self._service.policy()
-            except ServiceUnavailable as error:
-                raise EngineNotReadyError("the engine has no policy yet.") from error
-            return served
+                return await self._policy()
+            except aiohttp.ClientConnectionError:  # See `_require_life`.
+                return await self._policy()
 
     async def recommend(self, requests: Sequence[EngineRequest]) -> list[EngineAnswer]:
         """See `AsyncEngine`."""
         with _in_our_words():
-            answers: list[EngineAnswer] = await self._service.recommend(requests=list(requests))
-            return answers
+            try:
+                return await self._recommend(requests)
+            except aiohttp.ClientConnectionError:
+                await self._require_life()
+                return await self._recommend(requests)
 
     async def stream(self, request: EngineRequest) -> AsyncGenerator[ChainPiece | EngineAnswer, None]:
         """See `AsyncEngine`."""
         latest: ChainPiece | EngineAnswer | None = None
         with _in_our_words():
+            await self._require_life()
             pending = ""
             async for chunk in self._service.stream(request=request):
                 *lines, pending = (pending + chunk).split("\n")  # The network cuts chunks where it likes.
@@ -51,6 +58,33 @@ class RemoteEngine:
                     yield latest
         if not isinstance(latest, EngineAnswer):
             raise EngineNotReadyError("the engine's stream ended without an answer.")
+
+    async def _require_life(self) -> None:
+        """Find out whether a connection that broke was only an old one.
+
+        The engine closes connections that are idle for five seconds, BentoML's client would use them again for longer,
+        and a request may be sent just when one is closed. Questions to the engine may be repeated, but not to one that
+        is being started again: it takes connections and answers them only then.
+
+        Raises:
+            EngineNotReadyError: the engine does not answer.
+        """
+        try:
+            async with asyncio.timeout(LIFE_SECONDS):
+                await self.policy()
+        except TimeoutError as error:
+            raise EngineNotReadyError(f"the engine gave no sign of life in {LIFE_SECONDS} seconds.") from error
+
+    async def _policy(self) -> ServedPolicy:
+        try:
+            served: ServedPolicy = await self._service.policy()
+        except ServiceUnavailable as error:
+            raise EngineNotReadyError("the engine has no policy yet.") from error
+        return served
+
+    async def _recommend(self, requests: Sequence[EngineRequest]) -> list[EngineAnswer]:
+        answers: list[EngineAnswer] = await self._service.recommend(requests=list(requests))
+        return answers
 
 
 @contextmanager

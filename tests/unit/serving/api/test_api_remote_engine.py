@@ -20,26 +20,28 @@ PIECES = [ChainPiece(text="one\n"), ChainPiece(text="two")]
 
 
 class Service:
-    """What `depends` resolves to: it raises `error`, or answers and streams `chunks`."""
+    """What `depends` resolves to. Calls raise the `errors` one after another, None being none, and then answer."""
 
-    def __init__(self, error=None, chunks=()):
-        self.error = error
+    def __init__(self, *errors, chunks=()):
+        self.errors = list(errors)
         self.chunks = chunks
+        self.calls = []
 
     async def policy(self):
-        return self._or_raise(SERVED)
+        return self._call("policy", SERVED)
 
     async def recommend(self, requests):
-        return self._or_raise([ANSWER for _ in requests])
+        return self._call("recommend", [ANSWER for _ in requests])
 
     async def stream(self, request):
-        self._or_raise(None)
-        for chunk in self.chunks:
+        for chunk in self._call("stream", self.chunks):
             yield chunk
 
-    def _or_raise(self, value):
-        if self.error is not None:
-            raise self.error
+    def _call(self, name, value):
+        self.calls.append(name)
+        error = self.errors.pop(0) if self.errors else None
+        if error is not None:
+            raise error
         return value
 
 
@@ -76,7 +78,7 @@ def test_a_stream_without_an_answer_has_failed(lines):
         (InvalidArgument("no"), RequestError),
         (ServiceUnavailable("full"), EngineBusyError),
         (BentoMLException("500"), EngineNotReadyError),
-        (aiohttp.ServerDisconnectedError(), EngineNotReadyError),
+        (aiohttp.ClientPayloadError(), EngineNotReadyError),
         (ConnectionRefusedError(), EngineNotReadyError),
         (TimeoutError(), TimeoutError),
     ],
@@ -85,9 +87,38 @@ def test_errors_are_told_apart(error, known_as):
     with pytest.raises(known_as):
         asyncio.run(RemoteEngine(Service(error)).recommend([ASK]))
     with pytest.raises(known_as):
-        collect(Service(error))
+        collect(Service(None, error))
 
 
 def test_an_engine_without_a_policy_is_not_ready():
     with pytest.raises(EngineNotReadyError):
         asyncio.run(RemoteEngine(Service(ServiceUnavailable("loading"))).policy())
+
+
+def test_a_connection_that_had_grown_old_is_no_trouble():
+    service = Service(aiohttp.ServerDisconnectedError())
+    assert asyncio.run(RemoteEngine(service).recommend([ASK])) == [ANSWER]
+    assert service.calls == ["recommend", "policy", "recommend"]
+    service = Service(aiohttp.ServerDisconnectedError())
+    assert asyncio.run(RemoteEngine(service).policy()) == SERVED
+    assert service.calls == ["policy", "policy"]
+
+
+def test_an_engine_that_broke_a_connection_and_is_gone_is_not_asked_again():
+    broken = aiohttp.ServerDisconnectedError
+    service = Service(broken(), broken(), broken())
+    with pytest.raises(EngineNotReadyError):
+        asyncio.run(RemoteEngine(service).recommend([ASK]))
+    assert service.calls == ["recommend", "policy", "policy"]
+
+
+def test_an_engine_that_is_being_started_again_is_not_waited_for(monkeypatch):
+    monkeypatch.setattr("serving.api.remote_engine.LIFE_SECONDS", 0.01)
+    service = Service(aiohttp.ServerDisconnectedError())
+
+    async def silent():
+        await asyncio.Event().wait()
+
+    service.policy = silent
+    with pytest.raises(EngineNotReadyError, match="no sign of life"):
+        asyncio.run(RemoteEngine(service).recommend([ASK]))

@@ -1,0 +1,92 @@
+"""`gream serve`: the whole online path on this machine."""
+
+import ipaddress
+import os
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.option("--policy", required=True, help="The policy bundle: a folder, file://... or s3://bucket/prefix.")
+@click.option("--engine", type=click.Choice(["transformers", "vllm"]), help="What computes.  [default: transformers]")
+@click.option(
+    "--catalog",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="The catalog that the users' histories come from.  [default: the folder `catalog` beside the policy]",
+)
+@click.option("--port", default=3000, show_default=True, type=click.IntRange(1, 65_535))
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Address to listen on; the default is not reachable from outside.",
+)
+def serve(policy: str, engine: str | None, catalog: Path | None, port: int, host: str) -> None:
+    """Serve a policy: histories from Feast, the engine, the HTTP API and the page.
+
+    Everything else is set by environment variables (GREAM_...), see docs/serving.md. Ctrl-C finishes what is under way
+    and stops.
+    """
+    from serving.api.keys import ApiKeys
+    from serving.launch import require_port
+    from serving.launch import serve as serve_until_stopped
+    from serving.settings import load_settings
+
+    os.environ["GREAM_POLICY"] = policy
+    if engine is not None:
+        os.environ["GREAM_ENGINE"] = engine
+    settings = load_settings()
+    keys = ApiKeys.parse(settings.api_keys.get_secret_value())
+    _require_policy(policy)
+    require_port(host, port)
+    if not _is_loopback(host) and not keys.digests:
+        click.echo(f"Whoever reaches {host}:{port} may ask for recommendations: GREAM_API_KEYS is not set.", err=True)
+    catalog = catalog or _catalog_beside(policy)
+    if catalog is None:
+        click.echo("No catalog beside the policy: histories begin with the feedback that comes in.", err=True)
+    else:
+        _fill_feature_store(catalog)
+        if _is_loopback(host):
+            os.environ.setdefault("GREAM_SAMPLE_USERS", str(catalog.resolve() / "interactions.parquet"))
+    # BentoML keeps its metrics there, and empties the folder when it starts: one for each state folder.
+    os.environ.setdefault("BENTOML_HOME", str(settings.state.resolve() / "bentoml"))
+    os.environ.setdefault("BENTOML_DO_NOT_TRACK", "true")
+    serve_until_stopped(host, port)
+
+
+def _require_policy(uri: str) -> None:
+    """Find out before the long start whether a bundle stands in a folder; a store is asked by the engine."""
+    from gream.artifacts import open_artifact
+    from gream.policy.bundle import KIND
+
+    if "://" not in uri:
+        open_artifact(Path(uri), KIND)
+
+
+def _catalog_beside(policy: str) -> Path | None:
+    from gream.data.catalog import is_catalog
+
+    beside = Path(policy).resolve().parent / "catalog"
+    return beside if "://" not in policy and is_catalog(beside) else None
+
+
+def _fill_feature_store(catalog: Path) -> None:
+    from gream.data.catalog import Catalog
+    from serving.contracts import FeatureStoreError
+    from serving.features.build import build_features
+    from serving.settings import load_settings
+
+    loaded = Catalog.load(catalog)
+    click.echo(f"Filling the feature store with the histories of {loaded.facts.dataset}.")
+    try:
+        build_features(loaded, load_settings())
+    except FeatureStoreError as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
