@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeVar
 import click
 
 from gream.errors import GreamError
+from gream.objectstore.commands import store
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -71,8 +72,8 @@ def run_options(command: Command) -> Command:
         click.option(
             "--data",
             required=True,
-            help="movielens-100k, or a folder: a saved catalog, raw Amazon dumps, NAME.inter.json + NAME.item.json, "
-            "or interactions and items as CSV, TSV or Parquet.",
+            help="movielens-100k; s3://BUCKET/PREFIX of a published catalog; or a folder: a saved catalog, raw Amazon "
+            "dumps, NAME.inter.json + NAME.item.json, or interactions and items as CSV, TSV or Parquet.",
         ),
     ):
         command = option(command)
@@ -149,6 +150,9 @@ def recommend(policy: str, history: tuple[str, ...], mode: Literal["direct", "re
     for rank, item in enumerate(answer, start=1):
         click.echo(f"{rank:4}  {item.score:7.3f}  {math.exp(item.score):5.1%}  {item.title}")
     click.echo("\nscore: log-probability among all items of the catalogue; share: its exponential")
+
+
+main.add_command(store)
 
 
 def _run_until(last: str, out: Path | None, options: dict[str, Any]) -> Path:

@@ -88,12 +88,13 @@ def upload_artifact(folder: Path, uri: str) -> str:
     files = _sound_files(folder)
     digest = content_digest(folder)
     bucket = Bucket.from_environment(place.bucket)
-    bucket.get(f"{place.version(digest)}/{MANIFEST}")  # Wrong keys or a missing bucket show before anything is written.
+    # Wrong keys or a missing bucket show here, before anything is written.
+    bucket.get(f"{place.version_prefix(digest)}/{MANIFEST}")
     total = sum((folder / name).stat().st_size for name in files)
     with tqdm(total=total, desc=f"upload {digest[:12]}", unit="B", unit_scale=True) as bar:
 
         def upload(name: str) -> None:
-            file, key = folder / name, f"{place.version(digest)}/{name}"
+            file, key = folder / name, f"{place.version_prefix(digest)}/{name}"
             size = file.stat().st_size
             if bucket.holds(key, size, files[name]):
                 bar.update(size)
@@ -101,7 +102,7 @@ def upload_artifact(folder: Path, uri: str) -> str:
                 bucket.upload(key, file, files[name], bar.update)
 
         _in_parallel(upload, files)
-    bucket.put(f"{place.version(digest)}/{MANIFEST}", (folder / MANIFEST).read_bytes())
+    bucket.put(f"{place.version_prefix(digest)}/{MANIFEST}", (folder / MANIFEST).read_bytes())
     return digest
 
 
@@ -156,7 +157,7 @@ def fetch_artifact(uri: str, cache: Path) -> Path:
 
 
 def _download(place: ArtifactUri, digest: str, staging: Path) -> None:
-    bucket, version = Bucket.from_environment(place.bucket), place.version(digest)
+    bucket, version = Bucket.from_environment(place.bucket), place.version_prefix(digest)
     manifest = bucket.get(f"{version}/{MANIFEST}")
     if manifest is None:
         raise StoreError(f"{place} has no complete version {digest}.")

@@ -5,6 +5,7 @@ Requests that fail on the way, or that the server answers with 429 or 5xx, are s
 """
 
 import hashlib
+import mimetypes
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import dataclass
@@ -100,9 +101,10 @@ class Bucket:
                 return Stored(response.read(), response.headers["ETag"])
 
     def put(self, key: str, content: bytes) -> None:
-        """Write a small object, whatever stands there."""
+        """Write a small object, whatever stands there; browsers are told its type by the key's suffix."""
+        kind = mimetypes.guess_type(key)[0] or "application/octet-stream"
         with readable(self._endpoint, self.place(key)):
-            self._client.put_object(self._name, key, BytesIO(content), len(content))
+            self._client.put_object(self._name, key, BytesIO(content), len(content), kind)
 
     def put_if(self, key: str, content: bytes, etag: str | None) -> bool:
         """Write a small object if the one that stands there is still the one that was read.

@@ -75,7 +75,7 @@ class Pointer:
             PointerMovedError: it says something else by now; read again, and decide again.
             StoreError: there is no such version, or the server does not honour conditional writes.
         """
-        if self._bucket.get(f"{self._place.version(digest)}/{MANIFEST}") is None:
+        if self._bucket.get(f"{self._place.version_prefix(digest)}/{MANIFEST}") is None:
             raise StoreError(f"{self._place} has no complete version {digest}: upload it before the pointer moves.")
         state = self._state()
         if state.publication != expected:

@@ -10,7 +10,8 @@ What is read:
                             the names in KFP's `mlpipeline-minio-artifact`
     AWS_REGION              us-east-1 where it is not set; servers other than AWS do not mind
     AWS_CA_BUNDLE           PEM file of the authority that signed the server's certificate, where it is a private one
-    GREAM_S3_RETRIES        how often a request is sent again (5); the waits before it double from a second on
+    GREAM_S3_RETRIES        how often a request is sent again: at once, then after 2, 4, 8, ... seconds, at most 120.
+                            5 where it is not set, half a minute in all; 8 sit out four minutes
 """
 
 import os

@@ -64,6 +64,10 @@ class ArtifactUri:
     def __str__(self) -> str:
         return f"{SCHEME}{self.bucket}/{self.prefix}"
 
-    def version(self, digest: str) -> str:
+    def pin(self, digest: str) -> str:
+        """The URI of one version."""
+        return f"{self}@{digest}"
+
+    def version_prefix(self, digest: str) -> str:
         """What the keys of one version begin with."""
         return f"{self.prefix}/versions/{digest}"

@@ -8,6 +8,7 @@ from gream.data.catalog import KIND
 from gream.data.importers import import_catalog
 from gream.data.tables import ColumnMapping
 from gream.errors import ConfigError
+from gream.objectstore.uri import ArtifactUri, is_store_uri
 from gream.stages.store import Recipe, RunContext, produce
 
 CODE: Final = ("data", "columns.py")
@@ -18,18 +19,20 @@ def run(source: str, seen_items: str, context: RunContext) -> Path:
     """The folder of the catalog.
 
     Args:
-        source: what `gream.data.importers.import_catalog` understands. A folder counts as unchanged while its files
-            keep their names, sizes and modification times.
+        source: what `gream.data.importers.import_catalog` understands, or the `s3://bucket/prefix` of a published
+            catalog. A folder counts as unchanged while its files keep their names, sizes and modification times.
         seen_items: a key of `SEEN_ITEMS`: the protocol that comes with the dataset, or one of the two others.
         context: the run.
 
     Raises:
         ConfigError: `seen_items` is something else.
         DataError: the source cannot be read as a catalog.
+        StoreError: the S3 store does not answer or refuses, or nothing is published there.
     """
     if seen_items not in SEEN_ITEMS:
         raise ConfigError(f"seen_items = {seen_items!r} is not allowed; allowed are {', '.join(SEEN_ITEMS)}.")
     config, exclude_seen = context.profile.data, SEEN_ITEMS[seen_items]
+    source = _pinned(source)
     recipe = Recipe(
         stage="ingest",
         kind=KIND,
@@ -39,9 +42,9 @@ def run(source: str, seen_items: str, context: RunContext) -> Path:
         code=CODE,
     )
 
-    def make(target: Path, _: Path) -> dict[str, Any]:
+    def make(target: Path, work: Path) -> dict[str, Any]:
         mapping = ColumnMapping.model_validate(config.columns) if config.columns else None
-        catalog = import_catalog(source, k_core=config.k_core, mapping=mapping)
+        catalog = import_catalog(_local(source, work), k_core=config.k_core, mapping=mapping)
         if exclude_seen is not None:
             facts = catalog.facts.model_copy(update={"exclude_seen": exclude_seen})
             catalog = replace(catalog, facts=facts)
@@ -51,7 +54,26 @@ def run(source: str, seen_items: str, context: RunContext) -> Path:
     return produce(recipe, make, context.workspace)
 
 
+def _pinned(source: str) -> str:
+    """A place in an S3 store with the version that is published there now: what is fetched later is what was named."""
+    if not is_store_uri(source):
+        return source
+    from gream.objectstore import artifact_version
+
+    return ArtifactUri.parse(source).pin(artifact_version(source))
+
+
+def _local(source: str, work: Path) -> str | Path:
+    if not is_store_uri(source):
+        return source
+    from gream.objectstore import fetch_artifact
+
+    return fetch_artifact(source, work / "source")
+
+
 def _identity(source: str) -> str | list[tuple[str, int, int]]:
+    if is_store_uri(source):
+        return f"artifact {ArtifactUri.parse(source).digest}"
     folder = Path(source)
     if not folder.is_dir():
         return source

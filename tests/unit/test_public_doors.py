@@ -21,6 +21,7 @@ OUTWARD = {"kfp", "kubernetes", "bentoml", "feast", "components", "pipelines", "
         ("gream.training.advantages", ["pass_at_k_bonus", "group_advantage"]),
         ("gream.indexing", ["BalancedResidualKMeans", "SemanticIndex"]),
         ("gream.policy", ["Policy"]),
+        ("gream.objectstore", ["publish_artifact", "fetch_artifact", "artifact_version", "Pointer"]),
         ("gream.evaluation.metrics", ["recall_at_k", "ndcg_at_k", "pass_at_k", "bootstrap_interval"]),
     ],
 )

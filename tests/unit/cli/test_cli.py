@@ -10,7 +10,7 @@ from gream.cli import main
 
 pytestmark = pytest.mark.unit
 
-COMMANDS = ["data", "evaluate", "index", "pipelines", "recommend", "run", "train"]
+COMMANDS = ["data", "evaluate", "index", "pipelines", "recommend", "run", "store", "train"]
 
 
 @pytest.fixture

@@ -94,6 +94,17 @@ def test_resumed_run_equals_the_uninterrupted_one(toy, tmp_path, monkeypatch):
     assert [entry["step"] for entry in log] == list(range(1, 13))
 
 
+def test_each_checkpoint_is_complete_when_it_is_announced(toy, tmp_path):
+    seen = []
+    config = CONFIG.model_copy(update={"checkpoint_steps": 5})
+
+    def announce():
+        seen.append(last_complete_checkpoint(tmp_path))
+
+    sft.train_sft(toy.model(), toy.tokenizer, batches(toy), config, tmp_path, seed=0, on_checkpoint=announce)
+    assert seen == [str(tmp_path / f"checkpoint-{step}") for step in (5, 10, 12)]
+
+
 def test_half_written_checkpoint_is_passed_over(tmp_path):
     for step, state in ((100, json.dumps({"global_step": 100})), (200, '{"global_step": 2')):
         folder = tmp_path / f"checkpoint-{step}"

@@ -6,6 +6,7 @@ from training_toy import INDEX
 from gream.config import SrpoConfig
 from gream.corpora.checks import citations
 from gream.training import srpo
+from gream.training.checkpoints import last_complete_checkpoint
 from gream.training.groups import draw_groups, score_group, statistics
 from gream.training.rollouts import Rollout, Sampler, Task
 
@@ -89,6 +90,20 @@ def test_each_step_logs_what_on_call_needs(toy, tmp_path):
         wanted = {"reward", "reward_variance", "rho", "zero_variance_share", "illegal_answers", "kl", "entropy"}
         assert wanted <= entry.keys()
         assert entry["illegal_answers"] == 0
+
+
+def test_each_checkpoint_is_complete_when_it_is_announced(toy, tmp_path):
+    seen = []
+    settings = SETTINGS.model_copy(update={"steps": 2, "checkpoint_steps": 1})
+
+    def announce():
+        seen.append(last_complete_checkpoint(tmp_path))
+
+    srpo.train_srpo(
+        toy.model(), toy.tokenizer, sampler(toy), tasks(), settings, tmp_path, seed=0, on_checkpoint=announce
+    )
+    updates = settings.updates_per_step
+    assert seen == [str(tmp_path / f"checkpoint-{step}") for step in (updates, 2 * updates)]
 
 
 def test_srpo_learns_the_item_that_is_rewarded(toy, tmp_path):

@@ -1,0 +1,81 @@
+"""Two writers cannot both move a pointer, and nothing that it has said is lost."""
+
+import multiprocessing
+
+import pytest
+
+from gream.errors import StoreError
+from gream.objectstore import Pointer, PointerMovedError, publish_artifact, upload_artifact
+
+pytestmark = pytest.mark.integration
+
+ROUNDS = 15
+
+
+def test_it_moves_when_it_says_what_was_read(bucket, make_artifact):
+    uri = f"s3://{bucket}/champion"
+    first, second = (upload_artifact(make_artifact(name, file=name.encode()), uri) for name in ("first", "second"))
+    pointer = Pointer(uri)
+    assert pointer.read() is None
+    one = pointer.move(first, expected=None)
+    two = pointer.move(second, expected=one)
+    assert (one.digest, one.number) == (first, 1)
+    assert (two.digest, two.number) == (second, 2)
+    assert list(pointer.history()) == [two, one]
+
+
+def test_it_refuses_who_has_read_something_older(bucket, make_artifact):
+    uri = f"s3://{bucket}/champion"
+    first, second = (upload_artifact(make_artifact(name, file=name.encode()), uri) for name in ("first", "second"))
+    pointer = Pointer(uri)
+    one = pointer.move(first, expected=None)
+    for stale in (None, one.model_copy(update={"number": 7})):
+        with pytest.raises(PointerMovedError, match=rf"says version {first} \(move 1\) now"):
+            pointer.move(second, expected=stale)
+    assert list(pointer.history()) == [one]
+
+
+def test_going_back_is_a_move_too(bucket, make_artifact):
+    uri = f"s3://{bucket}/champion"
+    first, second = (publish_artifact(make_artifact(name, file=name.encode()), uri) for name in ("first", "second"))
+    pointer = Pointer(uri)
+    pointer.move(first, expected=pointer.read())
+    assert [publication.digest for publication in pointer.history()] == [first, second, first]
+
+
+def test_it_never_names_what_is_not_there(bucket, make_artifact, seaweed):
+    uri = f"s3://{bucket}/champion"
+    version = upload_artifact(make_artifact("first", file=b"1"), uri)
+    seaweed.client.remove_object(bucket, f"champion/versions/{version}/manifest.json")
+    with pytest.raises(StoreError, match=f"has no complete version {version}"):
+        Pointer(uri).move(version, expected=None)
+    assert Pointer(uri).read() is None
+
+
+def race(uri, digest, barrier, wins):
+    pointer = Pointer(uri)
+    for number in range(ROUNDS):
+        seen = pointer.read()
+        barrier.wait()  # Both have read the same state, and only now they move.
+        try:
+            wins.put((number, pointer.move(digest, expected=seen).model_dump_json()))
+        except PointerMovedError:
+            wins.put((number, None))
+        barrier.wait()
+
+
+def test_of_two_processes_that_race_exactly_one_wins_each_time(bucket, make_artifact):
+    uri = f"s3://{bucket}/champion"
+    digests = [upload_artifact(make_artifact(name, file=name.encode()), uri) for name in ("first", "second")]
+    spawn = multiprocessing.get_context("spawn")
+    barrier, wins = spawn.Barrier(2, timeout=60), spawn.Queue()
+    racers = [spawn.Process(target=race, args=(uri, digest, barrier, wins)) for digest in digests]
+    for racer in racers:
+        racer.start()
+    outcomes = [wins.get(timeout=120) for _ in range(2 * ROUNDS)]
+    for racer in racers:
+        racer.join()
+    won = {number: move for number, move in outcomes if move is not None}
+    assert len(won) == sum(move is not None for _, move in outcomes) == ROUNDS
+    history = [publication.model_dump_json() for publication in Pointer(uri).history()]
+    assert history == [won[number] for number in reversed(range(ROUNDS))]

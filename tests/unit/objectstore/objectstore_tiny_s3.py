@@ -1,0 +1,112 @@
+"""A real HTTP server that speaks just enough S3 for our client, and misbehaves when it is told to.
+
+What a well-behaved server does is tested on SeaweedFS (tests/integration/objectstore).
+"""
+
+import hashlib
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import urlsplit
+from xml.sax.saxutils import escape
+
+
+class TinyS3(ThreadingHTTPServer):
+    """Objects in a dictionary by `/bucket/key`.
+
+    Attributes:
+        objects: their contents.
+        honours_conditions: whether `If-Match` and `If-None-Match` mean anything.
+        failures: how many of the next requests are answered 503 and otherwise ignored.
+        lost_answers: how many of the next conditional writes are done and then answered 500.
+        cut_after: bytes after which the next download breaks off, or None.
+        ranges: the `Range` header of each download.
+    """
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.objects: dict[str, bytes] = {}
+        self.honours_conditions = True
+        self.failures = 0
+        self.lost_answers = 0
+        self.cut_after: int | None = None
+        self.ranges: list[str | None] = []
+
+    @property
+    def url(self) -> str:
+        """What `GREAM_S3_ENDPOINT` should be."""
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: TinyS3
+
+    def do_GET(self) -> None:
+        key, store = urlsplit(self.path).path, self.server
+        if self._fails():
+            return
+        if "list-type" in self.path:
+            self._answer(200, b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>")
+        elif key not in store.objects:
+            self._error(404, "NoSuchKey")
+        else:
+            wanted = self.headers.get("Range")
+            store.ranges.append(wanted)
+            content = store.objects[key][int(wanted[len("bytes=") : -1]) if wanted else 0 :]
+            self.send_response(206 if wanted else 200)
+            self._headers(content, store.objects[key])
+            cut, store.cut_after = store.cut_after, None
+            self.wfile.write(content[:cut])
+            self.close_connection = cut is not None
+
+    def do_PUT(self) -> None:
+        content = self.rfile.read(int(self.headers["Content-Length"]))
+        key, store = urlsplit(self.path).path, self.server
+        if self._fails():
+            return
+        conditional = {"If-Match", "If-None-Match"} & set(self.headers)
+        if store.honours_conditions and not self._condition_holds(key):
+            self._error(412, "PreconditionFailed")
+            return
+        store.objects[key] = content
+        if conditional and store.lost_answers:
+            store.lost_answers -= 1
+            self._error(500, "InternalError")
+        else:
+            self._answer(200, b"", content)
+
+    def _condition_holds(self, key: str) -> bool:
+        there = self.server.objects.get(key)
+        if self.headers.get("If-None-Match") == "*":
+            return there is None
+        wanted = self.headers.get("If-Match")
+        return wanted is None or (there is not None and wanted == _etag(there))
+
+    def _fails(self) -> bool:
+        if not self.server.failures:
+            return False
+        self.server.failures -= 1
+        self._error(503, "SlowDown")
+        return True
+
+    def _error(self, status: int, code: str) -> None:
+        self._answer(status, f"<Error><Code>{code}</Code><Message>{escape(code)}</Message></Error>".encode())
+
+    def _answer(self, status: int, body: bytes, content: bytes = b"") -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", "application/xml")
+        self._headers(body, content)
+        self.wfile.write(body)
+
+    def _headers(self, body: bytes, content: bytes) -> None:
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("ETag", _etag(content))
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Nothing on stderr."""
+
+
+def _etag(content: bytes) -> str:
+    return f'"{hashlib.md5(content).hexdigest()}"'

@@ -1,0 +1,93 @@
+"""Servers that stumble, break off, or are none; artifacts that must not be published or fetched."""
+
+import hashlib
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from gream.artifacts import MANIFEST
+from gream.errors import ArtifactError, StoreError
+from gream.objectstore import artifact_version, fetch_artifact, publish_artifact
+from gream.objectstore.bucket import Bucket
+
+pytestmark = pytest.mark.unit
+
+
+def test_a_server_that_stumbles_is_asked_again(server):
+    server.objects["/models/key"] = b"content"
+    server.failures = 1
+    assert Bucket.from_environment("models").get("key").content == b"content"
+
+
+def test_a_server_that_only_fails_is_one_sentence(server):
+    server.failures = 10
+    with pytest.raises(StoreError) as caught:
+        artifact_version("s3://models/movies")
+    assert str(caught.value) == (
+        f"The S3 server at {server.url} does not answer (too many 503 error responses); check GREAM_S3_ENDPOINT and "
+        "the server."
+    )
+
+
+def test_a_download_that_breaks_off_goes_on_where_it_was(server, tmp_path):
+    content = bytes(range(256)) * 4_096 * 3
+    server.objects["/models/key"] = content
+    server.cut_after = 3 * 2**19
+    seen = []
+    digest = Bucket.from_environment("models").download("key", tmp_path / "file", seen.append)
+    assert (tmp_path / "file").read_bytes() == content
+    assert digest == hashlib.sha256(content).hexdigest()
+    assert sum(seen) == len(content)
+    assert server.ranges == [None, f"bytes={2**20}-"]  # One whole chunk had come.
+
+
+def test_what_is_no_s3_server_is_said(monkeypatch):
+    class Website(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(404)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            self.wfile.write(b"<html>not here</html>")
+
+        def log_message(self, *_):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Website) as website:
+        threading.Thread(target=website.serve_forever, args=(0.01,), daemon=True).start()
+        endpoint = f"http://127.0.0.1:{website.server_port}"
+        monkeypatch.setenv("GREAM_S3_ENDPOINT", endpoint)
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "id")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s3cr3t")
+        with pytest.raises(
+            StoreError, match=f"^What answers at {endpoint} is not an S3 server; check GREAM_S3_ENDPOINT"
+        ):
+            artifact_version("s3://models/movies")
+        website.shutdown()
+
+
+def test_unsound_artifacts_are_not_published(server, artifact, tmp_path):
+    (tmp_path / "half").mkdir()
+    with pytest.raises(ArtifactError, match=r"half is not a complete artifact: it has no manifest\.json"):
+        publish_artifact(tmp_path / "half", "s3://models/movies")
+    (artifact / "text").write_text("changed")
+    with pytest.raises(ArtifactError, match="text is missing or damaged"):
+        publish_artifact(artifact, "s3://models/movies")
+    assert server.objects == {}
+
+
+@pytest.mark.parametrize("name", ["../outside", "/etc/outside", "", "a/../../outside"])
+def test_a_manifest_cannot_write_outside_its_folder(server, tmp_path, name):
+    manifest = {"kind": "toy", "files": {name: hashlib.sha256(b"evil").hexdigest()}}
+    digest = hashlib.sha256(json.dumps(manifest["files"], sort_keys=True).encode()).hexdigest()
+    server.objects[f"/models/movies/versions/{digest}/{MANIFEST}"] = json.dumps(manifest).encode()
+    server.objects[f"/models/movies/versions/{digest}/{name}"] = b"evil"
+    with pytest.raises(ArtifactError, match="is not inside the artifact"):
+        fetch_artifact(f"s3://models/movies@{digest}", tmp_path / "cache")
+    assert list(tmp_path.rglob("*")) == [tmp_path / "cache"]
+
+
+def test_a_version_that_is_not_there_is_named(server, tmp_path):
+    with pytest.raises(StoreError, match=f"^s3://models/movies has no complete version {'0f' * 32}"):
+        fetch_artifact(f"s3://models/movies@{'0f' * 32}", tmp_path / "cache")
