@@ -3,8 +3,10 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from gream.errors import ConfigError
 
 
 class ServingSettings(BaseSettings):
@@ -22,6 +24,15 @@ class ServingSettings(BaseSettings):
     engine_queue: Annotated[int, Field(ge=1)] = 256
     """Requests of one mode that may wait for the engine; more are refused at once."""
     engine_timeout_seconds: Annotated[float, Field(gt=0)] = 30.0
+    engine_url: str | None = None
+    """Where the engine is served, `http://HOST:PORT`; by default `serving.service` starts one beside the API."""
+
+    vllm_cache_gib: Annotated[float, Field(gt=0)] = 2.0
+    """Memory for vLLM's key-value cache. Weights come on top, and during a swap the same again for the new policy."""
+    vllm_tensor_parallel: Annotated[int, Field(ge=1)] = 1
+    """GPUs that share one copy of the weights."""
+    vllm_eager: bool = False
+    """Start without compiling: sooner ready, slower afterwards."""
 
     state: Path = Path("runs/serving")
     """Folder of this replica: Feast's registry, offline files and sqlite store, the feedback outbox."""
@@ -45,3 +56,17 @@ class ServingSettings(BaseSettings):
     """A Parquet file whose column `user_id` `GET /users` may show; by default that route shows nobody."""
     max_concurrency: Annotated[int, Field(ge=1)] = 256
     """Requests in flight; more are answered 429 with Retry-After."""
+
+
+def load_settings() -> ServingSettings:
+    """The settings of this process.
+
+    Raises:
+        ConfigError: a variable has a value that is not allowed.
+    """
+    try:
+        return ServingSettings()
+    except ValidationError as error:
+        problem = error.errors()[0]
+        variable = f"GREAM_{problem['loc'][0]}".upper()
+        raise ConfigError(f"{variable} = {problem['input']!r} is not allowed: {problem['msg']}.") from error

@@ -1,0 +1,61 @@
+"""From a catalog to a feature store that answers: offline files, definitions, materialisation. Safe to run again."""
+
+from typing import Final
+
+from feast import FeatureStore
+
+from gream.data.catalog import Catalog
+from serving.features.offline import write_offline
+from serving.features.store import (
+    apply_definitions,
+    materialise,
+    materialise_incremental,
+    offline_folder,
+    open_store,
+    outages_named,
+)
+from serving.settings import ServingSettings
+
+_PATIENCE_SECONDS: Final = 30.0
+"""Time-out of one write. Nobody waits for an answer here, so a busy Redis gets more time than when it is read."""
+
+
+def build_features(catalog: Catalog, settings: ServingSettings) -> FeatureStore:
+    """Make the store hold the features of a catalog, beside the events that were pushed.
+
+    Raises:
+        DataError: the catalog ends before the one that the store was built from.
+        FeatureStoreError: the online store cannot be written to now.
+    """
+    write_offline(catalog, offline_folder(settings), settings.history_window)
+    patient = _patient(settings)
+    store = open_store(patient)
+    apply_definitions(store, patient)
+    with outages_named(settings):
+        materialise(store, patient)
+    return store
+
+
+def refresh_features(settings: ServingSettings, catalog: Catalog | None = None) -> FeatureStore:
+    """Bring online what has been added since the last build or refresh.
+
+    Args:
+        settings: where the store is.
+        catalog: the catalog with its new events; without one the offline files are taken as they are.
+
+    Raises:
+        ArtifactError: the store has not been built.
+        DataError: the catalog ends before the one that the store was built from.
+        FeatureStoreError: the online store cannot be written to now.
+    """
+    patient = _patient(settings)
+    store = open_store(patient)
+    if catalog is not None:
+        write_offline(catalog, offline_folder(settings), settings.history_window)
+    with outages_named(settings):
+        materialise_incremental(store, patient)
+    return store
+
+
+def _patient(settings: ServingSettings) -> ServingSettings:
+    return settings.model_copy(update={"feature_timeout_seconds": _PATIENCE_SECONDS})

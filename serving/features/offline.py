@@ -1,0 +1,173 @@
+"""The offline store: a catalog as Parquet files whose rows say from which moment on they are valid.
+
+- `user_history.parquet`: for each event of a user a row with their most recent events, this one included. A window
+  bounds the row, so that a user with n events costs n times the window and not n squared.
+- `user_statistics.parquet`: for each event of a user their counts and times so far.
+- `item_features.parquet`: for each item a row at the start of time (its texts count as always known), one for each
+  second with events, and one at the end of the catalog. Popularity counts the events of the seconds *before* the row:
+  an event never sees itself in it. Without a clock the positions of two users cannot be compared, so popularity is 0
+  until the end of the catalog.
+- `user_recent_events.parquet`: no rows. Feast wants a table behind a push source.
+
+The moment of a row is that of `serving.features.moments`.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from feature_repo import names
+from gream import columns
+from gream.artifacts import MANIFEST, atomic_folder, open_artifact
+from gream.data.catalog import Catalog
+from gream.errors import DataError
+from serving.features.moments import add_moments, second
+
+KIND: Final = "offline_features"
+_ROWS: Final = 10_000
+"""Of histories held in memory at a time."""
+
+
+def write_offline(catalog: Catalog, folder: Path, window: int) -> None:
+    """Write the files of a catalog; readers see the old ones or the new ones.
+
+    Args:
+        catalog: where the features come from.
+        folder: is replaced.
+        window: most recent events that a history keeps.
+
+    Raises:
+        DataError: the catalog ends before the one that the folder was written from. Redis, where a row replaces an
+            older one only, would silently keep what it has.
+    """
+    events = add_moments(catalog.interactions)
+    newest = events.select(pl.col(columns.TIMESTAMP).max() + 1).item()  # The first second that has seen all events.
+    _refuse_older(catalog.facts.dataset, newest, folder)
+    with atomic_folder(folder, KIND, newest=newest, window=window, ordinal_time=catalog.facts.ordinal_time) as staging:
+        _write_histories(events, window, staging / f"{names.USER_HISTORY}.parquet")
+        _no_events().write_parquet(staging / f"{names.USER_RECENT_EVENTS}.parquet")
+        _statistics(events).write_parquet(staging / f"{names.USER_STATISTICS}.parquet")
+        _item_features(catalog, newest).write_parquet(staging / f"{names.ITEM_FEATURES}.parquet")
+
+
+def end_of_offline(folder: Path) -> datetime:
+    """The moment of the newest rows in the offline files.
+
+    Raises:
+        ArtifactError: no complete offline files stand there.
+    """
+    return datetime.fromtimestamp(open_artifact(folder, KIND)["newest"], tz=UTC)
+
+
+def _refuse_older(dataset: str, newest: int, folder: Path) -> None:
+    if not (folder / MANIFEST).is_file():
+        return
+    before, now = end_of_offline(folder), datetime.fromtimestamp(newest, tz=UTC)
+    if now < before:
+        raise DataError(
+            f"catalog {dataset!r} ends at {now:%Y-%m-%d %H:%M:%S}, but the features in {folder.parent} are newer "
+            f"({before:%Y-%m-%d %H:%M:%S}). To start again from this catalog, remove that folder and empty the Redis "
+            "that belongs to it, or set GREAM_STATE to another folder."
+        )
+
+
+def _write_histories(events: pl.DataFrame, window: int, path: Path) -> None:
+    item_ids = events[columns.ITEM].to_arrow()
+    timestamps = events[columns.TIMESTAMP].to_arrow()
+    keys = events.select(columns.USER, names.EVENT_TIMESTAMP).to_arrow()
+    schema = pa.schema(
+        [
+            *keys.schema,
+            pa.field(names.ITEM_IDS, pa.large_list(item_ids.type)),
+            pa.field(names.TIMESTAMPS, pa.large_list(timestamps.type)),
+        ]
+    )
+    with pq.ParquetWriter(path, schema) as writer:
+        for first, offsets, members in _windows(events, window):
+            history = [
+                pa.LargeListArray.from_arrays(offsets, values.take(members)) for values in (item_ids, timestamps)
+            ]
+            rows = keys.slice(first, len(offsets) - 1)
+            writer.write_table(pa.Table.from_arrays([*rows.columns, *history], schema=schema))
+
+
+def _windows(events: pl.DataFrame, window: int) -> Iterator[tuple[int, pa.Array, pa.Array]]:
+    """Which events make up the history of each row, some rows at a time.
+
+    Yields:
+        The first row, where each row's members start (int64, rows + 1), and the members as row numbers (int64).
+    """
+    position = events.select(pl.int_range(pl.len()).over(columns.USER)).to_series().to_numpy()
+    lengths = np.minimum(position + 1, window)
+    for first in range(0, len(lengths), _ROWS):
+        some = lengths[first : first + _ROWS]
+        offsets = np.concatenate([[0], np.cumsum(some)])
+        starts = np.arange(first, first + len(some)) - some + 1
+        members = np.repeat(starts - offsets[:-1], some) + np.arange(offsets[-1])
+        yield first, pa.array(offsets), pa.array(members)
+
+
+def _no_events() -> pl.DataFrame:
+    return pl.DataFrame(
+        schema={
+            columns.USER: pl.String(),
+            names.EVENT_TIMESTAMP: pl.Datetime("us", "UTC"),
+            names.RECENT_ITEM_IDS: pl.List(pl.String),
+            names.RECENT_TIMESTAMPS: pl.List(pl.Int64),
+        }
+    )
+
+
+def _statistics(events: pl.DataFrame) -> pl.DataFrame:
+    count = pl.int_range(1, pl.len() + 1).over(columns.USER)
+    first = pl.col(columns.TIMESTAMP).first().over(columns.USER)
+    last = pl.col(columns.TIMESTAMP)
+    return events.select(
+        columns.USER,
+        names.EVENT_TIMESTAMP,
+        count.alias(names.EVENT_COUNT),
+        first.alias(names.FIRST_EVENT),
+        last.alias(names.LAST_EVENT),
+        pl.when(count > 1).then((last - first) / (count - 1)).otherwise(0.0).alias(names.MEAN_GAP),
+    )
+
+
+def _item_features(catalog: Catalog, newest: int) -> pl.DataFrame:
+    items, events = catalog.items.select(columns.ITEM), catalog.interactions
+    popularity, valid_from = names.POPULARITY, "valid_from"
+    counts = events.group_by(columns.ITEM).agg(pl.len().cast(pl.Int64).alias(popularity))
+    start = items.select(columns.ITEM, pl.lit(0).alias(valid_from), pl.lit(0).alias(popularity))
+    end = items.join(counts, on=columns.ITEM, how="left").select(
+        columns.ITEM, pl.lit(newest).alias(valid_from), pl.col(popularity).fill_null(0)
+    )
+    by_second = (
+        events.group_by(columns.ITEM, columns.TIMESTAMP)
+        .len()
+        .sort(columns.ITEM, columns.TIMESTAMP)
+        .select(
+            columns.ITEM,
+            (pl.col(columns.TIMESTAMP) + 1).cast(pl.Int64).alias(valid_from),
+            pl.col("len").cum_sum().over(columns.ITEM).cast(pl.Int64).alias(popularity),
+        )
+        .filter(pl.col(valid_from) < newest)
+    )
+    between = by_second.clear() if catalog.facts.ordinal_time else by_second
+    return (
+        pl.concat([start, between, end], how="vertical_relaxed")
+        .join(catalog.items, on=columns.ITEM)
+        .select(
+            columns.ITEM,
+            second(pl.col(valid_from)).alias(names.EVENT_TIMESTAMP),
+            columns.TITLE,
+            columns.BRAND,
+            columns.CATEGORIES,
+            popularity,
+        )
+        .sort(columns.ITEM, names.EVENT_TIMESTAMP)
+    )
