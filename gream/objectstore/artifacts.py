@@ -24,7 +24,7 @@ from tqdm import tqdm
 from gream.artifacts import MANIFEST, content_digest, verify_artifact
 from gream.errors import ArtifactError, StoreError
 from gream.objectstore.bucket import Bucket
-from gream.objectstore.pointer import Pointer, PointerMovedError
+from gream.objectstore.pointer import Pointer
 from gream.objectstore.uri import ArtifactUri
 
 PARALLEL_FILES: Final = 4
@@ -70,12 +70,7 @@ def publish_artifact(folder: Path, uri: str) -> str:
         StoreError: the store does not answer or refuses. The same call goes on from there.
     """
     digest = upload_artifact(folder, uri)
-    pointer = Pointer(uri)
-    while (now := pointer.read()) is None or now.digest != digest:
-        try:
-            pointer.move(digest, expected=now)
-        except PointerMovedError:  # Another publication came between; the last one counts.
-            continue
+    Pointer(uri).set(digest)
     return digest
 
 

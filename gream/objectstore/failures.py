@@ -39,7 +39,10 @@ def _refusal(error: S3Error, endpoint: str, place: str) -> str:
             "AWS_SECRET_ACCESS_KEY, or the Secret that stands in for them."
         )
     if error.code == "AccessDenied":
-        return f"The S3 server at {endpoint} accepts the keys, but does not allow them this on {place}."
+        return (
+            f"The S3 server at {endpoint} does not allow the keys this on {place}: reading needs s3:GetObject and "
+            "s3:ListBucket, publishing s3:PutObject and s3:DeleteObject too."
+        )
     if error.code == "NoSuchBucket":
         bucket = place.split("/")[2]
         return f"The S3 server at {endpoint} has no bucket {bucket!r}: create it, or correct {place}."

@@ -7,14 +7,18 @@ champion, one wins and the other is told, and no promotion is overwritten unseen
 History. A state is written to `history/NUMBER.json` before it is replaced. Whoever races for the same step writes the
 same bytes there, so the history has no gaps and no record of a writer that lost.
 
-Which servers. AWS S3, SeaweedFS 4 and MinIO honour conditional writes. A server that ignores the condition would let
-both writers win, so each move first tries a write that must be refused; where it is not, nothing is moved.
+Which servers. AWS S3, MinIO and SeaweedFS honour conditional writes; SeaweedFS up to 4.16 lets writers of the same
+instant through all the same (seaweedfs#8800), and other servers may ignore the condition. So `move` first lets several
+writers race for an object of no meaning: where more than one wins, it refuses. `set` works everywhere; on such a server
+two of them at once may leave one record in the history instead of two.
 """
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Final
+from uuid import uuid4
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -23,7 +27,7 @@ from gream.errors import StoreError
 from gream.objectstore.bucket import Bucket
 from gream.objectstore.uri import ArtifactUri
 
-IMPOSSIBLE_ETAG: Final = f'"{"0" * 32}"'
+PROBE_WRITERS: Final = 6
 
 
 class PointerMovedError(StoreError):
@@ -75,22 +79,25 @@ class Pointer:
             PointerMovedError: it says something else by now; read again, and decide again.
             StoreError: there is no such version, or the server does not honour conditional writes.
         """
-        if self._bucket.get(f"{self._place.version_prefix(digest)}/{MANIFEST}") is None:
-            raise StoreError(f"{self._place} has no complete version {digest}: upload it before the pointer moves.")
-        state = self._state()
-        if state.publication != expected:
-            raise self._moved(state.publication)
         self._require_conditional_writes()
-        if state.publication is not None:
-            self._bucket.put(self._record(state.publication.number), state.content)
-        number = state.publication.number + 1 if state.publication else 1
-        fresh = Publication(digest=digest, published_at=datetime.now(UTC), number=number)
-        content = fresh.model_dump_json().encode() + b"\n"
-        if not self._bucket.put_if(self._key, content, state.etag):
-            now = self._state()
-            if now.content != content:  # Else the write was ours, and its answer was lost.
-                raise self._moved(now.publication)
-        return fresh
+        state = self._state()
+        moved = self._swap(state, digest) if state.publication == expected else None
+        if moved is None:
+            raise PointerMovedError(f"The pointer of {self._place} was moved by somebody else: {self._says()}.")
+        return moved
+
+    def set(self, digest: str) -> Publication:
+        """Let it name a version, whatever it says; of two writers at once the last one counts.
+
+        Raises:
+            StoreError: there is no such version.
+        """
+        while True:
+            state = self._state()
+            if state.publication is not None and state.publication.digest == digest:
+                return state.publication
+            if (moved := self._swap(state, digest)) is not None:
+                return moved
 
     def history(self) -> Iterator[Publication]:
         """All that it has said, the newest first."""
@@ -109,6 +116,41 @@ class Pointer:
             return _State(None, b"", None)
         return _State(self._parse(self._key, stored.content), stored.content, stored.etag)
 
+    def _swap(self, state: _State, digest: str) -> Publication | None:
+        """The move from a state to a version; None if somebody else has moved it from that state."""
+        if self._bucket.get(f"{self._place.version_prefix(digest)}/{MANIFEST}") is None:
+            raise StoreError(f"{self._place} has no complete version {digest}: upload it before the pointer moves.")
+        if state.publication is not None:
+            self._bucket.put(self._record(state.publication.number), state.content)
+        number = state.publication.number + 1 if state.publication else 1
+        fresh = Publication(digest=digest, published_at=datetime.now(UTC), number=number)
+        content = fresh.model_dump_json().encode() + b"\n"
+        if self._bucket.put_if(self._key, content, state.etag):
+            return fresh
+        # A write of our own whose answer was lost is refused when it is sent again.
+        return fresh if self._state().content == content else None
+
+    def _require_conditional_writes(self) -> None:
+        key = f"{self._place.prefix}/probe-{uuid4().hex}"
+        with ThreadPoolExecutor(PROBE_WRITERS) as pool:
+            created = sum(pool.map(lambda writer: self._bucket.put_if(key, b"%d" % writer, None), range(PROBE_WRITERS)))
+            stored = self._bucket.get(key)
+            etag = stored.etag if stored else None
+            replaced = sum(
+                pool.map(lambda writer: self._bucket.put_if(key, b"new %d" % writer, etag), range(PROBE_WRITERS))
+            )
+        self._bucket.delete([key])
+        if created > 1 or replaced > 1:
+            raise StoreError(
+                f"The S3 server of {self._place} lets several conditional writes (If-None-Match, If-Match) through at "
+                "once, so two writers could both move the pointer; nothing was moved. AWS S3, MinIO and SeaweedFS "
+                "after 4.16 do not."
+            )
+
+    def _says(self) -> str:
+        now = self.read()
+        return f"it names version {now.digest} (move {now.number})" if now else "it names nothing"
+
     def _parse(self, key: str, content: bytes) -> Publication:
         try:
             return Publication.model_validate_json(content)
@@ -117,17 +159,3 @@ class Pointer:
 
     def _record(self, number: int) -> str:
         return f"{self._place.prefix}/history/{number:06}.json"
-
-    def _moved(self, publication: Publication | None) -> PointerMovedError:
-        says = f"version {publication.digest} (move {publication.number})" if publication else "nothing"
-        return PointerMovedError(f"The pointer of {self._place} was moved by somebody else and says {says} now.")
-
-    def _require_conditional_writes(self) -> None:
-        probe = f"{self._place.prefix}/conditional-write-probe"
-        self._bucket.put(probe, b"probe")
-        for etag in (None, IMPOSSIBLE_ETAG):
-            if self._bucket.put_if(probe, b"probe", etag):
-                raise StoreError(
-                    f"The S3 server of {self._place} does not honour conditional writes (If-Match, If-None-Match), so "
-                    "two writers could move the pointer at once; nothing was moved. AWS S3, SeaweedFS 4 and MinIO do."
-                )

@@ -30,7 +30,7 @@ def test_it_refuses_who_has_read_something_older(bucket, make_artifact):
     pointer = Pointer(uri)
     one = pointer.move(first, expected=None)
     for stale in (None, one.model_copy(update={"number": 7})):
-        with pytest.raises(PointerMovedError, match=rf"says version {first} \(move 1\) now"):
+        with pytest.raises(PointerMovedError, match=rf"it names version {first} \(move 1\)\.$"):
             pointer.move(second, expected=stale)
     assert list(pointer.history()) == [one]
 

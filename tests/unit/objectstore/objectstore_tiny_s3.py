@@ -4,6 +4,10 @@ What a well-behaved server does is tested on SeaweedFS (tests/integration/object
 """
 
 import hashlib
+import re
+import threading
+import time
+from contextlib import nullcontext
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 from xml.sax.saxutils import escape
@@ -15,8 +19,9 @@ class TinyS3(ThreadingHTTPServer):
     Attributes:
         objects: their contents.
         honours_conditions: whether `If-Match` and `If-None-Match` mean anything.
+        checks_and_writes_at_once: whether no other request comes between looking at a condition and writing.
         failures: how many of the next requests are answered 503 and otherwise ignored.
-        lost_answers: how many of the next conditional writes are done and then answered 500.
+        lost_answers: how many of the next conditional writes to keys that end in `lost_key` are done and answered 500.
         cut_after: bytes after which the next download breaks off, or None.
         ranges: the `Range` header of each download.
     """
@@ -27,8 +32,11 @@ class TinyS3(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.objects: dict[str, bytes] = {}
         self.honours_conditions = True
+        self.checks_and_writes_at_once = True
+        self.lock = threading.Lock()
         self.failures = 0
         self.lost_answers = 0
+        self.lost_key = "current.json"
         self.cut_after: int | None = None
         self.ranges: list[str | None] = []
 
@@ -66,15 +74,25 @@ class _Handler(BaseHTTPRequestHandler):
         if self._fails():
             return
         conditional = {"If-Match", "If-None-Match"} & set(self.headers)
-        if store.honours_conditions and not self._condition_holds(key):
-            self._error(412, "PreconditionFailed")
-            return
-        store.objects[key] = content
-        if conditional and store.lost_answers:
+        with store.lock if store.checks_and_writes_at_once else nullcontext():
+            if store.honours_conditions and not self._condition_holds(key):
+                self._error(412, "PreconditionFailed")
+                return
+            if not store.checks_and_writes_at_once:
+                time.sleep(0.05)
+            store.objects[key] = content
+        if conditional and store.lost_answers and key.endswith(store.lost_key):
             store.lost_answers -= 1
             self._error(500, "InternalError")
         else:
             self._answer(200, b"", content)
+
+    def do_POST(self) -> None:
+        """Only the deletion of several objects."""
+        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        for key in re.findall("<Key>(.*?)</Key>", body):
+            self.server.objects.pop(f"{urlsplit(self.path).path.rstrip('/')}/{key}", None)
+        self._answer(200, b"<DeleteResult></DeleteResult>")
 
     def _condition_holds(self, key: str) -> bool:
         there = self.server.objects.get(key)

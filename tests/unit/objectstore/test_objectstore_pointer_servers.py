@@ -6,7 +6,8 @@ import pytest
 
 from gream.artifacts import MANIFEST, content_digest
 from gream.errors import StoreError
-from gream.objectstore import Pointer, PointerMovedError
+from gream.objectstore import Pointer, PointerMovedError, artifact_version
+from gream.objectstore.bucket import Bucket
 
 pytestmark = pytest.mark.unit
 
@@ -21,11 +22,19 @@ def version(server, artifact):
     return digest
 
 
-def test_a_server_that_ignores_conditions_moves_nothing(server, version):
-    server.honours_conditions = False
-    with pytest.raises(StoreError, match="does not honour conditional writes"):
+@pytest.mark.parametrize("weakness", ["honours_conditions", "checks_and_writes_at_once"])
+def test_a_server_that_lets_two_writers_through_moves_nothing(server, version, weakness):
+    setattr(server, weakness, False)
+    with pytest.raises(StoreError, match="lets several conditional writes"):
         Pointer(URI).move(version, expected=None)
     assert Pointer(URI).read() is None
+    assert not any("probe" in key for key in server.objects)
+
+
+def test_plain_publication_needs_no_conditions(server, version):
+    server.honours_conditions = False
+    Pointer(URI).set(version)
+    assert artifact_version(URI) == version
 
 
 def test_a_move_whose_answer_was_lost_is_known_as_our_own(server, version):
@@ -38,14 +47,15 @@ def test_a_move_whose_answer_was_lost_is_known_as_our_own(server, version):
 def test_somebody_elses_move_in_the_last_moment_is_not_taken_for_ours(server, version, monkeypatch):
     pointer = Pointer(URI)
     rival = json.dumps({"digest": "0f" * 32, "published_at": "2026-01-01T00:00:00Z", "number": 1}).encode()
-    probe = Pointer._require_conditional_writes
+    write = Bucket.put_if
 
-    def rival_moves_first(self):
-        probe(self)
-        server.objects["/models/movies/current.json"] = rival
+    def rival_writes_first(self, key, content, etag):
+        if key.endswith("current.json"):
+            server.objects["/models/movies/current.json"] = rival
+        return write(self, key, content, etag)
 
-    monkeypatch.setattr(Pointer, "_require_conditional_writes", rival_moves_first)
-    with pytest.raises(PointerMovedError, match="was moved by somebody else and says version 0f0f"):
+    monkeypatch.setattr(Bucket, "put_if", rival_writes_first)
+    with pytest.raises(PointerMovedError, match="was moved by somebody else: it names version 0f0f"):
         pointer.move(version, expected=None)
     assert server.objects["/models/movies/current.json"] == rival
 
