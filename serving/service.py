@@ -2,6 +2,9 @@
 
     bentoml serve serving.service:Recommender
 
+With GREAM_ENGINE_URL the engine is not started beside it but asked there, over HTTP and in JSON: on a cluster it is
+`bentoml serve serving.engine.service:PolicyEngineService` in pods of its own.
+
 The API is a FastAPI app at `/`. BentoML's own routes would say little (`/readyz`) or too much (metrics labelled with
 paths, which hold user ids), so its routes live below `/bentoml`, its metrics and its access log are off, and the app
 brings these itself. One process serves the API, because one process at a time may hold the feedback outbox: scale by
@@ -19,6 +22,8 @@ from starlette.applications import Starlette
 from serving.engine.service import PolicyEngineService
 from serving.settings import ServingSettings
 
+CATALOGUES: Final = "catalogues"
+"""Folder under the replica's state for the catalogue of a policy that an engine elsewhere serves."""
 REQUEST_MARGIN_SECONDS: Final = 30.0
 """BentoML's own limit on a request is so much above the engine's, which answers in the API's words."""
 
@@ -27,6 +32,7 @@ REQUEST_MARGIN_SECONDS: Final = 30.0
 async def _serve_api(front: Starlette) -> AsyncIterator[None]:
     """Make the API when BentoML starts this process: only then is the engine's proxy there."""
     from serving.api.app import create_app
+    from serving.api.distant_engine import DistantEngine
     from serving.api.logs import use_json_logs
     from serving.api.remote_engine import RemoteEngine
     from serving.features.reader import FeastUserFeatures
@@ -34,7 +40,10 @@ async def _serve_api(front: Starlette) -> AsyncIterator[None]:
     use_json_logs()
     settings = ServingSettings()
     features = FeastUserFeatures(settings)
-    api = create_app(settings, RemoteEngine(bentoml.get_current_service().engine), features)
+    service = bentoml.get_current_service().engine
+    beside = settings.engine_url is None
+    engine = RemoteEngine(service) if beside else DistantEngine(service, settings.state / CATALOGUES)
+    api = create_app(settings, engine, features)
     front.mount("/", api)
     async with api.router.lifespan_context(api):
         yield
@@ -66,7 +75,7 @@ def _tracing() -> dict[str, Any]:
 class Recommender:
     """Recommendations, feedback, lookups."""
 
-    engine = bentoml.depends(PolicyEngineService)
+    engine = bentoml.depends(PolicyEngineService, url=ServingSettings().engine_url)
 
 
 # Not by `bentoml.asgi_app`, which would put it below `path_prefix`. (The decorator has made a `bentoml.Service` of it.)

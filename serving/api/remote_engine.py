@@ -30,15 +30,11 @@ class RemoteEngine:
 
     async def policy(self) -> ServedPolicy:
         """See `AsyncEngine`."""
-        with _in_our_words():
-            try:
-                return await self._policy()
-            except aiohttp.ClientConnectionError:  # See `_require_life`.
-                return await self._policy()
+        return await self._named_policy()
 
     async def recommend(self, requests: Sequence[EngineRequest]) -> list[EngineAnswer]:
         """See `AsyncEngine`."""
-        with _in_our_words():
+        with in_our_words():
             try:
                 return await self._recommend(requests)
             except aiohttp.ClientConnectionError:
@@ -48,7 +44,7 @@ class RemoteEngine:
     async def stream(self, request: EngineRequest) -> AsyncGenerator[ChainPiece | EngineAnswer, None]:
         """See `AsyncEngine`."""
         latest: ChainPiece | EngineAnswer | None = None
-        with _in_our_words():
+        with in_our_words():
             await self._require_life()
             pending = ""
             async for chunk in self._service.stream(request=request):
@@ -71,9 +67,16 @@ class RemoteEngine:
         """
         try:
             async with asyncio.timeout(LIFE_SECONDS):
-                await self.policy()
+                await self._named_policy()
         except TimeoutError as error:
             raise EngineNotReadyError(f"the engine gave no sign of life in {LIFE_SECONDS} seconds.") from error
+
+    async def _named_policy(self) -> ServedPolicy:
+        with in_our_words():
+            try:
+                return await self._policy()
+            except aiohttp.ClientConnectionError:  # See `_require_life`.
+                return await self._policy()
 
     async def _policy(self) -> ServedPolicy:
         try:
@@ -88,7 +91,8 @@ class RemoteEngine:
 
 
 @contextmanager
-def _in_our_words() -> Iterator[None]:
+def in_our_words() -> Iterator[None]:
+    """Errors of BentoML's client become the API's."""
     try:
         yield
     except InvalidArgument as error:

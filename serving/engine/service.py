@@ -10,12 +10,14 @@ import logging
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 import bentoml
 from bentoml.exceptions import InvalidArgument, ServiceUnavailable
 
 from gream.errors import RequestError
+from serving.catalogue_copy import pack
 from serving.contracts import ChainPiece, EngineAnswer, EngineRequest, Message, Mode, PolicyEngine, ServedPolicy
 from serving.engine.lane import Lane, OverloadedError
 from serving.engine.metrics import EngineMetrics, Outcome
@@ -121,6 +123,20 @@ class PolicyEngineService:
             bundle=str(served.bundle.resolve()),
             engine=self._settings.engine,
         )
+
+    @bentoml.api
+    async def catalogue(self, context: bentoml.Context) -> Path:
+        """The served policy without its weights, see `serving.catalogue_copy`: for an API on another machine.
+
+        Raises:
+            ServiceUnavailable: none is loaded yet.
+        """
+        served = self._keeper.served
+        if served is None:
+            raise ServiceUnavailable("the policy is being loaded.")
+        archive = Path(context.temp_dir) / "catalogue.tar"
+        await asyncio.to_thread(pack, served.bundle, archive)
+        return archive
 
     async def _submit(self, asked: Asked) -> EngineAnswer:
         lane, mode = self._lanes[asked.request.mode], asked.request.mode
