@@ -9,7 +9,7 @@ from gream.objectstore import Pointer, PointerMovedError, publish_artifact, uplo
 
 pytestmark = pytest.mark.integration
 
-ROUNDS = 15
+ROUNDS = 8
 
 
 def test_it_moves_when_it_says_what_was_read(bucket, make_artifact):
