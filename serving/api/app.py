@@ -50,7 +50,8 @@ def create_app(settings: ServingSettings, engine: AsyncEngine, features: UserFea
         app.include_router(guarded.router, dependencies=[Depends(require_key)], responses=_GUARDED_ERRORS)
     for open_to_all in (operations, page):
         app.include_router(open_to_all.router, responses=_ERRORS)
-    app.mount("/page", page.files)
+    app.mount("/page", page.page_files)
+    app.mount("/docs/swagger", page.swagger_files)
     app.add_exception_handler(HTTPException, answer_http_error)
     app.add_exception_handler(RequestValidationError, answer_validation_error)
     # The last one is the outermost.

@@ -1,6 +1,7 @@
 """Histories from the feature store, read off the event loop and with a time limit."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
@@ -10,6 +11,8 @@ from serving.contracts import FeatureStoreError, UserFeatures, UserHistory
 THREADS: Final = 16
 NOBODY: Final = "gream-probe"
 """The user that `probe` asks for; it need not exist."""
+
+_LOG = logging.getLogger("gream.features")
 
 
 class Histories:
@@ -39,8 +42,13 @@ class Histories:
                 found = await call
             answered = True
             return found
+        except FeatureStoreError:
+            raise
         except TimeoutError as error:
             raise FeatureStoreError(f"no answer in {self._timeout_seconds} seconds.") from error
+        except Exception as error:  # Whatever it is, it is no reason to refuse a recommendation.
+            _LOG.error("the feature store failed in a way that is not foreseen", exc_info=error)
+            raise FeatureStoreError("the feature store failed.") from error
         finally:
             self._on_outcome(answered)
 

@@ -43,7 +43,15 @@ class Asked:
     hear: Callable[[ChainPiece], None] | None = None
 
 
-@bentoml.service(name="gream_engine", workers=1)
+@bentoml.service(
+    name="gream_engine",
+    workers=1,
+    # BentoML's own limit on a request, and that of its client, are above the engine's, which answers in its own words.
+    traffic={"timeout": ServingSettings().engine_timeout_seconds + 30.0},
+    # The API's client would close its connections after 100 requests, also under requests that are waiting for answers.
+    runner_connection={"max_requests": 2**31 - 1, "max_age": 1e9},
+    logging={"access": {"enabled": False}},
+)
 class PolicyEngineService:
     """Answers recommendation requests with the served policy."""
 

@@ -1,5 +1,6 @@
 """The page at `/`, its files below `/page`, and the API's reference at `/docs`."""
 
+from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
@@ -9,15 +10,15 @@ from starlette.staticfiles import StaticFiles
 
 PAGE: Final = Path(__file__).resolve().parents[2] / "page"
 
-_SWAGGER: Final = "/bentoml/static_content"
+SWAGGER: Final = Path(str(files("bentoml"))) / "_internal" / "server" / "static_content"
 """BentoML brings Swagger's files, so that the reference needs no other server."""
-_REFERENCE: Final = f"""<!doctype html>
+_REFERENCE: Final = """<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
 <title>GREAM API</title>
-<link rel="stylesheet" href="{_SWAGGER}/swagger-ui.css">
+<link rel="stylesheet" href="/docs/swagger/swagger-ui.css">
 <div id="reference"></div>
-<script src="{_SWAGGER}/swagger-ui-bundle.js"></script>
+<script src="/docs/swagger/swagger-ui-bundle.js"></script>
 <script src="/docs/start.js"></script>
 </html>
 """
@@ -28,7 +29,8 @@ _REFERENCE_POLICY: Final = (
 )
 
 router = APIRouter(include_in_schema=False)
-files = StaticFiles(directory=PAGE)
+page_files = StaticFiles(directory=PAGE)
+swagger_files = StaticFiles(directory=SWAGGER)
 
 
 @router.get("/")

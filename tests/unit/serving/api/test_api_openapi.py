@@ -50,3 +50,13 @@ def test_the_limits_of_this_server_are_in_it(document):
 def test_keys_are_declared_for_people_and_not_for_machines(document):
     assert document["paths"]["/recommend"]["post"]["security"] == [{"HTTPBearer": []}]
     assert "security" not in document["paths"]["/livez"]["get"]
+
+
+def test_the_reference_has_all_its_files_here(client):
+    page = client.get("/docs")
+    parts = [part for part in page.text.split('"') if part.startswith("/")]
+    assert len(parts) == 3
+    for part in parts:
+        assert client.get(part).status_code == 200, part
+    assert "/openapi.json" in client.get(parts[-1]).text
+    assert "script-src 'self';" in page.headers["Content-Security-Policy"]

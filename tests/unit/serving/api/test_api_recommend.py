@@ -77,6 +77,13 @@ def test_without_the_feature_store_the_answer_is_degraded_and_says_so(recommend,
     assert recommend(history=["m0"])["degraded"] is False
 
 
+def test_a_feature_store_that_fails_in_an_unforeseen_way_degrades_too_and_is_logged(recommend, features, logged):
+    features.history = lambda user_id: 1 // 0
+    assert recommend(user_id="ann", k=1)["degraded_reason"] == "features_unavailable"
+    (record,) = [record for record in logged.records if record.name == "gream.features"]
+    assert (record.levelname, record.exc_info[0]) == ("ERROR", ZeroDivisionError)
+
+
 def test_a_feature_store_that_hangs_is_not_waited_for(recommend, features):
     features.hold = threading.Event()
     try:
