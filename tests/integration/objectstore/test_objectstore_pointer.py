@@ -68,11 +68,11 @@ def test_of_two_processes_that_race_exactly_one_wins_each_time(bucket, make_arti
     uri = f"s3://{bucket}/champion"
     digests = [upload_artifact(make_artifact(name, file=name.encode()), uri) for name in ("first", "second")]
     spawn = multiprocessing.get_context("spawn")
-    barrier, wins = spawn.Barrier(2, timeout=60), spawn.Queue()
-    racers = [spawn.Process(target=race, args=(uri, digest, barrier, wins)) for digest in digests]
+    barrier, wins = spawn.Barrier(2, timeout=30), spawn.Queue()
+    racers = [spawn.Process(target=race, args=(uri, digest, barrier, wins), daemon=True) for digest in digests]
     for racer in racers:
         racer.start()
-    outcomes = [wins.get(timeout=120) for _ in range(2 * ROUNDS)]
+    outcomes = [wins.get(timeout=60) for _ in range(2 * ROUNDS)]
     for racer in racers:
         racer.join()
     won = {number: move for number, move in outcomes if move is not None}
