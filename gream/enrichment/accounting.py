@@ -1,6 +1,6 @@
 """What a run of language-model requests used, what it cost, and when its budget is spent."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from gream.config import EnrichmentConfig
 from gream.errors import ConfigError
@@ -31,6 +31,9 @@ class Usage:
     cached_prompt_tokens: int = 0
     cached_completion_tokens: int = 0
     usd: float = 0.0
+
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(**{field.name: getattr(self, field.name) + getattr(other, field.name) for field in fields(self)})
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Item profiles on disk: one text for each item, and where it came from."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -61,6 +62,19 @@ class ItemProfiles:
     def texts(self) -> dict[str, str]:
         """Profile by item id, in the order of the catalog's items."""
         return dict(zip(self.frame[columns.ITEM], self.frame[columns.PROFILE], strict=True))
+
+    @classmethod
+    def join(cls, shares: Sequence["ItemProfiles"]) -> "ItemProfiles":
+        """The profiles of all shares, one after another, and what they used together.
+
+        Raises:
+            DataError: an item is in two of them.
+        """
+        usage = sum((share.facts.usage for share in shares), Usage())
+        return cls(
+            frame=pl.concat([share.frame for share in shares], rechunk=True),
+            facts=shares[0].facts.model_copy(update={"usage": usage}),
+        )
 
     def save(self, path: Path) -> None:
         """Write the profiles as a folder: `profiles.parquet`, `manifest.json`."""

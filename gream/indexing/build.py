@@ -15,10 +15,38 @@ from gream.indexing.encoder import average_fields, encode_texts
 from gream.indexing.item_space import ItemSpace
 from gream.indexing.residual_kmeans import BalancedResidualKMeans, shrink
 from gream.indexing.semantic_index import SemanticIndex
+from gream.indexing.vectors import ItemVectors
+from gream.share import WHOLE, Share
+
+
+def encode_items(
+    catalog: Catalog, profile_texts: Mapping[str, str], config: IndexConfig, share: Share = WHOLE
+) -> ItemVectors:
+    """The encoder's vectors of every item's title and profile.
+
+    Args:
+        catalog: only its items are used.
+        profile_texts: enriched profile of each item.
+        config: encoder.
+        share: of the work; see `gream.indexing.encoder.encode_texts`.
+
+    Raises:
+        DataError: an item has no profile.
+        ConfigError: the encoder cannot be loaded.
+    """
+    missing = [item for item in catalog.item_ids if item not in profile_texts]
+    if missing:
+        raise DataError(f"item {missing[0]!r} has no profile ({len(missing)} such items); run enrichment again.")
+    titles = _encode(catalog.items[columns.TITLE].to_list(), config, share)
+    return ItemVectors(titles, _encode([profile_texts[item] for item in catalog.item_ids], config, share))
 
 
 def build_index(
-    catalog: Catalog, profile_texts: Mapping[str, str], config: IndexConfig, seed: int
+    catalog: Catalog,
+    profile_texts: Mapping[str, str],
+    config: IndexConfig,
+    seed: int,
+    vectors: ItemVectors | None = None,
 ) -> tuple[SemanticIndex, CollisionAudit]:
     """Index every item of a catalogue by its title and profile, and audit the codes against titles alone.
 
@@ -27,18 +55,17 @@ def build_index(
         profile_texts: enriched profile of each item.
         config: encoder, levels, codebook size, weight.
         seed: of the SVD and the k-means; equal inputs and seed give equal tokens.
+        vectors: from `encode_items`, where somebody has encoded these very texts already.
 
     Raises:
         DataError: an item has no profile.
         ConfigError: the encoder cannot be loaded, or the codebooks do not fit the catalogue.
     """
     item_ids = catalog.item_ids
-    missing = [item for item in item_ids if item not in profile_texts]
-    if missing:
-        raise DataError(f"item {missing[0]!r} has no profile ({len(missing)} such items); run enrichment again.")
-    titles = _encode(catalog.items[columns.TITLE].to_list(), config)
-    profiles = _encode([profile_texts[item] for item in item_ids], config)
-    text = average_fields([titles, profiles])
+    if vectors is None:
+        vectors = encode_items(catalog, profile_texts, config)
+    titles = vectors.titles
+    text = average_fields([titles, vectors.profiles])
 
     size = config.codebook_size
     if config.shrink_to_catalog:
@@ -104,5 +131,5 @@ def index_new_items(index: SemanticIndex, titles: Mapping[str, str], profile_tex
     return index.add_items(item_ids, text if index.space is None else index.space.project(text))
 
 
-def _encode(texts: list[str], config: IndexConfig) -> np.ndarray:
-    return encode_texts(texts, config.encoder, config.encoder_batch, config.encoder_max_tokens)
+def _encode(texts: list[str], config: IndexConfig, share: Share = WHOLE) -> np.ndarray:
+    return encode_texts(texts, config.encoder, config.encoder_batch, config.encoder_max_tokens, share)

