@@ -1,0 +1,99 @@
+"""Whose history it is, and what it holds."""
+
+import pytest
+from page_stub import CATALOGUE, HISTORIES
+from selenium.webdriver import Keys
+
+pytestmark = pytest.mark.integration
+
+
+def test_it_begins_with_a_sample_user_and_offers_others(page):
+    samples = page.all("#samples button")
+    assert [sample.text for sample in samples][:3] == ["ann", "bob/1", "cleo"]
+    assert [sample.get_attribute("aria-pressed") for sample in samples][:2] == ["true", "false"]
+    assert page.one("#user").get_attribute("value") == "ann"
+
+
+def test_a_history_is_shown_newest_first_with_its_tokens_and_days(page):
+    assert page.history() == ["Alien (1979)", "Before Sunrise (1995)"]
+    newest = page.all("#history-list li")[0]
+    assert [chip.text for chip in newest.find_elements("css selector", ".chip")] == ["a1", "b1", "c1"]
+    assert newest.find_element("css selector", "time").text == "1997-05-20"  # Day 10,001 since 1970.
+
+
+def test_a_user_is_picked_by_a_click_or_by_their_id(page, stub):
+    page.all("#samples button")[2].click()
+    page.until(lambda: page.history() == ["Blade Runner (1982)", "Groundhog Day (1993)"])
+    page.pick_user("bob/1")
+    page.until(lambda: page.history() == ["gone", "Airplane! (1980)"])
+    assert "not in this policy" in page.all("#history-list li")[0].text
+    page.until_answered()
+    assert {request.user_id for request in stub.asked[-2:]} == {"bob/1"}
+    assert "Left out, because the policy does not know them: gone." in page.text("#limits")
+
+
+def test_ids_are_completed_while_one_is_typed(page):
+    field = page.one("#user")
+    field.clear()
+    field.send_keys("cl")
+    options = "return [...document.querySelectorAll('#user-ids option')].map(option => option.value)"
+    page.until(lambda: page.driver.execute_script(options) == ["cleo"])
+
+
+def test_where_no_users_are_listed_any_id_can_be_typed(blank, stub):
+    stub.lists_users = False
+    blank.driver.get(stub.url)
+    blank.until_answered()
+    assert (blank.all("#samples"), blank.history()) == ([], [])
+    # Until somebody is picked, it shows what people begin with.
+    assert blank.titles("direct") == [item.title for item in CATALOGUE.values()][:10]
+    assert {tuple(request.history) for request in stub.asked} == {()}
+    blank.pick_user("ann")
+    blank.until(lambda: blank.history() == ["Alien (1979)", "Before Sunrise (1995)"])
+
+
+def test_an_unknown_user_is_said_to_be_unknown_and_still_answered(page):
+    page.pick_user("nobody")
+    page.until(lambda: "The feature store has no such user. unknown_user" in page.text("#history [role=alert]"))
+    page.until(lambda: page.titles("direct")[0] == "Alien (1979)")
+    assert page.history() == []
+
+
+def test_a_user_picked_meanwhile_is_the_one_that_is_shown(page, stub):
+    stub.may_end.clear()
+    page.pick_user("ann")
+    page.until(lambda: "evidence" in page.text("#chain-text"))
+    page.pick_user("cleo")
+    page.until(lambda: len(stub.asked) == 6)  # Two modes, three times.
+    stub.may_end.set()
+    page.until_answered()
+    page.until(lambda: page.all(".citation"))
+    assert page.text(".citation") == "Groundhog Day (1993) Blade Runner (1982)"
+    assert len(HISTORIES["cleo"]) == len(page.history())
+
+
+def test_items_are_found_by_their_titles_and_picked_with_the_keyboard(page):
+    assert page.search_item("city") == ["Dark City (1998)"]
+    page.press(Keys.ESCAPE)
+    assert page.all("#item-options") == []
+    page.one("#item-query").clear()
+    assert page.search_item("(1997)") == ["Contact (1997)", "Titanic (1997)"]
+    assert page.text("#item-options [aria-selected=true] .title") == "Contact (1997)"
+    page.press(Keys.ARROW_DOWN)
+    chosen = page.one("#item-options [aria-selected=true]")
+    assert page.one("#item-query").get_attribute("aria-activedescendant") == chosen.get_attribute("id")
+    page.press(Keys.ENTER)
+    assert page.history() == ["Titanic (1997)", "Alien (1979)", "Before Sunrise (1995)"]
+    assert page.focused() == page.one("#item-query")  # Ready for the next one.
+
+
+def test_an_item_can_be_picked_with_the_pointer(page):
+    page.search_item("(1997)")
+    page.all("#item-options li")[0].click()
+    assert page.history()[0] == "Contact (1997)"
+
+
+def test_a_search_without_result_says_so(page):
+    page.one("#item-query").send_keys("zzz")
+    page.until(lambda: page.text("#item-status") == "No item has these words in its title.")
+    assert page.one("#item-query").get_attribute("aria-expanded") == "false"
