@@ -56,7 +56,7 @@ def write_tiny_policy(
         [
             "model.hidden_size=32",
             "model.layers=2",
-            "model.heads=2",
+            "model.heads=1",  # vLLM on CPUs wants heads of at least 32 dimensions.
             "model.intermediate_size=64",
             "model.vocabulary=400",
             "corpus.history_window=6",
