@@ -40,8 +40,8 @@ def describe_user(user_id: str, last: int, settings: ServingSettings) -> str:
 
 def _summary(kept: int, events: int | None, mean_gap: float | None) -> str:
     if events is None:
-        return f"{kept} events kept; the catalog of the last build does not hold this user"
-    return f"{kept} events kept; {events} in the catalog of the last build, {mean_gap:,.0f} s apart on average"
+        return f"events kept: {kept}; in the catalog of the last build: none"
+    return f"events kept: {kept}; in the catalog of the last build: {events}, {mean_gap:,.0f} s apart on average"
 
 
 def _when(timestamp: int) -> str:

@@ -4,9 +4,9 @@
   bounds the row, so that a user with n events costs n times the window and not n squared.
 - `user_statistics.parquet`: for each event of a user their counts and times so far.
 - `item_features.parquet`: for each item a row at the start of time (its texts count as always known), one for each
-  second with events, and one at the end of the catalog. Popularity counts the events of the seconds *before* the row:
-  an event never sees itself in it. Without a clock the positions of two users cannot be compared, so popularity is 0
-  until the end of the catalog.
+  second with events, and one at the end of the catalog. The count of a second is valid from its last microsecond on:
+  just before the next second, and after all moments of this one, so that an event never sees itself in it. Without a
+  clock the positions of two users cannot be compared, so all events count at the end of the catalog.
 - `user_recent_events.parquet`: no rows. Feast wants a table behind a push source.
 
 The moment of a row is that of `serving.features.moments`.
@@ -139,35 +139,25 @@ def _statistics(events: pl.DataFrame) -> pl.DataFrame:
 
 
 def _item_features(catalog: Catalog, newest: int) -> pl.DataFrame:
-    items, events = catalog.items.select(columns.ITEM), catalog.interactions
-    popularity, valid_from = names.POPULARITY, "valid_from"
-    counts = events.group_by(columns.ITEM).agg(pl.len().cast(pl.Int64).alias(popularity))
-    start = items.select(columns.ITEM, pl.lit(0).alias(valid_from), pl.lit(0).alias(popularity))
-    end = items.join(counts, on=columns.ITEM, how="left").select(
-        columns.ITEM, pl.lit(newest).alias(valid_from), pl.col(popularity).fill_null(0)
-    )
-    by_second = (
-        events.group_by(columns.ITEM, columns.TIMESTAMP)
-        .len()
-        .sort(columns.ITEM, columns.TIMESTAMP)
-        .select(
-            columns.ITEM,
-            (pl.col(columns.TIMESTAMP) + 1).cast(pl.Int64).alias(valid_from),
-            pl.col("len").cum_sum().over(columns.ITEM).cast(pl.Int64).alias(popularity),
-        )
-        .filter(pl.col(valid_from) < newest)
-    )
-    between = by_second.clear() if catalog.facts.ordinal_time else by_second
+    start, end = -1, newest - 1
+    when = pl.lit(end, pl.Int64) if catalog.facts.ordinal_time else pl.col(columns.TIMESTAMP)
+    events = catalog.interactions.select(columns.ITEM, when.alias(columns.TIMESTAMP), count=pl.lit(1, pl.Int64))
+    marks = [
+        catalog.items.select(columns.ITEM, pl.lit(mark, pl.Int64).alias(columns.TIMESTAMP), count=pl.lit(0, pl.Int64))
+        for mark in (start, end)
+    ]
     return (
-        pl.concat([start, between, end], how="vertical_relaxed")
-        .join(catalog.items, on=columns.ITEM)
+        pl.concat([events, *marks])
+        .group_by(columns.ITEM, columns.TIMESTAMP)
+        .agg(pl.col("count").sum())
+        .sort(columns.ITEM, columns.TIMESTAMP)
+        .join(catalog.items, on=columns.ITEM, maintain_order="left")
         .select(
             columns.ITEM,
-            second(pl.col(valid_from)).alias(names.EVENT_TIMESTAMP),
+            (second(pl.col(columns.TIMESTAMP) + 1) - pl.duration(microseconds=1)).alias(names.EVENT_TIMESTAMP),
             columns.TITLE,
             columns.BRAND,
             columns.CATEGORIES,
-            popularity,
+            pl.col("count").cum_sum().over(columns.ITEM).alias(names.POPULARITY),
         )
-        .sort(columns.ITEM, names.EVENT_TIMESTAMP)
     )

@@ -10,7 +10,7 @@ from gream.cli import main
 
 pytestmark = pytest.mark.unit
 
-COMMANDS = ["data", "evaluate", "index", "pipelines", "recommend", "run", "store", "train"]
+COMMANDS = ["data", "evaluate", "features", "index", "pipelines", "recommend", "run", "store", "train"]
 
 
 @pytest.fixture

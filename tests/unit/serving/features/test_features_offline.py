@@ -72,15 +72,15 @@ def test_statistics_count_all_events_not_only_the_window(tmp_path):
 def test_popularity_counts_the_seconds_before_a_row(tmp_path):
     write_offline(catalog(), tmp_path / "offline", window=2)
     assert rows(tmp_path / "offline", "item_features", "item_id", "event_timestamp", "popularity") == [
-        ("x", at(0), 0),
-        ("x", at(11), 2),
-        ("x", at(13), 3),
-        ("x", at(21), 3),
-        ("y", at(0), 0),
-        ("y", at(11), 1),
-        ("y", at(21), 2),
-        ("z", at(0), 0),
-        ("z", at(21), 0),
+        ("x", at(0, -1), 0),
+        ("x", at(11, -1), 2),
+        ("x", at(13, -1), 3),
+        ("x", at(21, -1), 3),
+        ("y", at(0, -1), 0),
+        ("y", at(11, -1), 1),
+        ("y", at(21, -1), 2),
+        ("z", at(0, -1), 0),
+        ("z", at(21, -1), 0),
     ]
     columns = ("item_id", "title", "brand", "categories")
     assert rows(tmp_path / "offline", "item_features", *columns)[0] == ("x", "Pen", "Kent", ["Office"])
@@ -95,12 +95,12 @@ def test_without_a_clock_positions_order_a_user_but_do_not_date_popularity(tmp_p
         ("b", at(0), ["y"]),
     ]
     assert rows(tmp_path / "offline", "item_features", "item_id", "event_timestamp", "popularity") == [
-        ("x", at(0), 0),
-        ("x", at(2), 1),
-        ("y", at(0), 0),
-        ("y", at(2), 2),
-        ("z", at(0), 0),
-        ("z", at(2), 0),
+        ("x", at(0, -1), 0),
+        ("x", at(2, -1), 1),
+        ("y", at(0, -1), 0),
+        ("y", at(2, -1), 2),
+        ("z", at(0, -1), 0),
+        ("z", at(2, -1), 0),
     ]
 
 
