@@ -130,7 +130,7 @@ def fetch_artifact(uri: str, cache: Path) -> Path:
     Raises:
         ConfigError: the URI or the environment does not fit.
         StoreError: nothing is published there, or the store does not answer or refuses.
-        ArtifactError: what is stored is damaged.
+        ArtifactError: what is stored is incomplete or damaged.
     """
     digest = artifact_version(uri)
     target = cache / digest
@@ -161,7 +161,10 @@ def _download(place: ArtifactUri, digest: str, staging: Path) -> None:
     if content_digest(staging) != digest:
         raise ArtifactError(f"{bucket.place(version)}/{MANIFEST} is damaged: it is not that of version {digest}.")
     sizes = bucket.sizes(version)
-    total = sum(sizes.get(f"{version}/{name}", 0) for name in files)
+    for name in files:
+        if f"{version}/{name}" not in sizes:
+            raise ArtifactError(f"{bucket.place(version)}/{name} is missing from the store; publish it again.")
+    total = sum(sizes[f"{version}/{name}"] for name in files)
     with tqdm(total=total, desc=f"fetch {digest[:12]}", unit="B", unit_scale=True) as bar:
 
         def download(name: str) -> None:

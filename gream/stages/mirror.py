@@ -88,7 +88,9 @@ class Mirror:
 
     def forget(self, folder: Path) -> None:
         """Delete the copy of a folder, if there is one."""
-        self._bucket.delete(self._bucket.sizes(self._prefix(folder)))
+        prefix = self._prefix(folder)
+        self._bucket.delete([f"{prefix}/current.json"])  # First: what is half deleted is no copy any more.
+        self._bucket.delete(self._bucket.sizes(prefix))
 
     def _prefix(self, folder: Path) -> str:
         return f"{self._place.prefix}/{folder.parent.name}/{folder.name}"

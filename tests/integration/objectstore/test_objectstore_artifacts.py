@@ -120,7 +120,7 @@ def test_a_missing_file_is_named(bucket, seaweed, make_artifact, tmp_path):
     uri = f"s3://{bucket}/incomplete"
     key = f"incomplete/versions/{publish_artifact(make_artifact('bundle', weights=b'good'), uri)}/deep/weights"
     seaweed.client.remove_object(bucket, key)
-    with pytest.raises(StoreError, match=f"s3://{bucket}/{key}: NoSuchKey"):
+    with pytest.raises(ArtifactError, match=f"^s3://{bucket}/{key} is missing from the store; publish it again"):
         fetch_artifact(uri, tmp_path / "cache")
 
 

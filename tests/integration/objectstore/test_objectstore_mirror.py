@@ -110,10 +110,14 @@ def test_a_local_output_that_the_mirror_lacks_is_copied_there(bucket, recipe, tm
     assert training.steps == []
 
 
-def test_a_damaged_copy_is_said_and_replaced(mirror, recipe, tmp_path, capsys, seaweed, bucket, keys):
+@pytest.mark.parametrize("damage", ["other bytes", "a file less"])
+def test_a_damaged_copy_is_said_and_replaced(mirror, recipe, tmp_path, capsys, seaweed, bucket, keys, damage):
     produce(recipe, Training(), tmp_path / "a")
     (key,) = [key for key in keys() if key.endswith("content/text")]
-    seaweed.client.fput_object(bucket, key, __file__)
+    if damage == "other bytes":
+        seaweed.client.fput_object(bucket, key, __file__)
+    else:
+        seaweed.client.remove_object(bucket, key)
     training = Training()
     produce(recipe, training, tmp_path / "b")
     assert training.steps == [1, 2, 3]
