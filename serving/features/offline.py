@@ -32,6 +32,8 @@ from serving.features.moments import add_moments, second
 KIND: Final = "offline_features"
 _ROWS: Final = 10_000
 """Of histories held in memory at a time."""
+_LAST_SECOND: Final = 9_223_372_036
+"""2262-04-11: where the nanoseconds end in which Feast counts."""
 
 
 def write_offline(catalog: Catalog, folder: Path, window: int) -> None:
@@ -43,11 +45,16 @@ def write_offline(catalog: Catalog, folder: Path, window: int) -> None:
         window: most recent events that a history keeps.
 
     Raises:
-        DataError: the catalog ends before the one that the folder was written from. Redis, where a row replaces an
-            older one only, would silently keep what it has.
+        DataError: the catalog has an event after 2262, or ends before the one that the folder was written from. Redis,
+            where a row replaces an older one only, would silently keep what it has.
     """
     events = add_moments(catalog.interactions)
     newest = events.select(pl.col(columns.TIMESTAMP).max() + 1).item()  # The first second that has seen all events.
+    if newest > _LAST_SECOND:
+        raise DataError(
+            f"catalog {catalog.facts.dataset!r} has an event at {newest - 1} seconds after 1970; features can be kept "
+            f"of events before {_LAST_SECOND} (2262-04-11). Correct its timestamps."
+        )
     _refuse_older(catalog.facts.dataset, newest, folder)
     with atomic_folder(folder, KIND, newest=newest, window=window, ordinal_time=catalog.facts.ordinal_time) as staging:
         _write_histories(events, window, staging / f"{names.USER_HISTORY}.parquet")

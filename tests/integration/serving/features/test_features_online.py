@@ -3,6 +3,7 @@
 import sqlite3
 
 import pytest
+from feast.feature_view import FeatureViewState
 from features_shop import OPENING, catalog, click, crowded_events
 
 from feature_repo import names
@@ -111,6 +112,17 @@ def test_a_fresh_replica_knows_its_features_without_a_build(settings):
     assert reader.history("ann") is None
     reader.push([click("ann", "i1", OPENING)])
     assert reader.history("ann") == history(("i1", OPENING))
+    reader.close()
+
+
+@pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
+def test_a_reader_that_starts_during_a_build_or_after_a_killed_one_answers(settings):
+    store = build_features(catalog(FIRST), settings)
+    store.set_feature_view_state(names.USER_HISTORY, FeatureViewState.MATERIALIZING)
+    reader = FeastUserFeatures(settings)
+    assert reader.history("bob") == history(("i3", OPENING + 5))
+    build_features(catalog([*FIRST, LATER[0]]), settings)
+    assert reader.history("ann") == history(("i1", OPENING), ("i2", OPENING), ("i4", OPENING + 100))
     reader.close()
 
 

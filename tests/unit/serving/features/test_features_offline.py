@@ -122,6 +122,12 @@ def test_a_catalog_that_ends_earlier_is_refused(tmp_path):
     assert end_of_offline(tmp_path / "offline") == at(21)
 
 
+def test_an_event_after_the_end_of_time_is_refused(tmp_path):
+    with pytest.raises(DataError, match="has an event at 9223372036 seconds after 1970; features can be kept of"):
+        write_offline(catalog([("a", "x", 9_223_372_036)]), tmp_path / "offline", window=2)
+    write_offline(catalog([("a", "x", 9_223_372_035)]), tmp_path / "offline", window=2)
+
+
 def test_no_offline_files_have_no_end(tmp_path):
     with pytest.raises(ArtifactError, match="is not a complete offline_features"):
         end_of_offline(tmp_path)
