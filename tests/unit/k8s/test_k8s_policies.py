@@ -1,0 +1,266 @@
+"""The house rules for manifests: what fits together, what is bounded, who may do and reach what."""
+
+import re
+
+import pytest
+from k8s_objects import name, of_kind, pods, selects
+
+pytestmark = pytest.mark.unit
+
+GPU = "nvidia.com/gpu"
+POOL = "gream.dev/pool"
+
+
+def test_selectors_take_the_pods_of_their_own_workload_and_no_others(objects):
+    for owner in of_kind(objects, "Deployment", "StatefulSet"):
+        taken = {pod.owner for pod in pods(objects) if selects(owner["spec"]["selector"], pod.labels)}
+        assert taken == {name(owner)}
+
+
+def test_services_budgets_and_policies_take_pods_that_exist(objects):
+    for thing in of_kind(objects, "Service", "PodDisruptionBudget", "NetworkPolicy"):
+        selector = thing["spec"]["podSelector" if thing["kind"] == "NetworkPolicy" else "selector"]
+        if "feast.dev/name" in str(selector):
+            assert of_kind(objects, "FeatureStore")  # The operator makes these pods.
+            continue
+        assert any(selects(selector, pod.labels) for pod in pods(objects)), name(thing)
+
+
+def test_services_and_probes_name_ports_that_their_pods_have(objects):
+    for service in of_kind(objects, "Service"):
+        for pod in pods(objects):
+            if selects(service["spec"]["selector"], pod.labels):
+                names = {port["name"] for c in pod.containers for port in c.get("ports", [])}
+                assert {port["targetPort"] for port in service["spec"]["ports"]} <= names
+    for pod in pods(objects):
+        for container in pod.containers:
+            ports = {port["name"] for port in container.get("ports", [])}
+            for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+                check = container.get(probe, {})
+                for kind in ("httpGet", "tcpSocket"):
+                    assert kind not in check or check[kind]["port"] in ports
+
+
+def test_what_runs_for_long_has_all_three_probes(objects):
+    for pod in pods(objects):
+        if pod.owner.startswith(("Deployment", "StatefulSet")):
+            for container in pod.spec["containers"]:
+                assert {"startupProbe", "readinessProbe", "livenessProbe"} <= set(container), pod.owner
+
+
+def test_the_autoscaler_finds_what_it_scales(objects):
+    for scaler in of_kind(objects, "HorizontalPodAutoscaler"):
+        target = scaler["spec"]["scaleTargetRef"]
+        (scaled,) = [
+            thing
+            for thing in of_kind(objects, target["kind"])
+            if thing["metadata"]["name"] == target["name"] and thing["apiVersion"] == target["apiVersion"]
+        ]
+        assert "replicas" not in scaled["spec"], "applying the manifest again would undo the autoscaler's choice"
+
+
+def test_requests_and_limits_everywhere(objects):
+    for pod in pods(objects):
+        for container in pod.containers:
+            for bound in ("requests", "limits"):
+                assert set(container["resources"][bound]) >= {"cpu", "memory", "ephemeral-storage"}, pod.owner
+
+
+def test_gpu_pods_and_only_they_tolerate_the_taint_and_go_to_the_pool(objects, shape):
+    on_gpus = [pod for pod in pods(objects) if pod.gpus]
+    assert {pod.owner for pod in on_gpus} == ({"Deployment/engine"} if shape.startswith("gpu") else set())
+    for pod in pods(objects):
+        tolerated = {toleration["key"] for toleration in pod.spec.get("tolerations", [])}
+        pool = pod.spec.get("nodeSelector", {}).get(POOL, "")
+        assert tolerated == ({GPU} if pod.gpus else set()), pod.owner
+        assert pool.startswith("gpu-") == bool(pod.gpus), pod.owner
+        if shape.startswith("gpu"):
+            assert pool in ("cpu", "gpu-small", "gpu-large"), pod.owner
+        for container in pod.containers:
+            asked = container["resources"]["requests"].get(GPU, container["resources"]["limits"].get(GPU))
+            assert asked == container["resources"]["limits"].get(GPU), "whole GPUs: the request is the limit"
+
+
+def test_gpu_pods_have_shared_memory_and_a_rollout_that_keeps_capacity(objects):
+    for pod in pods(objects):
+        if pod.gpus:
+            (mount,) = [m for c in pod.containers for m in c["volumeMounts"] if m["mountPath"] == "/dev/shm"]
+            (volume,) = [v for v in pod.spec["volumes"] if v["name"] == mount["name"]]
+            assert volume["emptyDir"]["medium"] == "Memory"
+            assert volume["emptyDir"]["sizeLimit"]
+    (engine,) = [thing for thing in of_kind(objects, "Deployment") if thing["metadata"]["name"] == "engine"]
+    assert engine["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
+    startup = engine["spec"]["template"]["spec"]["containers"][0]["startupProbe"]
+    assert startup["periodSeconds"] * startup["failureThreshold"] < engine["spec"]["progressDeadlineSeconds"]
+
+
+def test_images_are_pinned(objects):
+    for pod in pods(objects):
+        for container in pod.containers:
+            image = container["image"]
+            assert re.search(r":[\w.-]*\d[\w.-]*(@sha256:[0-9a-f]{64})?$", image), image
+            assert ":latest" not in image
+            assert "gream/" in image or "@sha256:" in image, f"{image}: what others build is taken by digest"
+
+
+def test_nothing_is_privileged(objects):
+    for pod in pods(objects):
+        spec = pod.spec
+        assert not {"hostNetwork", "hostPID", "hostIPC"} & set(spec)
+        assert spec["securityContext"]["runAsNonRoot"] is True
+        assert spec["securityContext"]["runAsUser"] > 10_000
+        assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        for volume in spec.get("volumes", []):
+            kinds = set(volume) - {"name"}
+            assert kinds <= {"emptyDir", "secret", "configMap", "projected", "persistentVolumeClaim"}
+        for container in pod.containers:
+            context = container["securityContext"]
+            assert context["allowPrivilegeEscalation"] is False
+            assert context["readOnlyRootFilesystem"] is True
+            assert context["capabilities"] == {"drop": ["ALL"]}
+            assert not {"privileged", "runAsUser", "runAsNonRoot"} & set(context)
+
+
+def test_the_namespace_refuses_what_is_not_restricted(objects):
+    (namespace,) = of_kind(objects, "Namespace")
+    assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+    for thing in objects:
+        assert thing["metadata"].get("namespace") == (None if thing is namespace else "gream"), name(thing)
+
+
+def test_every_mount_has_its_volume(objects):
+    for pod in pods(objects):
+        volumes = {volume["name"] for volume in pod.spec.get("volumes", [])}
+        owner = next(thing for thing in objects if name(thing) == pod.owner)
+        volumes |= {claim["metadata"]["name"] for claim in owner["spec"].get("volumeClaimTemplates", [])}
+        mounts = {mount["name"] for container in pod.containers for mount in container.get("volumeMounts", [])}
+        assert mounts == volumes, pod.owner
+
+
+def secret_references(objects):
+    """(secret, key) of every reference; key is None where a whole Secret is mounted."""
+    for pod in pods(objects):
+        for container in pod.containers:
+            for variable in container.get("env", []):
+                reference = variable.get("valueFrom", {}).get("secretKeyRef")
+                if reference:
+                    yield reference["name"], reference["key"]
+        for volume in pod.spec.get("volumes", []):
+            if "secret" in volume:
+                yield volume["secret"]["secretName"], None
+    for store in of_kind(objects, "FeatureStore"):
+        yield store["spec"]["services"]["onlineStore"]["persistence"]["store"]["secretRef"]["name"], "redis"
+
+
+def test_every_secret_is_made_or_documented(objects, repository):
+    made = {thing["metadata"]["name"]: set(thing["data"]) for thing in of_kind(objects, "Secret")}
+    documented = (repository / "docs" / "kubernetes.md").read_text()
+    references = list(secret_references(objects))
+    assert references
+    for secret, key in references:
+        if made:
+            assert secret in made
+            assert key is None or key in made[secret]
+        else:
+            row = re.search(rf"^\| `{secret}` \|.*$", documented, re.MULTILINE)
+            assert row, f"docs/kubernetes.md does not list the Secret {secret}"
+            assert key is None or f"`{key}`" in row.group(), (secret, key)
+
+
+def test_every_config_map_is_made(objects):
+    made = {thing["metadata"]["name"] for thing in of_kind(objects, "ConfigMap")}
+    for pod in pods(objects):
+        for container in pod.containers:
+            for source in container.get("envFrom", []):
+                assert source["configMapRef"]["name"] in made
+
+
+def test_every_pod_has_an_account_of_its_own_without_a_token(objects):
+    accounts = {thing["metadata"]["name"]: thing for thing in of_kind(objects, "ServiceAccount")}
+    assert not any(account["automountServiceAccountToken"] for account in accounts.values())
+    for pod in pods(objects):
+        assert pod.spec["serviceAccountName"] in accounts
+        assert pod.spec["automountServiceAccountToken"] is False
+
+
+def test_accounts_may_do_what_the_drift_monitor_needs_and_nothing_else(objects):
+    assert not of_kind(objects, "ClusterRole", "ClusterRoleBinding")
+    (role,) = of_kind(objects, "Role")
+    assert role["rules"] == [
+        {"apiGroups": ["pipelines.kubeflow.org"], "resources": ["runs"], "verbs": ["create", "get", "list"]}
+    ]
+    (binding,) = of_kind(objects, "RoleBinding")
+    assert [subject["name"] for subject in binding["subjects"]] == ["drift-monitor"]
+
+
+def policies_for(objects, pod, direction):
+    return [
+        policy["spec"]
+        for policy in of_kind(objects, "NetworkPolicy")
+        if direction in policy["spec"]["policyTypes"] and selects(policy["spec"]["podSelector"], pod.labels)
+    ]
+
+
+def opened(rules, container):
+    """Ports of a container that some ingress rules open, by name."""
+    ports = {rule_port["port"] for rule in rules for rule_port in rule["ports"]}
+    return {port["name"] for port in container.get("ports", []) if {port["name"], port["containerPort"]} & ports}
+
+
+def test_nothing_gets_in_or_out_unless_a_policy_says_so(objects):
+    (deny,) = [p["spec"] for p in of_kind(objects, "NetworkPolicy") if p["metadata"]["name"] == "default-deny"]
+    assert deny == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    for policy in of_kind(objects, "NetworkPolicy"):
+        for rule in policy["spec"].get("ingress", []):
+            assert rule.get("from"), f"{name(policy)} lets everybody in"
+            assert rule.get("ports"), f"{name(policy)} opens every port"
+        for rule in policy["spec"].get("egress", []):
+            assert rule.get("to"), f"{name(policy)} lets pods go anywhere"
+            assert rule.get("ports"), f"{name(policy)} opens every port"
+
+
+def test_every_port_has_its_network_policy_and_no_policy_opens_another(objects):
+    for pod in pods(objects):
+        rules = [rule for policy in policies_for(objects, pod, "Ingress") for rule in policy.get("ingress", [])]
+        ports = {port["name"] for container in pod.containers for port in container.get("ports", [])}
+        assert set().union(*(opened(rules, container) for container in pod.containers)) == ports, pod.owner
+        assert {p["port"] for rule in rules for p in rule["ports"]} <= ports, pod.owner
+
+
+def test_who_may_call_a_pod_may_also_leave_its_own(objects):
+    everyone = pods(objects)
+    for policy in of_kind(objects, "NetworkPolicy"):
+        for rule in policy["spec"].get("ingress", []):
+            callers = [
+                caller
+                for peer in rule["from"]
+                if "podSelector" in peer and "namespaceSelector" not in peer
+                for caller in everyone
+                if selects(peer["podSelector"], caller.labels)
+            ]
+            targets = [pod for pod in everyone if selects(policy["spec"]["podSelector"], pod.labels)]
+            for caller in callers:
+                for target in targets:
+                    assert may_go(objects, caller, target, rule["ports"]), f"{caller.owner} -> {target.owner}"
+
+
+def may_go(objects, caller, target, ports):
+    return any(
+        selects(peer.get("podSelector", {}), target.labels) and rule["ports"] == ports
+        for policy in policies_for(objects, caller, "Egress")
+        for rule in policy.get("egress", [])
+        for peer in rule["to"]
+        if "namespaceSelector" not in peer
+    )
+
+
+def test_kueue_takes_the_engine_and_the_jobs_where_it_is_asked_for(objects, shape):
+    queued = {
+        name(thing)
+        for thing in objects
+        if "kueue.x-k8s.io/queue-name" in str(thing["metadata"].get("labels"))
+        or "kueue.x-k8s.io/queue-name" in str(thing.get("spec", {}).get("jobTemplate", {}).get("metadata"))
+    }
+    assert queued == (
+        {"Deployment/engine", "CronJob/features", "CronJob/drift-monitor"} if shape.endswith("Kueue") else set()
+    )
