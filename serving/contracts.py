@@ -5,11 +5,21 @@ Pydantic models, because they cross process borders: the engine is a BentoML ser
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, Protocol, Self
+from typing import Annotated, Final, ClassVar, Literal, Protocol, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 Mode = Literal["direct", "reasoning"]
+
+
+def _no_text(value: object) -> object:
+    if isinstance(value, str | bool):
+        raise ValueError("Input should be a whole number")
+    return value
+
+
+WHOLE: Final = BeforeValidator(_no_text)
+"""Marks an `int` that takes what JSON Schema calls an integer: 3 and 3.0, but neither "3" nor true."""
 
 
 class Message(BaseModel):
@@ -164,7 +174,7 @@ class FeedbackEvent(Message):
     user_id: Annotated[str, Field(min_length=1, max_length=256)]
     item_id: Annotated[str, Field(min_length=1, max_length=256)]
     kind: Literal["impression", "click", "purchase"]
-    timestamp: Annotated[int, Field(ge=0, le=4_102_444_800, strict=True)]
+    timestamp: Annotated[int, Field(ge=0, le=4_102_444_800), WHOLE]
     request_id: Annotated[str, Field(max_length=128)] | None = None
 
 

@@ -58,7 +58,7 @@ def create_app(settings: ServingSettings, engine: AsyncEngine, features: UserFea
     app.add_middleware(ConcurrencyLimit, max_requests=settings.max_concurrency)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
     app.add_middleware(Observation, metrics=metrics)
-    document = describe(app, settings)
+    document = describe(app, settings, with_keys=bool(parts.keys.digests))
     app.openapi = lambda: document  # type: ignore[method-assign]
     return app
 

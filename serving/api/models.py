@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
-from serving.contracts import FeedbackEvent, Message, Mode
+from serving.contracts import WHOLE, FeedbackEvent, Message, Mode
 
 ItemId = Annotated[str, Field(min_length=1, max_length=256)]
 UserId = Annotated[str, Field(min_length=1, max_length=256)]
@@ -27,7 +27,7 @@ class RecommendRequest(Message):
     """History from the feature store. Give this or `history`, not both."""
     history: list[ItemId] | None = None
     """Item ids, oldest first."""
-    k: Annotated[int, Field(ge=1, strict=True)] = 10
+    k: Annotated[int, Field(ge=1), WHOLE] = 10
     mode: Mode = "direct"
     exclude_seen: Annotated[bool, Field(strict=True)] = True
     """Whether items of the history are left out."""

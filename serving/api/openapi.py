@@ -14,8 +14,8 @@ Every error has the same body: a stable `code`, one sentence, the request's id. 
 """
 
 
-def describe(app: FastAPI, settings: ServingSettings) -> dict[str, Any]:
-    """The document of an app under its settings."""
+def describe(app: FastAPI, settings: ServingSettings, with_keys: bool) -> dict[str, Any]:
+    """The document of an app under its settings; keys are in it only where they are asked for."""
     document = get_openapi(title="GREAM", version=__version__, description=_DESCRIPTION, routes=app.routes)
     schemas = document["components"]["schemas"]
     request = schemas["RecommendRequest"]["properties"]
@@ -23,6 +23,11 @@ def describe(app: FastAPI, settings: ServingSettings) -> dict[str, Any]:
     for name in ("history", "exclude", "categories"):
         _array(request[name])["maxItems"] = settings.max_history
     schemas["BatchRequest"]["properties"]["requests"]["maxItems"] = settings.max_batch_requests
+    if not with_keys:
+        del document["components"]["securitySchemes"]
+        for methods in document["paths"].values():
+            for operation in methods.values():
+                operation.pop("security", None)
     return document
 
 

@@ -11,7 +11,7 @@ from serving.feedback.feedback import FeedbackError
 router = APIRouter(tags=["feedback"])
 
 
-@router.post("/feedback", responses=error_responses("feedback_unavailable"))
+@router.post("/feedback", responses=error_responses("event_out_of_time", "feedback_unavailable"))
 async def give_feedback(request: FeedbackRequest, parts: UsesParts) -> FeedbackResponse:
     """Keep what users did with what they were shown. Answered when it is durable: no crash loses it any more.
 
@@ -23,7 +23,7 @@ async def give_feedback(request: FeedbackRequest, parts: UsesParts) -> FeedbackR
         accepted = await parts.feedback.accept(request.events)
     except RequestError as error:
         parts.metrics.feedback.labels("refused").inc(len(request.events))
-        raise ApiError("invalid_request", str(error)) from error
+        raise ApiError("event_out_of_time", str(error)) from error
     except FeedbackError as error:
         raise ApiError("feedback_unavailable", "feedback cannot be kept now; send it again.") from error
     parts.metrics.feedback.labels("accepted").inc(accepted.new)

@@ -20,10 +20,18 @@ router = APIRouter(tags=["recommend"])
 _ERRORS = error_responses(
     "invalid_request", "limit_exceeded", "engine_not_ready", "engine_overloaded", "engine_timeout"
 )
+_EVENT = {
+    "type": "object",
+    "properties": {
+        "event": {"enum": ["chain", "result", "error"]},
+        "data": {"type": "string", "contentMediaType": "application/json"},
+    },
+    "required": ["event", "data"],
+}
 _STREAM: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "Items, best first; on request as server-sent events: `chain`..., then `result` or `error`.",
-        "content": {EVENT_STREAM: {"schema": {"type": "string"}}},
+        "content": {EVENT_STREAM: {"itemSchema": _EVENT}},
     }
 }
 

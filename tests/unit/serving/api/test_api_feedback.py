@@ -35,7 +35,7 @@ def test_what_is_not_delivered_is_shown(serve, features):
 
 def test_events_out_of_time_are_refused(client):
     response = client.post("/feedback", json={"events": [event("a", timestamp=int(time.time()) + 3_600)]})
-    assert (response.status_code, response.json()["code"]) == (422, "invalid_request")
+    assert (response.status_code, response.json()["code"]) == (409, "event_out_of_time")
     assert response.json()["message"].startswith("events[0].timestamp is more than 300 seconds ahead")
     assert 'gream_feedback_events_total{outcome="refused"} 1.0' in client.get("/metrics").text
 

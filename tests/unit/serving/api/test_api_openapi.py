@@ -47,9 +47,13 @@ def test_the_limits_of_this_server_are_in_it(document):
     assert schemas["BatchRequest"]["properties"]["requests"]["maxItems"] == 3
 
 
-def test_keys_are_declared_for_people_and_not_for_machines(document):
-    assert document["paths"]["/recommend"]["post"]["security"] == [{"HTTPBearer": []}]
-    assert "security" not in document["paths"]["/livez"]["get"]
+def test_keys_are_declared_where_they_are_asked_for(document, serve, tmp_path):
+    assert "security" not in document["paths"]["/recommend"]["post"]
+    assert "securitySchemes" not in document["components"]
+    with serve(api_keys="shop:secret", state=tmp_path / "other") as client:
+        with_keys = client.get("/openapi.json").json()
+    assert with_keys["paths"]["/recommend"]["post"]["security"] == [{"HTTPBearer": []}]
+    assert "security" not in with_keys["paths"]["/livez"]["get"]
 
 
 def test_the_reference_has_all_its_files_here(client):
