@@ -37,7 +37,7 @@ from serving.api.observation import SECURITY_HEADERS
 from serving.api.routes.page import PAGE
 from serving.contracts import ChainPiece
 
-HOSTILE = "<img src=x onerror=\"document.title='owned'\"> & <b>bold</b>"
+HOSTILE = "<img src=x onerror=\"document.title='owned'\"> & <b>" + 80 * "b" + "</b>"
 VERSION = "3fa8c10b2d1e"
 
 # (title, category, codes); the first code is the group.
@@ -87,7 +87,8 @@ class PageStub(ThreadingHTTPServer):
         features_down: whether the feature store does not answer.
         lists_users: whether `GET /users` shows anybody.
         key: that is asked for; empty for none.
-        may_end: cleared, a streamed chain waits before its result.
+        held: users whose streamed chains stop half-way, until `may_end` is set.
+        ended: users whose streams are over, in this order; None for a request with a history.
         breaks_off: whether a stream ends without a result.
     """
 
@@ -100,8 +101,9 @@ class PageStub(ThreadingHTTPServer):
         self.features_down = False
         self.lists_users = True
         self.key = ""
+        self.held: set[str | None] = set()
         self.may_end = threading.Event()
-        self.may_end.set()
+        self.ended: list[str | None] = []
         self.breaks_off = False
 
     @property
@@ -156,11 +158,12 @@ class PageStub(ThreadingHTTPServer):
         )
 
     def stream(self, request: RecommendRequest) -> Iterator[tuple[str, BaseModel]]:
-        """The events of an answer; the first half of the chain comes at once, the rest when it may."""
+        """The events of an answer; the chain comes in two pieces."""
         answer = self.recommend(request)
         if answer.reasoning is not None:
             yield "chain", ChainPiece(text=answer.reasoning.readable[:20])
-            self.may_end.wait(30)
+            if request.user_id in self.held:
+                self.may_end.wait(30)
             yield "chain", ChainPiece(text=answer.reasoning.readable[20:])
         if not self.breaks_off:
             yield "result", answer
@@ -236,6 +239,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(200, "text/event-stream", b"", whole=False)
             for name, data in itertools.chain([first], events):
                 self.wfile.write(f"event: {name}\ndata: {data.model_dump_json()}\n\n".encode())
+        self.server.ended.append(request.user_id)
 
     def _answer(self, work: Callable[[], BaseModel]) -> None:
         try:

@@ -53,7 +53,7 @@ def test_each_answer_names_its_policy_and_its_time(page):
 
 
 def test_the_chain_is_read_while_it_grows(blank, stub):
-    stub.may_end.clear()
+    stub.held = {"ann"}
     blank.driver.get(stub.url)
     blank.until(lambda: "evidence: [Before Su" in blank.text("#chain-text"))
     blank.until(lambda: len(blank.titles("direct")) == 10)
@@ -143,3 +143,17 @@ def test_groups_of_the_history_alone_are_folded_away(page):
     assert page.all("#tree-branches > details li") == []
     summary.click()
     page.until(lambda: page.all("#tree-branches > details li"))
+
+
+def test_items_of_two_policies_that_have_one_name_stand_together(page):
+    """Another policy may be served while the page is open."""
+    page.driver.execute_async_script("""
+        const done = arguments[0];
+        const tokens = ["<|a_1|>", "<|b_1|>"];
+        import("/page/tree.js").then(({ showTree }) => {
+            const history = [{ item_id: "old", title: "Old", tokens }];
+            showTree(history, { direct: [{ item_id: "new", title: "New", tokens }] });
+            done();
+        });
+    """)
+    assert words(page.one("#tree-branches")) == "a1 b1 Old history New direct 1"
