@@ -5,7 +5,7 @@ Pydantic models, because they cross process borders: the engine is a BentoML ser
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Final, ClassVar, Literal, Protocol, Self
+from typing import Annotated, ClassVar, Final, Literal, Protocol, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
