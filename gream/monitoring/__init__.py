@@ -1,0 +1,13 @@
+"""Watching the champion: evidence, monitors, thresholds, the decision, and its record.
+
+In the order of the data:
+
+    evidence, request_log, evidence_reader   what serving writes, and what is read of it for one window
+    served_items, features, user_means       what a window says of each user: nobody counts twice
+    monitors                                 the table of monitors, each a statistic of two windows
+    calibration                              thresholds by bootstrap: the false-alarm rate is a parameter
+    catalogue                                what is counted instead of sampled: new items, collisions, bare texts
+    judgement                                one window's results, with persistence
+    decision, decision_log                   what is to be done, and the append-only record of what was decided
+    evidently_report                         pages for people, and snapshots for Evidently's UI
+"""

@@ -1,0 +1,88 @@
+"""`gream decisions`: what was decided and why, and what people order."""
+
+import getpass
+import time
+import uuid
+from typing import Literal, get_args
+
+import click
+
+HOUR = 3_600
+Result = Literal["promoted", "refused", "indexed", "failed"]
+
+
+@click.group()
+def decisions() -> None:
+    """The record of decisions: JSON lines in a file or at s3://BUCKET/KEY (server and keys: see gream store)."""
+
+
+@decisions.command()
+@click.argument("log")
+@click.option("--last", default=20, show_default=True, type=click.IntRange(min=1), help="How many entries.")
+def show(log: str, last: int) -> None:
+    """Print the latest entries of LOG, the newest last."""
+    from gream.monitoring.decision_log import DecisionLog
+    from gream.monitoring.describe import describe
+
+    for entry in DecisionLog(log).entries()[-last:]:
+        click.echo(describe(entry))
+
+
+@decisions.command()
+@click.argument("log")
+@click.argument("reason")
+@click.option("--hours", type=click.FloatRange(min=0, min_open=True), help="For how long; without it, until a thaw.")
+def freeze(log: str, reason: str, hours: float | None) -> None:
+    """Let no run start, whatever the monitors say."""
+    from gream.monitoring.decision_log import DecisionLog
+    from gream.monitoring.entries import Freeze
+
+    now = int(time.time())
+    until = None if hours is None else now + round(hours * HOUR)
+    DecisionLog(log).append(Freeze(at=now, by=getpass.getuser(), reason=reason, until=until))
+    click.echo("Frozen.")
+
+
+@decisions.command()
+@click.argument("log")
+def thaw(log: str) -> None:
+    """End a freeze."""
+    from gream.monitoring.decision_log import DecisionLog
+    from gream.monitoring.entries import Thaw
+
+    DecisionLog(log).append(Thaw(at=int(time.time()), by=getpass.getuser()))
+    click.echo("Thawed.")
+
+
+@decisions.command()
+@click.argument("log")
+@click.argument("action", type=click.Choice(["nothing", "warn", "index_new_items", "retrain", "page"]))
+@click.argument("reason")
+@click.option("--hours", default=24.0, show_default=True, type=click.FloatRange(min=0, min_open=True))
+def override(log: str, action: str, reason: str, hours: float) -> None:
+    """Order what the next decision is to be, once; what forbids a run still does."""
+    from gream.monitoring.decision_log import DecisionLog
+    from gream.monitoring.entries import Override
+
+    now = int(time.time())
+    order = {"id": uuid.uuid4().hex, "at": now, "by": getpass.getuser(), "action": action}
+    DecisionLog(log).append(Override.model_validate(order | {"reason": reason, "until": now + round(hours * HOUR)}))
+    click.echo(f"Ordered: {action}.")
+
+
+@decisions.command()
+@click.argument("log")
+@click.argument("result", type=click.Choice(get_args(Result)))
+@click.argument("reason")
+def outcome(log: str, result: Result, reason: str) -> None:
+    """Record how the run that is under way ended, where it cannot do so itself any more."""
+    from gream.monitoring.decision import running
+    from gream.monitoring.decision_log import DecisionLog
+    from gream.monitoring.entries import Outcome
+
+    record = DecisionLog(log)
+    run = running(record.entries())
+    if run is None:
+        raise click.ClickException("no run is under way.")
+    record.append(Outcome(decision=run.id, at=int(time.time()), result=result, text=reason))
+    click.echo(f"{run.id}: {result}.")

@@ -1,0 +1,209 @@
+"""What is to be done about a window: one pure function of its report, the record so far, and the clock.
+
+First what the evidence asks for, the first of these that applies:
+
+    a run that never reported back                              page
+    no requests, or too many unreadable files                   page: nothing may be concluded
+    too few users                                               warn
+    no reference yet                                            nothing
+    data quality or operations alarm                            page: training repairs neither
+    quality alarm                                               retrain
+    collisions over their limit                                 retrain, with a whole new index
+    input or output alarms that last `drift_windows` windows    retrain, though quality holds
+    new items over their limit, or asked for                    index_new_items
+    input or output alarms, or bare texts                       warn
+    none of these                                               nothing
+
+An override takes the place of that. Then what forbids a run: a freeze, missing evidence, a run that is under way, a
+later window that has been decided, cool-down, budget. A run that is forbidden becomes a warning that says why.
+
+The window's decision is made once: for a window that the record knows, the same decision comes back.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from gream.monitoring.catalogue import BARE_TEXTS, COLLISIONS, NEW_ITEMS, CountResult
+from gream.monitoring.entries import RUNS, Action, Decision, Entry, Freeze, Outcome, Override, Thaw, clock
+from gream.monitoring.judgement import MonitorResult, WindowReport
+
+DAY: Final = 86_400
+WEEK: Final = 7 * DAY
+
+
+class DecisionSettings(BaseModel):
+    """How eagerly runs are started."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    cooldown_seconds: Annotated[int, Field(ge=0)] = 3 * DAY
+    """Least time between the starts of two retrainings."""
+    index_cooldown_seconds: Annotated[int, Field(ge=0)] = DAY
+    """Least time between the starts of two runs that index new items."""
+    weekly_budget: Annotated[int, Field(ge=0)] = 2
+    """Retrainings that may start within any seven days."""
+    run_timeout_seconds: Annotated[int, Field(ge=1)] = DAY
+    """After this time a run that has not reported back is worth a page; set it above the pipeline's own limit."""
+    drift_windows: Annotated[int, Field(ge=0)] = 3
+    """Consecutive windows of input or output alarms that retrain though quality holds; 0 never does."""
+
+
+@dataclass(frozen=True)
+class _Wish:
+    action: Action
+    reasons: tuple[str, ...]
+    override: str | None = None
+
+
+def decide(report: WindowReport, history: Sequence[Entry], now: int, settings: DecisionSettings) -> Decision:
+    """Decide on a window.
+
+    Args:
+        report: of the window.
+        history: the record, oldest entry first.
+        now: seconds since 1970 (UTC).
+        settings: see there.
+    """
+    name = f"{report.policy_version}-{report.start}-{report.end}"
+    for entry in history:
+        if isinstance(entry, Decision) and entry.id == name:
+            return entry
+    order = _pending_override(history, now)
+    if order is None:
+        wish = _wish(report, history, now, settings)
+    else:
+        wish = _Wish(order.action, (f"Ordered by {order.by}: {order.reason}",), order.id)
+    obstacles = tuple(_obstacles(wish.action, report, history, now, settings)) if wish.action in RUNS else ()
+    if obstacles:
+        held_back = f"{_name(wish.action)} is held back."
+        wish = _Wish("warn", (*wish.reasons, held_back, *obstacles))
+    return Decision(id=name, at=now, action=wish.action, reasons=wish.reasons, override=wish.override, report=report)
+
+
+def running(history: Sequence[Entry]) -> Decision | None:
+    """The decision whose run has not reported back; None where none is under way."""
+    ended = {entry.decision for entry in history if isinstance(entry, Outcome)}
+    started = [entry for entry in _decisions(history) if entry.action in RUNS and entry.id not in ended]
+    return started[-1] if started else None
+
+
+def freeze(history: Sequence[Entry], now: int) -> Freeze | None:
+    """The freeze that holds now."""
+    orders = [entry for entry in history if isinstance(entry, Freeze | Thaw)]
+    last = orders[-1] if orders else None
+    return last if isinstance(last, Freeze) and (last.until is None or now < last.until) else None
+
+
+def _wish(report: WindowReport, history: Sequence[Entry], now: int, settings: DecisionSettings) -> _Wish:
+    """What the evidence asks for."""
+    overdue = running(history)
+    if overdue is not None and now - overdue.at > settings.run_timeout_seconds:
+        return _Wish(
+            "page",
+            (
+                f"The run that was decided at {clock(overdue.at)} never reported back. Look at it, and record its "
+                "outcome; no other run starts before.",
+            ),
+        )
+    if report.missing:
+        kinds = {one.kind for one in report.missing}
+        action: Action = "page" if kinds & {"silent", "unreadable"} else "warn" if "few_users" in kinds else "nothing"
+        return _Wish(action, tuple(one.text for one in report.missing))
+    if broken := report.alarming("data_quality", "operations"):
+        return _Wish("page", tuple(map(_sentence, broken)))
+    return _wish_of_training(report, history, settings)
+
+
+def _wish_of_training(report: WindowReport, history: Sequence[Entry], settings: DecisionSettings) -> _Wish:
+    counts = {one.name: one for one in report.counts if one.alarm}
+    drift = report.alarming("input", "output")
+    drifted = tuple(map(_sentence, drift))
+    if worse := report.alarming("quality"):
+        return _Wish("retrain", (*map(_sentence, worse), *drifted))
+    if COLLISIONS in counts:
+        return _Wish("retrain", (_count_sentence(counts[COLLISIONS]), "The catalogue is indexed anew.", *drifted))
+    windows = _drifting_windows(report, history) if drift else 0
+    if 0 < settings.drift_windows <= windows:
+        if any(one.group == "quality" and one.statistic is not None for one in report.results):
+            return _Wish("retrain", (*drifted, f"It has lasted {windows} windows."))
+        drifted = (*drifted, f"It has lasted {windows} windows, but there is no feedback to train on.")
+    demand = tuple(map(_sentence, report.alarming("catalogue")))
+    if NEW_ITEMS in counts:
+        demand = (*demand, _count_sentence(counts[NEW_ITEMS]))
+    if demand:
+        return _Wish("index_new_items", (*demand, *drifted))
+    if BARE_TEXTS in counts:
+        drifted = (*drifted, _count_sentence(counts[BARE_TEXTS]))
+    if drifted:
+        return _Wish("warn", drifted)
+    measured = sum(one.statistic is not None for one in report.results)
+    return _Wish("nothing", (f"No alarm: {measured} of {len(report.results)} monitors had enough to go by.",))
+
+
+def _obstacles(
+    action: Action, report: WindowReport, history: Sequence[Entry], now: int, settings: DecisionSettings
+) -> Iterator[str]:
+    """Why a run may not start."""
+    if (frozen := freeze(history, now)) is not None:
+        yield f"Frozen by {frozen.by} at {clock(frozen.at)}: {frozen.reason}"
+    if report.missing:
+        yield "Evidence is missing: " + " ".join(one.text for one in report.missing)
+    if (other := running(history)) is not None:
+        yield f"The run that was decided at {clock(other.at)} is still under way."
+    decisions = _decisions(history)
+    if any(entry.report.end > report.end for entry in decisions):
+        yield "A later window has been decided already."
+    starts = [entry.at for entry in decisions if entry.action == action]
+    pause = settings.cooldown_seconds if action == "retrain" else settings.index_cooldown_seconds
+    if starts and now - max(starts) < pause:
+        yield f"{_name(action)} cools down until {clock(max(starts) + pause)}."
+    # A start that lies ahead of this clock counts: the clock may have been set back.
+    week = sum(start > now - WEEK for start in starts)
+    if action == "retrain" and week >= settings.weekly_budget:
+        yield f"{week} retrainings have started within seven days; the budget is {settings.weekly_budget}."
+
+
+def _pending_override(history: Sequence[Entry], now: int) -> Override | None:
+    """The latest order, unless it was carried out or its time is over."""
+    orders = [entry for entry in history if isinstance(entry, Override)]
+    if not orders or now >= orders[-1].until:
+        return None
+    done = any(entry.override == orders[-1].id for entry in _decisions(history))
+    return None if done else orders[-1]
+
+
+def _drifting_windows(report: WindowReport, history: Sequence[Entry]) -> int:
+    """For how many consecutive windows, this one among them, input or output have alarmed."""
+    earlier = [
+        entry.report
+        for entry in _decisions(history)
+        if entry.report.policy_version == report.policy_version and entry.report.end <= report.start
+    ]
+    windows = 1
+    for one in sorted(earlier, key=lambda one: -one.end):
+        if not one.alarming("input", "output"):
+            break
+        windows += 1
+    return windows
+
+
+def _decisions(history: Sequence[Entry]) -> list[Decision]:
+    return [entry for entry in history if isinstance(entry, Decision)]
+
+
+def _sentence(result: MonitorResult) -> str:
+    text = f"{result.name} alarms: {result.statistic:.3f}, above {result.threshold:.3f}"
+    if result.current is not None and result.reference is not None:
+        text += f" ({result.reference:.3f} in the reference, {result.current:.3f} now)"
+    return f"{text}, over {result.users} users."
+
+
+def _count_sentence(count: CountResult) -> str:
+    return f"{count.name}: {count.value:.1%}, the limit is {count.limit:.1%}. {count.meaning}"
+
+
+def _name(action: Action) -> str:
+    return "Retraining" if action == "retrain" else "Indexing new items"

@@ -1,0 +1,25 @@
+"""An entry of the record as a few lines for people."""
+
+from gream.monitoring.entries import Decision, Entry, Freeze, Outcome, Override, clock
+
+
+def describe(entry: Entry) -> str:
+    """When, who or what, and why: one line, and one more for each reason."""
+    return f"{clock(entry.at)}  {_what(entry)}"
+
+
+def _what(entry: Entry) -> str:
+    match entry:
+        case Decision():
+            window = f"{clock(entry.report.start)} to {clock(entry.report.end)}"
+            reasons = "".join(f"\n    {reason}" for reason in entry.reasons)
+            return f"{entry.action}, champion {entry.report.policy_version}, window {window}{reasons}"
+        case Outcome():
+            return f"run {entry.decision}: {entry.result}. {entry.text}".rstrip()
+        case Freeze():
+            until = f" until {clock(entry.until)}" if entry.until is not None else ""
+            return f"frozen by {entry.by}{until}: {entry.reason}"
+        case Override():
+            return f"{entry.by} orders {entry.action} until {clock(entry.until)}: {entry.reason}"
+        case _:
+            return f"thawed by {entry.by}"

@@ -1,0 +1,185 @@
+"""Read one window of evidence, whatever state its files are in.
+
+What is damaged, of another shape, unfinished, impossible or there twice is left out, and `Evidence.skipped` says what
+and why; reading itself goes on. What is not noticed: a damaged file of feedback whose values still make sense (files of
+requests carry their digest in their name), and a file that somebody deleted.
+
+Clocks. Requests are ordered by their server's clock, feedback by the clock of the server that took it. A client's clock
+decides nothing: an event that names a request belongs to it, and any other one happened when it arrived.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from io import BytesIO
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+
+from gream import columns
+from gream.errors import ConfigError
+from gream.monitoring.evidence import (
+    FEEDBACK,
+    FEEDBACK_SCHEMA,
+    HOUR,
+    NULLABLE,
+    REQUEST_SCHEMA,
+    REQUESTS,
+    USER_HASH,
+    Evidence,
+    Skipped,
+    Window,
+    hour_folder,
+    user_hash,
+)
+from gream.monitoring.request_log import DIGEST_LENGTH, content_name
+
+CLOCK_SECONDS: Final = 300
+"""By how much the clocks of two servers may be apart."""
+
+ROUNDING: Final = 1e-3
+"""What float32 may add to a log-probability of 0."""
+
+_CHECKED_NAME: Final = re.compile(rf"part-([0-9a-f]{{{DIGEST_LENGTH}}})\.parquet")
+
+_REQUEST_RULES: Final = {
+    "a value that must be there is missing": pl.all_horizontal(
+        pl.col(name).is_not_null() for name in REQUEST_SCHEMA if name not in NULLABLE
+    ),
+    "a count, age or time is negative": pl.all_horizontal(
+        pl.col(name).fill_null(0) >= 0
+        for name in (columns.TIMESTAMP, "history_length", "unknown_items", "seconds_since_last", "total_ms")
+    ),
+    "more unknown items than items": pl.col("unknown_items") <= pl.col("history_length"),
+    "not one score for each item": pl.col("items").list.len() == pl.col("scores").list.len(),
+    "a score is no log-probability": pl.col("scores")
+    .list.eval((pl.element() <= ROUNDING) & pl.element().is_finite().fill_null(False))
+    .list.all(),
+}
+"""Reason -> what a sound row fulfils."""
+_FEEDBACK_RULES: Final = {
+    "a value that must be there is missing": pl.all_horizontal(
+        pl.col(name).is_not_null() for name in FEEDBACK_SCHEMA if name != "request_id"
+    ),
+    "an unknown kind of event": pl.col("kind").is_in(["impression", "click", "purchase"]),
+}
+
+
+def read_evidence(folder: Path, window: Window, match_seconds: int, key: str) -> Evidence:
+    """What is known of a window.
+
+    Args:
+        folder: of the evidence, with `requests/` and `feedback/`; what is not there counts as empty.
+        window: which.
+        match_seconds: how long after a request its feedback counts, from 0 up.
+        key: of the user hashes, the one that serving writes requests with.
+
+    Raises:
+        ConfigError: `match_seconds` is negative, or the key is empty.
+    """
+    if match_seconds < 0:
+        raise ConfigError(f"match_seconds must not be negative; got {match_seconds}.")
+    known_from = max(0, window.start - match_seconds)
+    reader = _Reader(folder)
+    requests = reader.table(
+        REQUESTS, REQUEST_SCHEMA, Window(known_from, window.end), columns.TIMESTAMP, "request_id", _REQUEST_RULES
+    )
+    feedback = reader.table(
+        FEEDBACK,
+        FEEDBACK_SCHEMA,
+        Window(max(0, known_from - CLOCK_SECONDS), window.end),
+        "received",
+        "event_id",
+        _FEEDBACK_RULES,
+    )
+    users = feedback[columns.USER].unique()
+    hashed = {user: user_hash(user, key) for user in users}
+    timestamp = pl.col(columns.TIMESTAMP)
+    return Evidence(
+        window=window,
+        match_seconds=match_seconds,
+        requests=requests.filter(timestamp >= window.start),
+        settled=requests.filter(timestamp < window.end - match_seconds),
+        feedback=feedback.with_columns(
+            pl.col(columns.USER).replace_strict(hashed, return_dtype=pl.String()).alias(USER_HASH)
+        ).drop(columns.USER),
+        files=reader.files,
+        skipped=tuple(reader.skipped),
+    )
+
+
+class _Reader:
+    """Reads tables below an evidence folder, and keeps account of what it left out."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.files = 0
+        self.skipped: list[Skipped] = []
+
+    def table(
+        self,
+        name: str,
+        schema: Mapping[str, pl.DataType],
+        window: Window,
+        clock: str,
+        identity: str,
+        rules: Mapping[str, pl.Expr],
+    ) -> pl.DataFrame:
+        """Sound rows of a window by the column `clock`, each `identity` once, in a fixed order."""
+        frames = [frame for file in self._parts(name, window) if (frame := self._part(file, schema)) is not None]
+        rows = pl.concat([pl.DataFrame(schema=schema), *frames])
+        for reason, rule in rules.items():
+            sound = rows.filter(rule)
+            self._note(name, rows.height - sound.height, reason)
+            rows = sound
+        rows = rows.filter(pl.col(clock).is_between(window.start, window.end, closed="left"))
+        once = rows.sort(clock, identity, maintain_order=True).unique(identity, keep="first", maintain_order=True)
+        self._note(name, rows.height - once.height, f"the same {identity} again")
+        return once
+
+    def _parts(self, name: str, window: Window) -> Iterator[Path]:
+        for hour in range(window.start // HOUR, (window.end - 1) // HOUR + 1):
+            folder = hour_folder(self._folder / name, hour)
+            for file in sorted(folder.iterdir()) if folder.is_dir() else ():
+                self.files += 1
+                if file.suffix == ".parquet" and not file.name.startswith("."):
+                    yield file
+                else:
+                    self._skip(file, "was never finished, or is no part of the log")
+
+    def _part(self, file: Path, schema: Mapping[str, pl.DataType]) -> pl.DataFrame | None:
+        try:
+            return _rows(file, schema)
+        except _UnreadableError as error:
+            self._skip(file, str(error))
+            return None
+
+    def _skip(self, file: Path, reason: str) -> None:
+        self.skipped.append(Skipped(str(file.relative_to(self._folder)), None, reason))
+
+    def _note(self, table: str, rows: int, reason: str) -> None:
+        if rows:
+            self.skipped.append(Skipped(table, rows, reason))
+
+
+class _UnreadableError(Exception):
+    """Nothing of a file can be used; the message says why."""
+
+
+def _rows(file: Path, schema: Mapping[str, pl.DataType]) -> pl.DataFrame:
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise _UnreadableError(f"cannot be read ({error.strerror})") from error
+    named = _CHECKED_NAME.fullmatch(file.name)
+    if named and named[1] != content_name(content):
+        raise _UnreadableError("is damaged: its content is not what its name says")
+    try:
+        frame = pl.read_parquet(BytesIO(content))
+    # Bytes that are no Parquet can also make polars panic, and its panic is no Exception.
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        raise _UnreadableError("is no Parquet file any more") from error
+    for column, kind in schema.items():
+        if frame.schema.get(column) != kind:
+            raise _UnreadableError(f"has no column {column!r} of type {kind}")
+    return frame.select(list(schema))

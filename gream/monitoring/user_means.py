@@ -1,0 +1,88 @@
+"""A window, user by user: for each user and monitor the mean over what the user did.
+
+Every user counts once in a window, however many requests they made: a flood of one user moves nothing by more than 1/n.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from gream.monitoring.evidence import USER_HASH, Evidence
+from gream.monitoring.features import feature_tables
+from gream.monitoring.monitors import MONITORS, Monitor
+from gream.monitoring.served_items import ServedItems
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which columns of a matrix belong to which monitor.
+
+    Attributes:
+        buckets: monitor -> names of its columns, in the order of the matrix; `("",)` for a share.
+    """
+
+    buckets: dict[str, tuple[str, ...]]
+
+    @classmethod
+    def of(cls, served: ServedItems) -> "Layout":
+        """The layout of `MONITORS` for a policy's items."""
+        return cls({one.name: one.buckets(served) if one.buckets else ("",) for one in MONITORS})
+
+    @property
+    def width(self) -> int:
+        """Number of columns."""
+        return sum(map(len, self.buckets.values()))
+
+    @property
+    def columns(self) -> list[slice]:
+        """The columns of each monitor."""
+        ends = np.cumsum([len(names) for names in self.buckets.values()]).tolist()
+        return [slice(end - len(names), end) for end, names in zip(ends, self.buckets.values(), strict=True)]
+
+
+@dataclass(frozen=True)
+class UserMeans:
+    """Attributes:
+    users: hashes of the users of a window, sorted.
+    values: `(n_users, layout.width)` float32; a monitor's columns are NaN for users of whom it saw nothing.
+    """
+
+    users: NDArray[np.str_]
+    values: NDArray[np.float32]
+
+
+def user_means(evidence: Evidence, served: ServedItems, layout: Layout) -> UserMeans:
+    """What a window says of each of its users."""
+    tables = feature_tables(evidence, served)
+    users = np.unique(np.concatenate([table[USER_HASH].to_numpy() for table in tables.values()]).astype(np.str_))
+    numbers = {
+        name: np.searchsorted(users, table[USER_HASH].to_numpy().astype(np.str_)) for name, table in tables.items()
+    }
+    parts = [
+        _monitor_means(monitor, tables[monitor.table][monitor.name], numbers[monitor.table], len(users), names)
+        for monitor, names in zip(MONITORS, layout.buckets.values(), strict=True)
+    ]
+    return UserMeans(users, np.concatenate(parts, axis=1))
+
+
+def _monitor_means(
+    monitor: Monitor, column: pl.Series, rows: NDArray[np.int64], users: int, buckets: tuple[str, ...]
+) -> NDArray[np.float32]:
+    """`(users, len(buckets))` means of a column; `rows` holds the user's number for each of its rows."""
+    seen = column.is_not_null().to_numpy()
+    rows = rows[seen]
+    if monitor.buckets is None:
+        sums = np.bincount(rows, column.drop_nulls().to_numpy(), minlength=users)[:, None]
+    else:
+        numbers = (
+            column.drop_nulls()
+            .replace_strict(list(buckets), list(range(len(buckets))), return_dtype=pl.Int64)
+            .to_numpy()
+        )
+        cells = np.bincount(rows * len(buckets) + numbers, minlength=users * len(buckets))
+        sums = cells.reshape(users, len(buckets))
+    counts = np.bincount(rows, minlength=users)[:, None]
+    means: NDArray[np.float32] = (sums / np.where(counts == 0, np.nan, counts)).astype(np.float32)
+    return means

@@ -1,0 +1,64 @@
+"""A tiny shop: six items, evidence made by hand."""
+
+from dataclasses import replace
+
+import polars as pl
+import pytest
+
+from gream.monitoring.evidence import FEEDBACK_SCHEMA, RequestEvidence
+from gream.monitoring.served_items import ServedItems
+
+KEY = "a secret of the tests"
+DAY = 86_400
+START = 20_000 * DAY
+BASIS = RequestEvidence(
+    request_id="r",
+    timestamp=START,
+    user="u1",
+    history_length=4,
+    seconds_since_last=600,
+    last_level1=0,
+    top_category="Drama",
+    unknown_items=0,
+    cold=False,
+    mode="direct",
+    policy_version="champion",
+    degraded=None,
+    engine_ms=20.0,
+    features_ms=2.0,
+    total_ms=100.0,
+    items=("m0", "m1", "m2"),
+    scores=(-1.0, -2.0, -3.0),
+)
+
+
+@pytest.fixture
+def request_row():
+    """A request that differs from `BASIS` in what is given."""
+    return lambda request_id, **changes: replace(BASIS, request_id=request_id, **changes)
+
+
+@pytest.fixture
+def write_feedback():
+    """Writes events as serving does: `(event_id, user_id, item_id, kind, timestamp, request_id, received)`."""
+
+    def write(folder, rows, name="part-0a1b2c3d-000000000001.parquet", hour="date=2024-10-04/hour=00"):
+        target = folder / "feedback" / hour
+        target.mkdir(parents=True, exist_ok=True)
+        pl.DataFrame(rows, schema=FEEDBACK_SCHEMA, orient="row").write_parquet(target / name)
+
+    return write
+
+
+@pytest.fixture
+def served():
+    """m0 and m1 are the head; m0, m1 start with code 0, m2, m3 with code 1, m4, m5 with code 2, which is rare."""
+    items = pl.DataFrame(
+        {
+            "item_id": [f"m{number}" for number in range(6)],
+            "level1": ["0", "0", "1", "1", "2", "2"],
+            "surprise": [0.0, 0.2, 0.4, 0.6, 0.8, 1.0],
+            "head": [True, True, False, False, False, False],
+        }
+    )
+    return ServedItems(items, ("0", "1"), ("Drama", "Comedy"))

@@ -1,0 +1,171 @@
+"""Thresholds: where they come from, what they promise, and what they are held against."""
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from gream.errors import ConfigError
+from gream.monitoring.calibration import Calibration, CalibrationSettings, MonitorThreshold, calibrate
+from gream.monitoring.monitors import MONITORS, jensen_shannon
+from gream.monitoring.user_means import Layout, UserMeans
+
+pytestmark = pytest.mark.unit
+
+NAMES = [monitor.name for monitor in MONITORS]
+BUCKETS = {"history_length": 4, "category": 3}
+SETTINGS = CalibrationSettings(replicates=1_000, min_windows=4)
+
+
+@pytest.fixture
+def layout():
+    """Two distributions with real buckets, the others with one."""
+    return Layout(
+        {
+            monitor.name: tuple(map(str, range(BUCKETS.get(monitor.name, 1)))) if monitor.buckets else ("",)
+            for monitor in MONITORS
+        }
+    )
+
+
+@pytest.fixture
+def window(layout):
+    """A window of users: `history_length` and `category` at random, `hit_rate` 0 or 1; nothing else was seen."""
+
+    def window(seed, users=200, hit_rate=0.3, shares=(0.4, 0.3, 0.3)):
+        random = np.random.default_rng(seed)
+        values = np.full((users, layout.width), np.nan, dtype=np.float32)
+        columns = dict(zip(layout.buckets, layout.columns, strict=True))
+        values[:, columns["history_length"]] = np.eye(4)[random.integers(4, size=users)]
+        values[:, columns["category"]] = np.eye(3)[random.choice(3, size=users, p=shares)]
+        values[:, columns["hit_rate"]] = random.random((users, 1)) < hit_rate
+        names = np.sort(random.choice(10_000, users, replace=False)).astype(str)
+        return UserMeans(np.sort(names), values)
+
+    return window
+
+
+def statistic(monitor, layout, calibration, means):
+    columns = dict(zip(layout.buckets, layout.columns, strict=True))[monitor]
+    reference = np.array(calibration.monitors[monitor].reference)
+    return float(MONITORS[NAMES.index(monitor)].statistic(reference, np.nanmean(means.values[:, columns], axis=0)))
+
+
+def test_jensen_shannon_by_hand():
+    # Half of the mass moved: 1 - (3/4 log2(4/3) ... ) worked out with natural logarithms.
+    p, q = np.array([1.0, 0.0]), np.array([0.5, 0.5])
+    middle = np.array([0.75, 0.25])
+    by_hand = (1.0 * np.log(1 / 0.75) + 0.5 * np.log(0.5 / 0.75) + 0.5 * np.log(0.5 / 0.25)) / 2 / np.log(2)
+    assert middle.sum() == 1
+    assert jensen_shannon(p, q) == pytest.approx(np.sqrt(by_hand))
+    assert jensen_shannon(p, q) == jensen_shannon(q, p)
+    assert jensen_shannon(p, p) == 0.0
+    assert np.isnan(jensen_shannon(p, np.array([np.nan, np.nan])))
+
+
+def test_a_share_counts_in_the_direction_that_is_bad():
+    by_name = dict(zip(NAMES, MONITORS, strict=True))
+    lower, higher = np.array([0.2]), np.array([0.5])
+    assert by_name["hit_rate"].statistic(higher, lower) == pytest.approx(0.3)
+    assert by_name["hit_rate"].statistic(lower, higher) == pytest.approx(-0.3)
+    assert by_name["degraded"].statistic(lower, higher) == pytest.approx(0.3)
+    assert by_name["novelty"].statistic(higher, lower) == pytest.approx(0.3)
+
+
+def test_what_the_reference_knows_is_calibrated_and_nothing_else(layout, window):
+    calibration = calibrate([window(seed) for seed in range(4)], layout, SETTINGS, "champion")
+    assert set(calibration.monitors) == {"history_length", "category", "hit_rate"}
+    assert calibration.monitors["hit_rate"].users == 200
+    assert calibration.monitors["hit_rate"].reference[0] == pytest.approx(0.3, abs=0.05)
+    assert sum(calibration.monitors["category"].reference) == pytest.approx(1.0)
+    assert 0.005 < calibration.simulated_rate <= 0.01
+    assert Calibration.model_validate_json(calibration.model_dump_json()) == calibration
+
+
+def test_a_threshold_is_about_the_quantile_that_theory_has(layout, window):
+    """One monitor, one window, no persistence: the normal quantile of the difference of two means."""
+    settings = CalibrationSettings(
+        false_alarm_rate=0.05, period_windows=1, needed=1, of=1, replicates=4_000, min_windows=8, min_users=60
+    )
+    windows = [window(seed, users=400) for seed in range(8)]
+    for one in windows:
+        hit_rate = dict(zip(layout.buckets, layout.columns, strict=True))["hit_rate"]
+        one.values[:, : hit_rate.start] = np.nan
+    calibration = calibrate(windows, layout, settings, "champion")
+    error = np.sqrt(0.3 * 0.7 * (1 / 400 + 1 / 3_200))
+    assert calibration.monitors["hit_rate"].threshold == pytest.approx(1.645 * error, rel=0.2)
+    assert calibration.level == pytest.approx(0.05, abs=0.005)
+
+
+def test_windows_that_differ_by_themselves_raise_the_threshold(layout, window):
+    steady = calibrate([window(seed) for seed in range(8)], layout, SETTINGS, "champion")
+    rates = (0.2, 0.4, 0.2, 0.4, 0.2, 0.4, 0.2, 0.4)
+    restless = calibrate([window(seed, hit_rate=rate) for seed, rate in enumerate(rates)], layout, SETTINGS, "champion")
+    assert restless.monitors["hit_rate"].threshold > 1.5 * steady.monitors["hit_rate"].threshold
+    assert statistic("hit_rate", layout, restless, window(99, hit_rate=0.2)) < restless.monitors["hit_rate"].threshold
+
+
+def test_what_users_have_in_common_over_time_counts(layout):
+    """The same 60 users in every window, each always or never lucky, are 60 observations, not 60 a window."""
+    columns = dict(zip(layout.buckets, layout.columns, strict=True))["hit_rate"]
+    random = np.random.default_rng(0)
+
+    def window(lucky, users):
+        values = np.full((60, layout.width), np.nan, dtype=np.float32)
+        values[:, columns] = lucky[:, None]
+        return UserMeans(users, values)
+
+    same, faithful = np.char.mod("u%03d", np.arange(60)), random.random(60) < 0.4
+    settings = CalibrationSettings(replicates=1_000, min_windows=8)
+    loyal = calibrate([window(faithful, same)] * 8, layout, settings, "champion")
+    fresh = [window(random.random(60) < 0.4, np.char.mod(f"w{n}-%03d", np.arange(60))) for n in range(8)]
+    assert (
+        loyal.monitors["hit_rate"].threshold
+        > 1.2 * calibrate(fresh, layout, settings, "champion").monitors["hit_rate"].threshold
+    )
+
+
+def test_a_difference_that_does_not_matter_never_alarms(layout, window):
+    calibration = calibrate([window(seed, users=9_000) for seed in range(4)], layout, SETTINGS, "champion")
+    assert calibration.monitors["category"].threshold == 0.03
+    assert statistic("category", layout, calibration, window(9, 9_000, shares=(0.41, 0.3, 0.29))) < 0.03
+
+
+def test_persistence_lowers_the_threshold(layout, window):
+    windows = [window(seed) for seed in range(8)]
+    once, twice = (
+        calibrate(windows, layout, SETTINGS.model_copy(update={"needed": needed}), "champion") for needed in (1, 2)
+    )
+    assert twice.level > 3 * once.level
+    assert twice.monitors["hit_rate"].threshold < once.monitors["hit_rate"].threshold
+
+
+def test_small_windows_have_wider_thresholds():
+    threshold = MonitorThreshold(threshold=0.1, users=400, reference=(0.3,))
+    assert threshold.at(100) == pytest.approx(0.2)
+    assert threshold.at(400) == threshold.at(4_000) == 0.1
+
+
+def test_the_same_seed_gives_the_same_thresholds(layout, window):
+    windows = [window(seed) for seed in range(4)]
+    assert calibrate(windows, layout, SETTINGS, "champion") == calibrate(windows, layout, SETTINGS, "champion")
+    assert calibrate(windows, layout, SETTINGS, "champion", seed=1) != calibrate(windows, layout, SETTINGS, "champion")
+
+
+def test_a_reference_that_is_too_small_is_refused(layout, window):
+    with pytest.raises(ConfigError, match="needs 4 windows or more; got 3"):
+        calibrate([window(seed) for seed in range(3)], layout, SETTINGS, "champion")
+    with pytest.raises(ConfigError, match="has 40 users in a window; at least 50 are needed"):
+        calibrate([window(seed, users=40) for seed in range(4)], layout, SETTINGS, "champion")
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"needed": 4}, "4 of 3 windows is impossible"),
+        ({"replicates": 999}, "replicates must be at least 1000 for a rate of 0.01"),
+        ({"false_alarm_rate": 0.0}, "greater than 0"),
+    ],
+)
+def test_impossible_settings_are_refused(changes, problem):
+    with pytest.raises(ValidationError, match=problem):
+        CalibrationSettings(**changes)
