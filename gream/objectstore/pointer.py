@@ -14,20 +14,17 @@ two of them at once may leave one record in the history instead of two.
 """
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Final
-from uuid import uuid4
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gream.artifacts import MANIFEST
 from gream.errors import StoreError
 from gream.objectstore.bucket import Bucket
+from gream.objectstore.conditional import require_conditional_writes
 from gream.objectstore.uri import ArtifactUri
-
-PROBE_WRITERS: Final = 6
 
 
 class PointerMovedError(StoreError):
@@ -79,7 +76,7 @@ class Pointer:
             PointerMovedError: it says something else by now; read again, and decide again.
             StoreError: there is no such version, or the server does not honour conditional writes.
         """
-        self._require_conditional_writes()
+        require_conditional_writes(self._bucket, self._place.prefix)
         state = self._state()
         moved = self._swap(state, digest) if state.publication == expected else None
         if moved is None:
@@ -129,23 +126,6 @@ class Pointer:
             return fresh
         # A write of our own whose answer was lost is refused when it is sent again.
         return fresh if self._state().content == content else None
-
-    def _require_conditional_writes(self) -> None:
-        key = f"{self._place.prefix}/probe-{uuid4().hex}"
-        with ThreadPoolExecutor(PROBE_WRITERS) as pool:
-            created = sum(pool.map(lambda writer: self._bucket.put_if(key, b"%d" % writer, None), range(PROBE_WRITERS)))
-            stored = self._bucket.get(key)
-            etag = stored.etag if stored else None
-            replaced = sum(
-                pool.map(lambda writer: self._bucket.put_if(key, b"new %d" % writer, etag), range(PROBE_WRITERS))
-            )
-        self._bucket.delete([key])
-        if created > 1 or replaced > 1:
-            raise StoreError(
-                f"The S3 server of {self._place} lets several conditional writes (If-None-Match, If-Match) through at "
-                "once, so two writers could both move the pointer; nothing was moved. AWS S3, MinIO and SeaweedFS "
-                "after 4.16 do not."
-            )
 
     def _says(self) -> str:
         now = self.read()
