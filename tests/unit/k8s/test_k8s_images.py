@@ -1,0 +1,142 @@
+"""What the Dockerfiles promise, and that manifests and images fit together."""
+
+import json
+import re
+
+import click
+import pytest
+from k8s_objects import of_kind, pods
+
+import gream
+from gream import cli
+from gream.objectstore import settings as objectstore
+from serving.settings import ServingSettings
+
+pytestmark = pytest.mark.unit
+
+DOCKERFILES = {
+    "gream/api": "serving/Dockerfile",
+    "gream/engine": "serving/engine/Dockerfile",
+    "gream/data": "components/Dockerfile",
+    "gream/train": "components/train.Dockerfile",
+}
+NOT_OURS = {"GREAM_FEATURES", "GREAM_FEATURES_ONLINE"}
+"""Read by feature_repo/ itself."""
+
+
+@pytest.fixture(params=list(DOCKERFILES))
+def dockerfile(request, repository):
+    return (repository / DOCKERFILES[request.param]).read_text()
+
+
+def stages(dockerfile):
+    """Each stage's instructions."""
+    return re.split(r"^FROM ", re.sub(r"\\\n\s*", " ", dockerfile), flags=re.MULTILINE)[1:]
+
+
+def test_the_last_stage_copies_what_was_installed_and_installs_no_python(dockerfile):
+    *_, last = stages(dockerfile)
+    assert not re.search(r"\bpip\b", last)
+    assert "COPY --from=packages /opt/gream /opt/gream" in last
+    assert last.index("COPY --from=packages") < last.index("COPY --from=code"), "what changes most comes last"
+    assert not re.search(r"apt-get install(?!.*gcc libc6-dev)", last)
+    assert "gcc" not in last or 'if [ "$ACCELERATOR" = cuda ]' in last
+
+
+def test_packages_are_a_layer_that_code_does_not_touch(dockerfile):
+    packages, code, _ = stages(dockerfile)
+    pins, stub = re.findall(r"^COPY (.*)$", packages, re.MULTILINE)
+    assert set(pins.split()) - {"constraints-cuda.txt"} == {
+        "pyproject.toml",
+        "constraints.txt",
+        "README.md",
+        "LICENSE",
+        "./",
+    }
+    assert stub == "gream/__init__.py gream/"
+    assert "-c constraints.txt" in packages
+    assert "--no-deps" in code
+
+
+def test_users_labels_and_health(dockerfile):
+    *_, last = stages(dockerfile)
+    assert re.search(r"^USER \d+:\d+$", last, re.MULTILINE)
+    for label in ("title", "description", "licenses", "version", "revision"):
+        assert f"org.opencontainers.image.{label}=" in last
+    assert "HEALTHCHECK" in last
+    assert f"ARG VERSION={gream.__version__}\n" in last
+
+
+def test_no_weights_no_secrets_and_a_base_that_can_be_pinned(dockerfile):
+    assert "ARG PYTHON_IMAGE=docker.io/library/python:3.11-slim-bookworm\n" in dockerfile
+    assert set(re.findall(r"^FROM (\S+)", dockerfile, re.MULTILINE)) == {"${PYTHON_IMAGE}", "packages"}
+    assert not re.search(r"safetensors|PASSWORD|SECRET|ACCESS_KEY", dockerfile)
+
+
+def test_what_is_copied_exists_and_reaches_the_build(dockerfile, repository):
+    kept = re.findall(r"^!(.*)$", (repository / ".dockerignore").read_text(), re.MULTILINE)
+    for sources in re.findall(r"^COPY (?!--from)(.*) \S+$", dockerfile, re.MULTILINE):
+        for source in sources.split():
+            assert (repository / source).exists()
+            assert any(source == k or source.startswith(f"{k}/") or k == "constraints*.txt" for k in kept), source
+
+
+def test_manifests_take_images_of_this_release(objects):
+    for pod in pods(objects):
+        for container in pod.containers:
+            repository, _, tag = container["image"].removeprefix("registry.example.com/").partition(":")
+            if repository in DOCKERFILES:
+                assert tag == gream.__version__
+    for store in of_kind(objects, "FeatureStore"):
+        images = {store["spec"]["feastProjectDir"]["packaged"]["image"]}
+        images.add(store["spec"]["services"]["onlineStore"]["server"]["image"])
+        assert images == {f"registry.example.com/gream/api:{gream.__version__}"}
+
+
+def test_pods_run_as_their_image_does_and_reach_its_port(objects, repository):
+    for pod in pods(objects):
+        for container in pod.containers:
+            image = re.sub(r"^registry.example.com/|:.*", "", container["image"])
+            if image in DOCKERFILES:
+                text = (repository / DOCKERFILES[image]).read_text()
+                assert re.findall(r"^USER (\d+):", text, re.MULTILINE) == [
+                    str(pod.spec["securityContext"]["runAsUser"])
+                ]
+                if "command" not in container:
+                    command = json.loads(re.findall(r"^CMD (.*)$", text, re.MULTILINE)[0])
+                    served = command[command.index("--port") + 1]
+                    assert [str(port["containerPort"]) for port in container["ports"]] == [served]
+
+
+def test_every_variable_is_one_that_the_code_reads(objects):
+    (settings,) = [m for m in of_kind(objects, "ConfigMap") if m["metadata"]["name"].startswith("settings")]
+    given = set(settings["data"])
+    for pod in pods(objects):
+        for container in pod.containers:
+            given |= {
+                variable["name"] for variable in container.get("env", []) if variable["name"].startswith("GREAM_")
+            }
+    read = {f"GREAM_{field}".upper() for field in ServingSettings.model_fields}
+    read |= {value for value in vars(objectstore).values() if isinstance(value, str) and value.startswith("GREAM_")}
+    in_scripts = {"GREAM_CATALOG"}
+    assert given <= read | NOT_OURS | in_scripts, given - read
+
+
+def test_the_settings_are_ones_that_the_server_takes(objects, monkeypatch):
+    (settings,) = [m for m in of_kind(objects, "ConfigMap") if m["metadata"]["name"].startswith("settings")]
+    for variable, value in settings["data"].items():
+        monkeypatch.setenv(variable, value)
+    taken = ServingSettings()
+    assert taken.engine_url == "http://engine:3000"
+    assert taken.policy.startswith("s3://")
+
+
+def test_commands_exist_or_do_not_run_yet(objects):
+    """A job of a command that is still to come must be suspended."""
+    known = set(cli.main.list_commands(click.Context(cli.main)))
+    for job in of_kind(objects, "CronJob"):
+        (container,) = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+        script = " ".join([*container["command"], *container.get("args", [])])
+        commands = set(re.findall(r"\bgream (\w+)", script))
+        assert commands
+        assert commands <= known or job["spec"].get("suspend") is True, commands - known
