@@ -5,6 +5,7 @@ import { titleOf } from "./history.js";
 import { chainParts, chips, nameOf } from "./tokens.js";
 
 const BETWEEN_STAGES = " | ";
+const BETWEEN_CITATIONS = "\u2002"; // A wide space.
 const LABEL = /^[\w -]{1,24}: /;
 
 export class Chain {
@@ -58,12 +59,13 @@ export class Chain {
 /** One paragraph for each stage of a chain. */
 function paragraphs(parts, onVisit) {
   const found = [make("p")];
-  for (const part of parts) {
+  for (const [place, part] of parts.entries()) {
+    if (part.item && parts[place - 1]?.item) found.at(-1).append(BETWEEN_CITATIONS);
     if (part.item) found.at(-1).append(citation(part.item, onVisit));
     else if (part.tokens) found.at(-1).append(chips(part.tokens));
     else {
-      part.text.split(BETWEEN_STAGES).forEach((text, place) => {
-        if (place) found.push(make("p"));
+      part.text.split(BETWEEN_STAGES).forEach((text, stage) => {
+        if (stage) found.push(make("p"));
         const label = found.at(-1).childNodes.length ? null : LABEL.exec(text);
         if (label) found.at(-1).append(make("b", {}, label[0]));
         found.at(-1).append(text.slice(label ? label[0].length : 0));

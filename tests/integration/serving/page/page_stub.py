@@ -204,11 +204,12 @@ def _recommended(item: ItemView, place: int, history: list[ItemView]) -> Recomme
 def _reasoning(history: list[ItemView]) -> Reasoning:
     if not history:
         return Reasoning(chain="evidence: none", readable="evidence: none", cited=())
-    cited = [history[0], history[-1]]
+    oldest, newest = history[0], history[-1]
+    form = "evidence: {0}{1} | likes: films | relevant: {1}"
     return Reasoning(
-        chain="evidence: {} | likes: films | relevant: {}".format(*("".join(item.tokens) for item in cited)),
-        readable="evidence: [{}] | likes: films | relevant: [{}]".format(*(item.title for item in cited)),
-        cited=tuple(dict.fromkeys(item.item_id for item in cited)),
+        chain=form.format("".join(oldest.tokens), "".join(newest.tokens)),
+        readable=form.format(f"[{oldest.title}]", f"[{newest.title}]"),
+        cited=tuple(dict.fromkeys([oldest.item_id, newest.item_id])),
     )
 
 
