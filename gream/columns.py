@@ -13,5 +13,8 @@ DESCRIPTION: Final = "description"
 BRAND: Final = "brand"
 CATEGORIES: Final = "categories"
 
+RANK: Final = "rank"
+SCORE: Final = "score"
+
 PROFILE: Final = "profile"
 SOURCE: Final = "source"

@@ -29,7 +29,7 @@ def assemble(interactions: pl.DataFrame, items: pl.DataFrame, facts: CatalogFact
     add_skipped(skipped, "k_core", distinct.height - core.height)
     kept = items if k <= 1 else items.join(core, on=columns.ITEM, how="semi", maintain_order="left")
     add_skipped(skipped, "k_core_items", items.height - kept.height)
-    texts = _complete_items(kept)
+    texts = complete_items(kept)
     untitled = texts.filter(pl.col(columns.TITLE) == _PLACEHOLDER_TITLE).height
     optional = {name: dtype for name, dtype in OPTIONAL_INTERACTION_SCHEMA.items() if name in core.columns}
     return Catalog(
@@ -47,7 +47,7 @@ def add_skipped(skipped: dict[str, int], reason: str, count: int) -> None:
         skipped[reason] = skipped.get(reason, 0) + count
 
 
-def _complete_items(items: pl.DataFrame) -> pl.DataFrame:
+def complete_items(items: pl.DataFrame) -> pl.DataFrame:
     """All columns of `ITEM_SCHEMA`, in order, without nulls and with a title for every item."""
     missing = [pl.lit(None, dtype).alias(name) for name, dtype in ITEM_SCHEMA.items() if name not in items.columns]
     texts = (

@@ -57,7 +57,7 @@ def import_tables(interactions: Path, items: Path, *, k: int, mapping: ColumnMap
     """
     names = mapping or ColumnMapping()
     events, ordinal = _read_events(interactions, names)
-    texts = _read_items(items, names)
+    texts = read_items(items, names)
     _check_items_are_known(events, texts, interactions, items)
     return assemble(
         # The finer clock of the source decides before the catalog's seconds make ties of it.
@@ -94,7 +94,12 @@ def _read_events(path: Path, names: ColumnMapping) -> tuple[pl.DataFrame, bool]:
     return pl.DataFrame(events), times.ordinal
 
 
-def _read_items(path: Path, names: ColumnMapping) -> pl.DataFrame:
+def read_items(path: Path, names: ColumnMapping) -> pl.DataFrame:
+    """The columns of an items table that are understood, under our names; see `assemble` for what may be missing.
+
+    Raises:
+        DataError: the file cannot be read, an id or the column of titles is missing, or an item is twice in it.
+    """
     table = read_table(path)
     ids = _ids(_required(table, path, columns.ITEM, names.item_id_in_items or names.item_id), path)
     if ids.is_duplicated().any():

@@ -1,7 +1,8 @@
 """What is known of each item in words: the catalog's texts, cleaned and cut, and reviews that may be used."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import polars as pl
 
@@ -52,19 +53,21 @@ def item_texts(catalog: Catalog, max_reviews: int) -> list[ItemText]:
         DataError: reviews are wanted and present, but no user is long enough to be split.
     """
     reviews = _training_reviews(catalog, max_reviews)
-    return [
-        ItemText(
-            title=clean_text(row[columns.TITLE], TITLE_LENGTH),
-            brand=clean_text(row[columns.BRAND], BRAND_LENGTH),
-            categories=_present(row[columns.CATEGORIES][:MAX_CATEGORIES], CATEGORY_LENGTH),
-            description=clean_text(row[columns.DESCRIPTION], DESCRIPTION_LENGTH),
-            reviews=_present(reviews.get(row[columns.ITEM], []), REVIEW_LENGTH),
-        )
-        for row in catalog.items.iter_rows(named=True)
-    ]
+    return [item_text(row, reviews.get(row[columns.ITEM], [])) for row in catalog.items.iter_rows(named=True)]
 
 
-def _present(texts: list[str], limit: int) -> tuple[str, ...]:
+def item_text(row: Mapping[str, Any], reviews: Sequence[str] = ()) -> ItemText:
+    """The words of one row of an items table."""
+    return ItemText(
+        title=clean_text(row[columns.TITLE], TITLE_LENGTH),
+        brand=clean_text(row[columns.BRAND], BRAND_LENGTH),
+        categories=_present(row[columns.CATEGORIES][:MAX_CATEGORIES], CATEGORY_LENGTH),
+        description=clean_text(row[columns.DESCRIPTION], DESCRIPTION_LENGTH),
+        reviews=_present(reviews, REVIEW_LENGTH),
+    )
+
+
+def _present(texts: Sequence[str], limit: int) -> tuple[str, ...]:
     return tuple(text for text in (clean_text(text, limit) for text in texts) if text)
 
 

@@ -6,14 +6,14 @@ model card.
 """
 
 import json
-import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 from pydantic import BaseModel, ConfigDict
 
-from gream.artifacts import atomic_folder, open_artifact
+from gream.artifacts import atomic_folder, content_digest, link_or_copy, open_artifact
 from gream.config import Profile
 from gream.indexing.semantic_index import SemanticIndex
 from gream.policy.transition_prior import PriorWeights, TransitionPrior
@@ -21,6 +21,7 @@ from gream.prompts import PROMPTS_VERSION, load_prompts
 
 KIND = "policy"
 FACTS = "policy.json"
+CARD = "README.md"
 ITEMS = "items.parquet"
 INDEX = "semantic_index"
 
@@ -102,19 +103,43 @@ def add_metrics(source: Path, target: Path, metrics: dict[str, Any]) -> None:
     Raises:
         ArtifactError: `source` is not a complete bundle.
     """
-    files = open_artifact(source, KIND)["files"]
     facts = read_facts(source).model_copy(update={"metrics": metrics})
     items = pl.scan_parquet(source / ITEMS).select(pl.len()).collect().item()
     with atomic_folder(target, KIND, **_summary(facts), items=items) as folder:
-        for name in files:  # What else may stand in the folder is not part of the bundle.
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source / name, folder / name)
+        _copy_files(source, folder, besides=(FACTS, CARD))
         _write_facts(folder, facts)
+
+
+def replace_items(source: Path, target: Path, index: SemanticIndex, items: pl.DataFrame) -> None:
+    """Write the bundle at `source` to `target` with another catalogue, and the same weights and facts.
+
+    Args:
+        source: a complete bundle.
+        target: the folder to make; it may be `source` itself.
+        index: of at least the items in `items`, over the vocabulary that the weights know.
+        items: the items table.
+
+    Raises:
+        ArtifactError: `source` is not a complete bundle.
+    """
+    made_from = content_digest(source)
+    with atomic_folder(target, KIND, **_summary(read_facts(source)), items=items.height, made_from=made_from) as folder:
+        _copy_files(source, folder, besides=(ITEMS, INDEX))
+        items.write_parquet(folder / ITEMS)
+        index.save(folder / INDEX)
 
 
 def read_facts(path: Path) -> PolicyFacts:
     """The facts of the bundle at `path`."""
     return PolicyFacts.model_validate_json((path / FACTS).read_text(encoding="utf-8"))
+
+
+def _copy_files(source: Path, folder: Path, besides: Sequence[str]) -> None:
+    """Put a bundle's files into a folder besides those that are written anew: a link must not be written into."""
+    for name in open_artifact(source, KIND)["files"]:  # What else may stand there is not part of the bundle.
+        if Path(name).parts[0] not in besides:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            link_or_copy(str(source / name), str(folder / name))
 
 
 def _summary(facts: PolicyFacts) -> dict[str, Any]:
@@ -123,7 +148,7 @@ def _summary(facts: PolicyFacts) -> dict[str, Any]:
 
 def _write_facts(folder: Path, facts: PolicyFacts) -> None:
     (folder / FACTS).write_text(facts.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    (folder / "README.md").write_text(_model_card(facts), encoding="utf-8")
+    (folder / CARD).write_text(_model_card(facts), encoding="utf-8")
 
 
 def _prior_text(prior: PriorWeights | None) -> str:

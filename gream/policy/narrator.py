@@ -15,7 +15,7 @@ class ChainNarrator:
 
     def __init__(self, language: ItemLanguage) -> None:
         self._language = language
-        self._index_ids = frozenset(language.prompter.index_ids)
+        self._index_ids = frozenset(language.prompter.chain_tokens.index_ids)
         self._stream = DecodeStream(skip_special_tokens=False)
         self._node = ROOT
         self._held = ""

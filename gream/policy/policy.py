@@ -17,7 +17,7 @@ from gream.decoding.answers import sample_answers
 from gream.decoding.beam import beam_search
 from gream.decoding.chains import Chain, sample_chains
 from gream.decoding.grounding import Grounding
-from gream.decoding.score import score_all, score_items
+from gream.decoding.score import score_all
 from gream.errors import ArtifactError, RequestError
 from gream.indexing.semantic_index import SemanticIndex
 from gream.policy.bundle import KIND, PolicyFacts
@@ -25,7 +25,7 @@ from gream.policy.language import ItemLanguage
 from gream.policy.model import ATTENTION
 from gream.policy.query import Mode, Query
 from gream.policy.recommendations import ReasonedAnswer, Recommendations
-from gream.policy.transition_prior import TransitionPrior
+from gream.policy.transition_prior import PriorWeights, TransitionPrior
 
 
 class Policy(ItemLanguage):
@@ -60,6 +60,11 @@ class Policy(ItemLanguage):
         model = AutoModelForCausalLM.from_pretrained(path, dtype="auto", attn_implementation=ATTENTION).to(place)
         spoken = ItemLanguage.read(path)
         return cls(model.eval(), spoken.tokenizer, spoken.index, spoken.items, spoken.facts, spoken.prior)
+
+    def with_prior(self, prior: TransitionPrior, weights: PriorWeights) -> "Policy":
+        """The same policy, searched with this prior."""
+        facts = self.facts.model_copy(update={"prior": weights})
+        return Policy(self.model, self.tokenizer, self.index, self.items, facts, prior)
 
     def without_prior(self) -> "Policy":
         """The same policy, searched without its prior."""
@@ -213,30 +218,6 @@ class Policy(ItemLanguage):
             scores = opinion.mix_items(0, scores)
         return dict(zip(self._ids, scores.tolist(), strict=True))
 
-    def log_probs(
-        self, histories: Sequence[Sequence[str]], items: Sequence[str], mode: Mode, progress: str = ""
-    ) -> NDArray[np.float64]:
-        """Log-probability of one given item after each history, by the policy itself, without its prior.
-
-        Args:
-            histories: as for `recommend_batch`.
-            items: an item id for each history.
-            mode: in reasoning mode, after one chain as in `answer`.
-            progress: as for `recommend_batch`.
-
-        Returns:
-            (len(histories),) float64.
-
-        Raises:
-            RequestError: an item is not in the catalogue.
-        """
-        known = [self.numbers(history) for history in histories]
-        prompts = self.direct_prompts(known)
-        if mode == "reasoning":
-            thought = zip(*self._reason(known, self._one_chain(len(known)), progress), strict=True)
-            prompts = [self.answer_prompt(prompt, chain.tokens) for prompt, (chain,) in thought]
-        return score_items(self.model, prompts, self.numbers(items).tolist(), self.trie, progress)
-
     def _queries(
         self, histories: Sequence[Sequence[str]], k: int, excludes: Sequence[Sequence[str]] | None
     ) -> list[Query]:
@@ -267,7 +248,7 @@ class Policy(ItemLanguage):
             prompts,
             self.prompter.stop_id,
             uniforms,
-            Grounding.of(self.trie, shown, self.prompter.index_ids, self.model.device),
+            Grounding.of(self.trie, shown, self.prompter.chain_tokens, self.model.device),
             self.facts.chain_temperature,
             self.facts.chain_top_p,
             observe=observe,

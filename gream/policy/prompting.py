@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from gream.corpora.example import Example
+from gream.decoding.grounding import ChainTokens
 from gream.indexing.tokens import TOKEN_PATTERN
 
 IGNORED = -100
@@ -38,7 +39,7 @@ class Prompter:
     Attributes:
         stop_id: the token that ends a chain (`</think>`).
         answer_ids: what follows the chain, before the item (`<answer>`).
-        index_ids: every token of the vocabulary that is an index token.
+        chain_tokens: what in a chain is a citation, and what must not stand in it.
         answer_end_ids: what follows the item in reasoning mode (`</answer>` and the end of the turn).
     """
 
@@ -57,9 +58,9 @@ class Prompter:
         self._reasoning_window = reasoning_window
         self._head, self._tail = self._render()
         (self.stop_id,) = self.encode([self._reasoning["think_close"]])[0]
-        self.index_ids = sorted(
-            number for token, number in tokenizer.get_vocab().items() if TOKEN_PATTERN.fullmatch(token)
-        )
+        marks = {number for number, token in tokenizer.added_tokens_decoder.items() if token.special}
+        index_ids = {number for token, number in tokenizer.get_vocab().items() if TOKEN_PATTERN.fullmatch(token)}
+        self.chain_tokens = ChainTokens(sorted(index_ids), sorted(marks - index_ids - {self.stop_id}))
         self.answer_ids = self.encode([self._reasoning["answer_open"]])[0]
         self.answer_end_ids = [*self.encode([self._reasoning["answer_close"]])[0], tokenizer.eos_token_id]
 
