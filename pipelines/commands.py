@@ -1,4 +1,4 @@
-"""The `gream` commands that need KFP. They are found through the entry-point group `gream.commands`."""
+"""`gream run`: the training pipeline on this machine. Found through the entry-point group `gream.commands`."""
 
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from gream.cli import run_options
     show_default=True,
     help="Folder that receives the run's folder, and `latest`.",
 )
+@click.option("--shares", default=1, show_default=True, help="In how many parts item texts are enriched and encoded.")
 @click.option(
     "--publish",
     metavar="s3://BUCKET/PREFIX",
@@ -39,20 +40,3 @@ def run(workspace: str, overrides: tuple[str, ...], publish: str | None, **optio
     click.echo(f"\n{folder}: metrics.json, report.html, policy/, catalog/, run.log")
     if publish is not None:
         click.echo(publish_run(folder, publish))
-
-
-@click.group()
-def pipelines() -> None:
-    """Compile the KFP pipelines."""
-
-
-@pipelines.command("compile")
-@click.option("--out", type=click.Path(path_type=Path), default="dist/pipelines", show_default=True)
-def compile_all(out: Path) -> None:
-    """Write each pipeline as YAML for the KFP UI."""
-    from pipelines.compile import PIPELINES, compile_pipeline
-
-    out.mkdir(parents=True, exist_ok=True)
-    for name in PIPELINES:
-        compile_pipeline(name, out / f"{name}.yaml")
-        click.echo(out / f"{name}.yaml")

@@ -48,6 +48,7 @@ class LocalRun:
     seen_items: str
     workspace: Path
     out: Path
+    shares: int = 1
 
 
 def run_locally(request: LocalRun) -> Path:
@@ -75,6 +76,7 @@ def run_locally(request: LocalRun) -> Path:
                 overrides=list(request.overrides),
                 seed=request.seed,
                 seen_items=request.seen_items,
+                shares=request.shares,
                 workspace=str(workspace),
             ).outputs
         except RuntimeError as error:

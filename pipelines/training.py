@@ -1,19 +1,33 @@
-"""The training pipeline: from two tables to an evaluated policy, eight steps."""
+"""The training pipeline: from two tables to an evaluated policy.
 
-from typing import NamedTuple
+One definition for this machine and for clusters. On a cluster each step also gets its pod (`pipelines.pods`), and an
+exit handler tidies the workspace.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
 
 from kfp import dsl
 
 from components.corpora.component import corpora
+from components.encode_share.component import encode_share
 from components.enrich.component import enrich
+from components.enrich_share.component import enrich_share
 from components.evaluate.component import evaluate
 from components.index.component import index
 from components.ingest.component import ingest
 from components.report.component import report
 from components.sft.component import sft
+from components.shares.component import shares as numbered
 from components.srpo.component import srpo
+from components.tidy.component import tidy
+from pipelines.cluster import Cluster
+from pipelines.pods import equip, set_cache
 
 PIPELINE_NAME = "gream-training"
+FINISHED_DAYS = 7
+"""How long a finished run's pods stay for their logs and scratch volumes; what KFP keeps of a run stays longer."""
 
 
 class TrainingOutputs(NamedTuple):
@@ -25,63 +39,98 @@ class TrainingOutputs(NamedTuple):
     metrics: dsl.Metrics
 
 
-def _step(task: dsl.PipelineTask, title: str) -> dsl.PipelineTask:
-    """Name a step for the UI and switch KFP's cache off.
+def define_training(cluster: Cluster | None = None) -> Any:
+    """The pipeline, for a cluster, or for KFP's local runner, which knows no pods.
 
-    KFP's cache looks at parameters, not at the content of a folder or the code in an image, and it may point to
-    artifacts that are gone; `gream.stages.store` knows all three, so a step that has nothing to do ends in seconds.
+    On a cluster it has no outputs: KFP gives out none of what is made inside an exit handler. The steps' own outputs
+    are all in the UI.
     """
-    return task.set_display_name(title).set_caching_options(enable_caching=False)
+
+    def step(task: dsl.PipelineTask, title: str) -> dsl.PipelineTask:
+        set_cache(task)
+        if cluster is not None:
+            equip(task, cluster)
+        return task.set_display_name(title)
+
+    @contextmanager
+    def tidied(workspace: str) -> Iterator[None]:
+        if cluster is None or not cluster.claim:
+            yield
+            return
+        last = step(tidy(workspace=workspace, keep_days=cluster.keep_days), "Tidy")
+        with dsl.ExitHandler(last, name="run"):
+            yield
+
+    def training_pipeline(
+        data: str = "movielens-100k",
+        profile: str = "laptop",
+        overrides: list[str] = [],  # noqa: B006 - KFP reads the default and never calls this with it
+        seed: int = 0,
+        seen_items: str = "as-dataset",
+        shares: int = 1,
+        workspace: str = "/workspace",
+    ) -> TrainingOutputs | None:
+        """Train and evaluate one policy.
+
+        Args:
+            data: movielens-100k; s3://BUCKET/PREFIX of a published catalog; or a folder: saved catalog, Amazon dumps,
+                LC-Rec JSON, or CSV, TSV, Parquet tables.
+            profile: Size of the run: laptop, small, paper, or the path of a TOML file inside the image.
+            overrides: Single settings that differ from the profile, as a JSON list such as ["srpo.beta=0.7"].
+            seed: Of every random choice; the same seed gives the same result.
+            seen_items: Whether items of a user's history may be recommended: as-dataset, exclude, or keep.
+            shares: In how many parts item texts are enriched and encoded, side by side; the result is the same.
+            workspace: Folder on a shared volume for stage outputs and checkpoints; a stopped run continues from it.
+
+        Returns:
+            The policy after SRPO with its metrics, the catalog (serving takes histories from it), the report, and
+            metrics.json.
+        """
+        common = {"profile": profile, "overrides": overrides, "seed": seed, "workspace": workspace}
+        with tidied(workspace):
+            catalog = step(ingest(data=data, seen_items=seen_items, **common), "Ingest").outputs["catalog"]
+            each = step(numbered(count=shares), "Shares").output
+
+            with dsl.ParallelFor(each, name="enrich-shares") as number:
+                part = step(enrich_share(catalog=catalog, share=number, shares=shares, **common), "Enrich a share")
+            enriched = dsl.Collected(part.outputs["item_profiles"])
+            profiles = step(enrich(catalog=catalog, shares=enriched, **common), "Enrich").outputs["item_profiles"]
+
+            texts = {"catalog": catalog, "item_profiles": profiles}
+            with dsl.ParallelFor(each, name="encode-shares") as number:
+                part = step(encode_share(**texts, share=number, shares=shares, **common), "Encode a share")
+            vectors = dsl.Collected(part.outputs["item_vectors"])
+            semantic_index = step(index(**texts, item_vectors=vectors, **common), "Index").outputs["semantic_index"]
+
+            corpus = step(corpora(**texts, semantic_index=semantic_index, **common), "Corpora").outputs["corpus"]
+            sft_policy = step(
+                sft(catalog=catalog, semantic_index=semantic_index, corpus=corpus, **common), "Supervised fine-tuning"
+            ).outputs["policy"]
+            policy = step(srpo(corpus=corpus, sft_policy=sft_policy, **common), "SRPO").outputs["policy"]
+            policies = {"sft_policy": sft_policy, "policy": policy}
+            evaluation = step(evaluate(catalog=catalog, **policies, **common), "Evaluate").outputs["evaluation"]
+            page = step(report(**policies, evaluation=evaluation, **common), "Report")
+        if cluster is not None:
+            return None
+        return TrainingOutputs(
+            policy=page.outputs["evaluated_policy"],
+            catalog=catalog,
+            report=page.outputs["report"],
+            metrics=page.outputs["metrics"],
+        )
+
+    # KFP reads the annotation: what the function may return decides the outputs that the pipeline has.
+    training_pipeline.__annotations__["return"] = TrainingOutputs if cluster is None else None
+    return dsl.pipeline(
+        name=PIPELINE_NAME,
+        display_name="GREAM training",
+        description=(
+            "Turns interactions and item texts into a generative reasoning recommender: ingest, enrich, index, build "
+            "corpora, supervised fine-tuning with the curriculum, SRPO, evaluation beside baselines, report."
+        ),
+        pipeline_config=dsl.PipelineConfig(ttl_seconds_after_finished=FINISHED_DAYS * 86_400) if cluster else None,
+    )(training_pipeline)
 
 
-@dsl.pipeline(
-    name=PIPELINE_NAME,
-    display_name="GREAM training",
-    description=(
-        "Turns interactions and item texts into a generative reasoning recommender: ingest, enrich, index, build "
-        "corpora, supervised fine-tuning with the curriculum, SRPO, evaluation beside baselines, report."
-    ),
-)
-def training_pipeline(
-    data: str = "movielens-100k",
-    profile: str = "laptop",
-    overrides: list[str] = [],  # noqa: B006 - KFP reads the default and never calls this with it
-    seed: int = 0,
-    seen_items: str = "as-dataset",
-    workspace: str = "/workspace",
-) -> TrainingOutputs:
-    """Train and evaluate one policy.
-
-    Args:
-        data: movielens-100k, or a folder: saved catalog, Amazon dumps, LC-Rec JSON, or CSV, TSV, Parquet tables.
-        profile: Size of the run: laptop, small, paper, or the path of a TOML file inside the image.
-        overrides: Single settings that differ from the profile, as a JSON list such as ["srpo.beta=0.7"].
-        seed: Of every random choice; the same seed gives the same result.
-        seen_items: Whether items of a user's history may be recommended: as-dataset, exclude, or keep.
-        workspace: Folder on a shared volume for stage outputs and checkpoints; a stopped run continues from it.
-
-    Returns:
-        The policy after SRPO with its metrics, the catalog (serving takes histories from it), the report, and
-        metrics.json.
-    """
-    common = {"profile": profile, "overrides": overrides, "seed": seed, "workspace": workspace}
-    catalog = _step(ingest(data=data, seen_items=seen_items, **common), "Ingest").outputs["catalog"]
-    profiles = _step(enrich(catalog=catalog, **common), "Enrich").outputs["item_profiles"]
-    semantic_index = _step(index(catalog=catalog, item_profiles=profiles, **common), "Index").outputs["semantic_index"]
-    corpus = _step(
-        corpora(catalog=catalog, item_profiles=profiles, semantic_index=semantic_index, **common), "Corpora"
-    ).outputs["corpus"]
-    sft_policy = _step(
-        sft(catalog=catalog, semantic_index=semantic_index, corpus=corpus, **common), "Supervised fine-tuning"
-    ).outputs["policy"]
-    policy = _step(srpo(corpus=corpus, sft_policy=sft_policy, **common), "SRPO").outputs["policy"]
-    evaluation = _step(evaluate(catalog=catalog, sft_policy=sft_policy, policy=policy, **common), "Evaluate").outputs[
-        "evaluation"
-    ]
-    page = _step(report(sft_policy=sft_policy, policy=policy, evaluation=evaluation, **common), "Report")
-    return TrainingOutputs(
-        policy=page.outputs["evaluated_policy"],
-        catalog=catalog,
-        report=page.outputs["report"],
-        metrics=page.outputs["metrics"],
-    )
+training_pipeline = define_training()
+"""As this machine runs it (`pipelines.local`)."""

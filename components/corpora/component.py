@@ -2,10 +2,10 @@
 
 from kfp.dsl import Artifact, Dataset, Input, Output, component
 
-from components import TRAIN_IMAGE
+from components import DATA_IMAGE
 
 
-@component(base_image=TRAIN_IMAGE, install_kfp_package=False)
+@component(base_image=DATA_IMAGE, install_kfp_package=False)
 def corpora(
     catalog: Input[Dataset],
     item_profiles: Input[Dataset],

@@ -1,25 +1,27 @@
-"""KFP component `index`: item texts become index tokens."""
+"""KFP component `index`: the vectors of item texts become index tokens."""
 
 from kfp.dsl import Artifact, Dataset, Input, Output, component
 
-from components import TRAIN_IMAGE
+from components import DATA_IMAGE
 
 
-@component(base_image=TRAIN_IMAGE, install_kfp_package=False)
+@component(base_image=DATA_IMAGE, install_kfp_package=False)
 def index(
     catalog: Input[Dataset],
     item_profiles: Input[Dataset],
+    item_vectors: Input[list[Artifact]],
     semantic_index: Output[Artifact],
     profile: str,
     overrides: list[str],
     seed: int,
     workspace: str,
 ) -> None:
-    """Encode the item texts and quantise them with balanced residual k-means.
+    """Quantise the vectors of the items with balanced residual k-means.
 
     Args:
         catalog: from `ingest`.
         item_profiles: from `enrich`.
+        item_vectors: from `encode_share`, one for each share.
         semantic_index: item to index tokens and back, codebooks, collision audit.
         profile: name of a profile, or the path of a TOML file.
         overrides: single settings, each `section.key=value`.
@@ -31,5 +33,10 @@ def index(
     from gream.stages import index as stage
     from gream.stages.store import deliver, open_run
 
-    made = stage.run(Path(catalog.path), Path(item_profiles.path), open_run(profile, overrides, seed, workspace))
+    made = stage.run(
+        Path(catalog.path),
+        Path(item_profiles.path),
+        open_run(profile, overrides, seed, workspace),
+        [Path(share.path) for share in item_vectors],
+    )
     semantic_index.metadata.update(deliver(made, semantic_index.path))

@@ -243,4 +243,5 @@ def _only_one(lock: Path, recipe: Recipe) -> Iterator[None]:
         except BlockingIOError:
             recipe.say("another run is making the same output; waiting for it")
             fcntl.flock(file, fcntl.LOCK_EX)
+        lock.touch()  # When a run last asked for the output: `gream.stages.tidy`.
         yield

@@ -12,9 +12,13 @@ from pathlib import Path
 import pytest
 
 from gream.artifacts import content_digest, open_artifact
-from gream.stages import STAGES
+from gream.stages import STAGES, enrich, index, ingest
+from gream.stages.store import open_run
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
+
+SHARES = 2
+"""In which items are enriched and encoded."""
 
 PROFILE = """
 name = "tiny"
@@ -23,6 +27,7 @@ k_core = 0
 [index]
 levels = 2
 codebook_size = 8
+encoder_batch = 16
 collaborative_weight = 1.0
 [corpus]
 history_window = 10
@@ -92,7 +97,7 @@ def profile(tmp_path_factory):
 def start(data: Path, profile: Path, home: Path) -> subprocess.Popen[str]:
     command = [
         *(sys.executable, "-c", "from gream.cli import main; main()", "run", "--data", str(data)),
-        *("--profile", str(profile), "--seed", "3"),
+        *("--profile", str(profile), "--seed", "3", "--shares", str(SHARES)),
         *("--workspace", str(home / "workspace"), "--out", str(home)),
     ]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
@@ -149,11 +154,20 @@ def test_run_leaves_what_it_promises(undisturbed):
     assert json.loads((run / "metrics.json").read_text())["legal_item_share"] == 1.0
 
 
+def test_shares_give_what_one_machine_gives(shop, profile, undisturbed, tmp_path):
+    workspace = undisturbed[0] / "workspace"
+    alone = open_run(str(profile), [], seed=3, workspace=str(tmp_path))
+    catalog = ingest.run(str(shop), "as-dataset", alone)
+    profiles = enrich.run(catalog, alone)
+    for expected in (profiles, index.run(catalog, profiles, alone)):
+        assert content_digest(workspace / expected.parent.name / expected.name) == content_digest(expected)
+
+
 def test_second_run_does_nothing_again(shop, profile, undisturbed):
     home, first, _ = undisturbed
     second, output = finish(shop, profile, home)
     assert second != first
-    assert output.count("done already, reused") == len(STAGES)
+    assert output.count("done already, reused") == len(STAGES) + 2 * SHARES
     assert (second / "metrics.json").read_text() == (first / "metrics.json").read_text()
 
 

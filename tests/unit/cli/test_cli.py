@@ -75,9 +75,3 @@ def test_data_describes_and_writes_a_catalog(invoke, tmp_path):
         "manifest.json",
         "stage.json",
     ]
-
-
-def test_pipelines_compile_writes_yaml(invoke, tmp_path):
-    result = invoke("pipelines", "compile", "--out", str(tmp_path / "yaml"))
-    assert result.stdout.strip() == str(tmp_path / "yaml" / "training.yaml")
-    assert "pipelineInfo" in (tmp_path / "yaml" / "training.yaml").read_text()

@@ -5,68 +5,111 @@ import sys
 
 import pytest
 import yaml
+from google.protobuf import json_format
 
-from gream.stages import STAGES
+from pipelines.cluster import Cluster
 from pipelines.compile import compile_pipeline
+from pipelines.pods import PODS
+from pipelines.training import training_pipeline
 
 pytestmark = pytest.mark.unit
 
+FLOW = {
+    "shares": set(),
+    "ingest": set(),
+    "loop of enrich-share": {"ingest", "shares"},
+    "enrich": {"ingest", "loop of enrich-share"},
+    "loop of encode-share": {"ingest", "enrich", "shares"},
+    "index": {"ingest", "enrich", "loop of encode-share"},
+    "corpora": {"ingest", "enrich", "index"},
+    "sft": {"ingest", "index", "corpora"},
+    "srpo": {"corpora", "sft"},
+    "evaluate": {"ingest", "sft", "srpo"},
+    "report": {"sft", "srpo", "evaluate"},
+}
+
 
 @pytest.fixture(scope="module")
-def spec(tmp_path_factory):
-    path = tmp_path_factory.mktemp("compiled") / "training.yaml"
-    compile_pipeline("training", path)
-    assert [file.name for file in path.parent.iterdir()] == ["training.yaml"]
-    return yaml.safe_load(path.read_text())
+def local():
+    return json_format.MessageToDict(training_pipeline.pipeline_spec)
 
 
-def test_one_step_for_each_stage(spec):
-    assert set(spec["root"]["dag"]["tasks"]) == set(STAGES)
+@pytest.fixture(scope="module")
+def cluster(compiled):
+    return compiled(Cluster())
 
 
-def test_order_of_the_data_flow(spec):
-    needs = {name: set(task.get("dependentTasks", [])) for name, task in spec["root"]["dag"]["tasks"].items()}
-    assert needs == {
-        "ingest": set(),
-        "enrich": {"ingest"},
-        "index": {"ingest", "enrich"},
-        "corpora": {"ingest", "enrich", "index"},
-        "sft": {"ingest", "index", "corpora"},
-        "srpo": {"corpora", "sft"},
-        "evaluate": {"ingest", "sft", "srpo"},
-        "report": {"sft", "srpo", "evaluate"},
-    }
+def flow(spec, dag):
+    """What each task waits for. KFP numbers loops as it likes; here they are called after what they repeat."""
+
+    def called(task):
+        if not task.startswith("for-loop"):
+            return task
+        (repeated,) = spec["components"][dag["tasks"][task]["componentRef"]["name"]]["dag"]["tasks"]
+        return f"loop of {repeated}"
+
+    return {called(name): set(map(called, task.get("dependentTasks", []))) for name, task in dag["tasks"].items()}
 
 
-def test_every_parameter_of_the_form_is_typed_described_and_has_a_default(spec):
-    form = spec["root"]["inputDefinitions"]["parameters"]
+def test_order_of_the_data_flow(local):
+    assert flow(local, local["root"]["dag"]) == FLOW
+
+
+def test_loops_go_over_the_shares_that_a_run_asks_for(local):
+    loops = [task for name, task in local["root"]["dag"]["tasks"].items() if name.startswith("for-loop")]
+    for task in loops:
+        source = task["inputs"]["parameters"][task["parameterIterator"]["items"]["inputParameter"]]
+        assert source["taskOutputParameter"]["producerTask"] == "shares"
+    (count,) = local["root"]["dag"]["tasks"]["shares"]["inputs"]["parameters"].values()
+    assert count == {"componentInputParameter": "shares"}
+
+
+def test_cluster_runs_the_steps_of_this_machine_and_an_exit_handler(local, cluster):
+    executors = {component.get("executorLabel") for component in local["components"].values()} - {None}
+    assert set(cluster.steps) == {name.removeprefix("exec-") for name in executors} | {"tidy"}
+    root = cluster.spec["root"]["dag"]["tasks"]
+    assert set(root) == {"exit-handler-1", "tidy"}
+    assert root["tidy"]["triggerPolicy"] == {"strategy": "ALL_UPSTREAM_TASKS_COMPLETED"}
+    assert flow(cluster.spec, cluster.spec["components"]["comp-exit-handler-1"]["dag"]) == FLOW
+
+
+def test_every_parameter_of_the_form_is_typed_described_and_has_a_default(cluster):
+    form = cluster.spec["root"]["inputDefinitions"]["parameters"]
     assert {name: field["parameterType"] for name, field in form.items()} == {
         "data": "STRING",
         "profile": "STRING",
         "overrides": "LIST",
         "seed": "NUMBER_INTEGER",
         "seen_items": "STRING",
+        "shares": "NUMBER_INTEGER",
         "workspace": "STRING",
     }
     assert all(len(field["description"]) > 20 and "defaultValue" in field for field in form.values())
 
 
-def test_every_input_of_every_step_is_described(spec):
-    for name, component in spec["components"].items():
+def test_every_input_of_every_step_is_described(cluster):
+    for name, component in cluster.spec["components"].items():
+        if "executorLabel" not in component:
+            continue
         definitions = component["inputDefinitions"]
         for inputs in (definitions["parameters"], definitions.get("artifacts", {})):
-            assert [key for key, field in inputs.items() if not field.get("description")] == [], name
+            undescribed = [key for key, field in inputs.items() if not field.get("description")]
+            assert [key for key in undescribed if inputs[key].get("parameterType") != "TASK_FINAL_STATUS"] == [], name
 
 
-def test_nothing_is_cached_by_kfp_or_installed_at_run_time(spec):
-    for name, task in spec["root"]["dag"]["tasks"].items():
-        assert task["cachingOptions"].get("enableCache", False) is False, name
-    for executor in spec["deploymentSpec"]["executors"].values():
-        assert "pip install" not in " ".join(executor["container"]["command"])
+def test_kfp_caches_pure_functions_of_numbers_only(cluster):
+    cached = {name for name, task in cluster.steps.items() if task["cachingOptions"].get("enableCache", False)}
+    assert cached == {"shares"}
+    assert "artifacts" not in cluster.spec["components"]["comp-shares"]["inputDefinitions"]
 
 
-def test_outputs_are_what_a_run_leaves(spec):
-    outputs = spec["root"]["outputDefinitions"]["artifacts"]
+def test_nothing_is_installed_at_run_time(cluster):
+    for step in cluster.steps:
+        assert "pip install" not in " ".join(cluster.container(step)["command"])
+
+
+def test_outputs_are_what_a_run_leaves(local):
+    outputs = local["root"]["outputDefinitions"]["artifacts"]
     assert {name: output["artifactType"]["schemaTitle"] for name, output in outputs.items()} == {
         "policy": "system.Model",
         "catalog": "system.Dataset",
@@ -75,9 +118,18 @@ def test_outputs_are_what_a_run_leaves(spec):
     }
 
 
+def test_compiling_leaves_one_file_and_writes_the_same_again(tmp_path):
+    for name in ("one", "two"):
+        compile_pipeline("training", Cluster(), tmp_path / name / "training.yaml")
+    assert [file.name for file in (tmp_path / "one").iterdir()] == ["training.yaml"]
+    one, two = ((tmp_path / name / "training.yaml").read_text() for name in ("one", "two"))
+    assert one == two
+    assert len(list(yaml.safe_load_all(one))) == 2
+
+
 def test_components_import_nothing_heavy_at_the_top():
     """What a component needs is imported in its body, inside its own image."""
-    modules = ", ".join(f"components.{stage}.component" for stage in STAGES)
+    modules = ", ".join(f"components.{step.replace('-', '_')}.component" for step in PODS)
     code = (
         f"import sys, {modules}\n"
         "heavy = {'torch', 'transformers', 'trl', 'polars', 'datasets', 'numpy'} & set(sys.modules)\n"

@@ -1,0 +1,25 @@
+"""KFP component `tidy`: what runs last, however a run ended."""
+
+from kfp.dsl import PipelineTaskFinalStatus, component
+
+from components import DATA_IMAGE
+
+
+@component(base_image=DATA_IMAGE, install_kfp_package=False)
+def tidy(status: PipelineTaskFinalStatus, workspace: str, keep_days: int) -> None:
+    """Free the workspace of what no run has used for long.
+
+    Args:
+        status: how the run ended, from KFP.
+        workspace: folder where stages keep their outputs and checkpoints between runs.
+        keep_days: days that an unused output or an unfinished attempt stays.
+    """
+    from pathlib import Path
+
+    from gream.stages.tidy import tidy as tidy_workspace
+
+    print(f"The run ended: {status.state}. {status.error_message or ''}")
+    removed = tidy_workspace(Path(workspace), keep_days)
+    print(f"Removed {len(removed)} folders that no run has used for {keep_days} days.")
+    for folder in removed:
+        print(folder)

@@ -1,0 +1,45 @@
+"""Free a workspace of what no run has used for long: outputs, and what killed attempts have left.
+
+The store opens the lock of an output each time that a run asks for it, so the lock's time tells when that was. A lock
+that is held belongs to a run under way, and its folders are left alone. Lock files stay: whoever waits for one holds it
+by its file.
+"""
+
+import fcntl
+import shutil
+import time
+from pathlib import Path
+
+from gream.stages import STAGES
+
+DAY_S = 86_400
+
+
+def tidy(workspace: Path, keep_days: int) -> list[Path]:
+    """Delete what no run has asked for in the last days.
+
+    Args:
+        workspace: see `gream.stages.store.RunContext`; may be empty.
+        keep_days: days that something unused stays; 0 deletes all that no run holds now.
+
+    Returns:
+        The folders that were deleted.
+    """
+    oldest = time.time() - keep_days * DAY_S
+    locks = sorted(lock for stage in STAGES for lock in (workspace / stage).glob("*.lock"))
+    return [folder for lock in locks if lock.stat().st_mtime <= oldest for folder in _delete_unless_held(lock)]
+
+
+def _delete_unless_held(lock: Path) -> list[Path]:
+    """Delete the output that a lock guards, its unfinished attempt, and what a killed copy to a mirror has left."""
+    name = lock.name.removesuffix(".lock")
+    with lock.open("rb") as file:  # Not for writing: that would make it look used.
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return []
+        found = [lock.with_name(entry) for entry in (name, f"{name}.work", f".{name}.mirror")]
+        found = [folder for folder in found if folder.is_dir()]
+        for folder in found:
+            shutil.rmtree(folder)
+    return found

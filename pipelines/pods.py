@@ -1,0 +1,157 @@
+"""What each step's pod asks for, and the one place that gives it to the step.
+
+Pools are node labels `gream.dev/pool`:
+
+    cpu         no accelerator; reading, asking a language model, clustering, drawing
+    gpu-small   one accelerator, 24 GB; the text encoder
+    gpu-large   accelerators of 80 GB; training, and evaluation, which holds the policy and the caches of its beams
+
+A pod with an accelerator must carry its limit, its node selector, its toleration and shared memory together: without
+one of them it waits for ever, or dies when processes exchange tensors. So `equip` sets them all or none.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Final, Literal
+
+from kfp import dsl, kubernetes
+
+from gream.enrichment.endpoint import KEY_VARIABLE, URL_VARIABLE
+from gream.objectstore.settings import ACCESS_KEY, ENDPOINT, RETRIES, SECRET_KEY
+from gream.stages.mirror import REMOTE
+from pipelines.cluster import WORKSPACE, Cluster
+
+Pool = Literal["cpu", "gpu-small", "gpu-large"]
+
+POOL_LABEL: Final = "gream.dev/pool"
+QUEUE_LABEL: Final = "kueue.x-k8s.io/queue-name"
+LLM_SECRET: Final = "gream-llm"
+"""Optional Secret with `base-url` and `api-key` of a language model's endpoint."""
+SCRATCH_GIB: Final = 200
+USER: Final = 10001
+"""Numeric user of the images."""
+
+
+@dataclass(frozen=True)
+class Pod:
+    """What a step asks for.
+
+    Attributes:
+        pool: see the module.
+        cpu: cores that it asks for; it may use twice as many.
+        memory_gib: limit, asked for in full. Shared memory counts against it.
+        hours: after which one attempt is stopped.
+        gpus: accelerators.
+        llm: whether it may ask a language model.
+    """
+
+    pool: Pool
+    cpu: int
+    memory_gib: int
+    hours: int
+    gpus: int = 0
+    llm: bool = False
+
+    def times(self, gpus: int) -> "Pod":
+        """The same for each of several accelerators."""
+        return replace(self, cpu=self.cpu * gpus, memory_gib=self.memory_gib * gpus, gpus=gpus)
+
+    def small(self) -> "Pod":
+        """The same for a run of the size of a laptop, without accelerators."""
+        return replace(self, pool="cpu", cpu=1, memory_gib=min(self.memory_gib, 8), gpus=0)
+
+
+PODS: Final[Mapping[str, Pod]] = {
+    "shares": Pod("cpu", cpu=1, memory_gib=1, hours=1),
+    "ingest": Pod("cpu", cpu=2, memory_gib=8, hours=4),
+    "enrich-share": Pod("cpu", cpu=1, memory_gib=4, hours=24, llm=True),
+    "enrich": Pod("cpu", cpu=1, memory_gib=4, hours=2),
+    "encode-share": Pod("gpu-small", cpu=4, memory_gib=32, hours=12, gpus=1),
+    "index": Pod("cpu", cpu=4, memory_gib=16, hours=12),
+    "corpora": Pod("cpu", cpu=2, memory_gib=16, hours=24, llm=True),
+    "sft": Pod("gpu-large", cpu=8, memory_gib=96, hours=72, gpus=1),
+    "srpo": Pod("gpu-large", cpu=8, memory_gib=96, hours=72, gpus=1),
+    "evaluate": Pod("gpu-large", cpu=4, memory_gib=48, hours=24, gpus=1),
+    "report": Pod("cpu", cpu=1, memory_gib=4, hours=1),
+    "tidy": Pod("cpu", cpu=1, memory_gib=1, hours=1),
+}
+"""By component name; of training steps, what each accelerator brings along."""
+
+TRAINING: Final = frozenset({"sft", "srpo"})
+"""Steps that take all accelerators of a node."""
+
+CACHED: Final = frozenset({"shares"})
+"""Steps that KFP may answer from its cache: pure functions of numbers. For all others that cache looks at parameters,
+not at the content of a folder or the code in an image, and it may point to artifacts that are gone. The store of
+`gream.stages` looks at all three, and a step that has nothing to do ends in seconds. Never: training and promotion."""
+
+
+def pod_for(step: str, cluster: Cluster) -> Pod:
+    """What a step asks for on this cluster.
+
+    Args:
+        step: a key of `PODS`.
+        cluster: with its number of accelerators.
+    """
+    pod = PODS[step]
+    if not cluster.gpus:
+        return pod.small()
+    return pod.times(cluster.gpus) if step in TRAINING else pod
+
+
+def set_cache(task: dsl.PipelineTask) -> None:
+    """Say whether KFP's cache may answer in a step's place."""
+    task.set_caching_options(enable_caching=task.component_spec.name in CACHED)
+
+
+def equip(task: dsl.PipelineTask, cluster: Cluster) -> None:
+    """Give a step its pod: resources, pool, time-out, retries, keys and workspace.
+
+    Args:
+        task: of a component that `PODS` names.
+        cluster: where it will run.
+    """
+    pod = pod_for(task.component_spec.name, cluster)
+    _ask_for(task, pod, cluster)
+    # Preemption and eviction fail a pod, and its next attempt goes on from the workspace. Waits of 1, 2, 4, 8 minutes.
+    task.set_retry(4, backoff_duration="60s", backoff_factor=2.0, backoff_max_duration="3600s")
+    kubernetes.set_timeout(task, pod.hours * 3600)
+    kubernetes.set_security_context(task, run_as_user=USER, run_as_group=USER, run_as_non_root=True)
+    if cluster.queue:
+        kubernetes.add_pod_label(task, QUEUE_LABEL, cluster.queue)
+    _give_keys(task, pod, cluster)
+    _give_workspace(task, cluster)
+
+
+def _ask_for(task: dsl.PipelineTask, pod: Pod, cluster: Cluster) -> None:
+    memory = f"{pod.memory_gib}Gi"
+    task.set_cpu_request(str(pod.cpu)).set_cpu_limit(str(2 * pod.cpu))
+    task.set_memory_request(memory).set_memory_limit(memory)
+    kubernetes.add_node_selector(task, POOL_LABEL, pod.pool)
+    if pod.gpus:
+        task.set_accelerator_type(cluster.accelerator).set_accelerator_limit(pod.gpus)
+        kubernetes.add_toleration(task, key=cluster.accelerator, operator="Exists", effect="NoSchedule")
+        shared = f"{min(16 * pod.gpus, pod.memory_gib // 2)}Gi"
+        kubernetes.empty_dir_mount(task, "shared-memory", "/dev/shm", medium="Memory", size_limit=shared)
+
+
+def _give_keys(task: dsl.PipelineTask, pod: Pod, cluster: Cluster) -> None:
+    task.set_env_variable(ENDPOINT, cluster.s3_endpoint).set_env_variable(RETRIES, "8")
+    kubernetes.use_secret_as_env(task, cluster.s3_secret, {"accesskey": ACCESS_KEY, "secretkey": SECRET_KEY})
+    if pod.llm:
+        keys = {"base-url": URL_VARIABLE, "api-key": KEY_VARIABLE}
+        kubernetes.use_secret_as_env(task, LLM_SECRET, keys, optional=True)
+
+
+def _give_workspace(task: dsl.PipelineTask, cluster: Cluster) -> None:
+    if cluster.claim:
+        kubernetes.mount_pvc(task, cluster.claim, WORKSPACE)
+    else:
+        # Goes with its pod, when the workflow's time to live is over.
+        kubernetes.add_ephemeral_volume(
+            task, "workspace", WORKSPACE, access_modes=["ReadWriteOnce"], size=f"{SCRATCH_GIB}Gi"
+        )
+    if cluster.remote:
+        task.set_env_variable(REMOTE, cluster.remote)
+    # Weights that a step downloads stay for the next attempt. A log is no terminal: a bar every half minute will do.
+    task.set_env_variable("HF_HOME", f"{WORKSPACE}/huggingface").set_env_variable("TQDM_MININTERVAL", "30")

@@ -1,0 +1,44 @@
+"""Compiled pipelines, read back."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import yaml
+
+from pipelines.cluster import Cluster
+from pipelines.compile import compile_pipeline
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """The two documents of a compiled pipeline: what runs, and in what pods."""
+
+    spec: dict[str, Any]
+    platform: dict[str, Any]
+
+    @property
+    def steps(self) -> dict[str, dict[str, Any]]:
+        """All tasks that run in a pod, by name, in whatever group they are."""
+        dags = [self.spec["root"]["dag"], *(c["dag"] for c in self.spec["components"].values() if "dag" in c)]
+        tasks = {name: task for dag in dags for name, task in dag["tasks"].items()}
+        return {name: task for name, task in tasks.items() if not name.startswith(("for-loop", "exit-handler"))}
+
+    def container(self, step: str) -> dict[str, Any]:
+        return self.spec["deploymentSpec"]["executors"][f"exec-{step}"]["container"]
+
+    def pod(self, step: str) -> dict[str, Any]:
+        return self.platform["deploymentSpec"]["executors"][f"exec-{step}"]
+
+
+@pytest.fixture(scope="session")
+def compiled(tmp_path_factory):
+    """Compile the training pipeline for a cluster."""
+
+    def compile_for(cluster: Cluster) -> Compiled:
+        path = tmp_path_factory.mktemp("compiled") / "training.yaml"
+        compile_pipeline("training", cluster, path)
+        spec, platform = yaml.safe_load_all(path.read_text())
+        return Compiled(spec, platform["platforms"]["kubernetes"])
+
+    return compile_for

@@ -1,0 +1,139 @@
+"""The pods of a compiled pipeline: everything that a step needs to be scheduled, run, stopped and tried again."""
+
+import pytest
+
+from gream.errors import ConfigError
+from pipelines.cluster import Cluster
+from pipelines.pods import PODS
+
+pytestmark = pytest.mark.unit
+
+GPU_STEPS = {"encode-share": "gpu-small", "sft": "gpu-large", "srpo": "gpu-large", "evaluate": "gpu-large"}
+
+
+@pytest.fixture(scope="module")
+def gpu(compiled):
+    return compiled(Cluster(gpus=4, queue="training"))
+
+
+@pytest.fixture(scope="module")
+def cpu(compiled):
+    return compiled(Cluster(claim="", remote="s3://gream/workspace"))
+
+
+def accelerators(pipeline, step):
+    found = pipeline.container(step)["resources"].get("accelerator", {})
+    return found.get("resourceType"), found.get("resourceCount")
+
+
+def test_a_step_has_an_accelerator_with_all_that_belongs_to_it_or_nothing_of_it(gpu):
+    for step in gpu.steps:
+        pod = gpu.pod(step)
+        if step in GPU_STEPS:
+            assert accelerators(gpu, step) == ("nvidia.com/gpu", "4" if step in ("sft", "srpo") else "1")
+            assert pod["nodeSelector"]["labels"] == {"gream.dev/pool": GPU_STEPS[step]}
+            assert pod["tolerations"] == [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]
+            (shared,) = pod["emptyDirMounts"]
+            assert (shared["mountPath"], shared["medium"]) == ("/dev/shm", "Memory")
+        else:
+            assert accelerators(gpu, step) == (None, None)
+            assert pod["nodeSelector"]["labels"] == {"gream.dev/pool": "cpu"}
+            assert "tolerations" not in pod
+            assert "emptyDirMounts" not in pod
+
+
+def test_training_takes_cores_memory_and_shared_memory_for_each_accelerator(gpu, compiled):
+    resources = gpu.container("sft")["resources"]
+    assert (resources["resourceCpuRequest"], resources["resourceMemoryLimit"]) == ("32", "384Gi")
+    assert gpu.pod("sft")["emptyDirMounts"][0]["sizeLimit"] == "64Gi"
+    alone = compiled(Cluster(gpus=1, accelerator="amd.com/gpu"))
+    assert accelerators(alone, "sft") == ("amd.com/gpu", "1")
+    assert alone.container("sft")["resources"]["resourceMemoryLimit"] == "96Gi"
+    assert alone.pod("sft")["tolerations"][0]["key"] == "amd.com/gpu"
+
+
+def test_without_accelerators_every_pod_fits_on_a_small_node(cpu):
+    for step in cpu.steps:
+        assert accelerators(cpu, step) == (None, None)
+        assert cpu.pod(step)["nodeSelector"]["labels"] == {"gream.dev/pool": "cpu"}
+        resources = cpu.container(step)["resources"]
+        assert resources["resourceCpuRequest"] == "1"
+        assert int(resources["resourceMemoryLimit"].removesuffix("Gi")) <= 8
+
+
+def test_every_pod_has_requests_limits_a_time_out_and_another_try(gpu):
+    for step, task in gpu.steps.items():
+        resources = gpu.container(step)["resources"]
+        assert {"resourceCpuRequest", "resourceCpuLimit", "resourceMemoryRequest", "resourceMemoryLimit"} <= set(
+            resources
+        )
+        assert 3600 <= int(gpu.pod(step)["activeDeadlineSeconds"]) <= 72 * 3600
+        assert task["retryPolicy"] == {
+            "maxRetryCount": 4,
+            "backoffDuration": "60s",
+            "backoffFactor": 2.0,
+            "backoffMaxDuration": "3600s",
+        }
+
+
+def test_no_pod_runs_as_root_and_all_wait_in_the_queue(gpu, cpu):
+    for step in gpu.steps:
+        user = {"runAsUser": "10001", "runAsGroup": "10001", "runAsNonRoot": True}
+        assert gpu.pod(step)["securityContext"] == user
+        assert gpu.pod(step)["podMetadata"]["labels"] == {"kueue.x-k8s.io/queue-name": "training"}
+    assert not any("podMetadata" in cpu.pod(step) for step in cpu.steps)
+
+
+def test_keys_come_from_secrets_and_a_model_s_key_goes_where_it_is_used(gpu):
+    for step in gpu.steps:
+        secrets = {secret["secretName"]: secret for secret in gpu.pod(step)["secretAsEnv"]}
+        store = secrets.pop("mlpipeline-minio-artifact")
+        assert {key["secretKey"]: key["envVar"] for key in store["keyToEnv"]} == {
+            "accesskey": "AWS_ACCESS_KEY_ID",
+            "secretkey": "AWS_SECRET_ACCESS_KEY",
+        }
+        assert set(secrets) == ({"gream-llm"} if step in ("enrich-share", "corpora") else set())
+        if secrets:
+            assert secrets["gream-llm"]["optional"] is True
+            variables = {key["envVar"] for key in secrets["gream-llm"]["keyToEnv"]}
+            assert variables == {"GREAM_LLM_BASE_URL", "GREAM_LLM_API_KEY"}
+        plain = {variable["name"]: variable["value"] for variable in gpu.container(step)["env"]}
+        assert set(plain) == {"GREAM_S3_ENDPOINT", "GREAM_S3_RETRIES", "HF_HOME", "TQDM_MININTERVAL"}
+
+
+def test_workspace_is_a_claim_with_a_handler_that_tidies_it(gpu):
+    for step in gpu.steps:
+        (mount,) = gpu.pod(step)["pvcMount"]
+        assert (mount["constant"], mount["mountPath"]) == ("gream-workspace", "/workspace")
+    assert gpu.steps["tidy"]["inputs"]["parameters"]["keep_days"] == {"runtimeValue": {"constant": 30.0}}
+    assert gpu.platform["pipelineConfig"] == {"resourceTtlOnCompletion": 7 * 86_400}
+
+
+def test_workspace_without_a_claim_is_scratch_with_a_mirror(cpu):
+    assert "tidy" not in cpu.steps
+    for step in cpu.steps:
+        assert "pvcMount" not in cpu.pod(step)
+        (volume,) = cpu.pod(step)["genericEphemeralVolume"]
+        assert volume["mountPath"] == "/workspace"
+        plain = {variable["name"]: variable["value"] for variable in cpu.container(step)["env"]}
+        assert plain["GREAM_WORKSPACE_REMOTE"] == "s3://gream/workspace"
+
+
+def test_every_step_has_a_pod_and_every_pod_a_step(gpu):
+    assert set(gpu.steps) == set(PODS)
+
+
+@pytest.mark.parametrize(
+    ("choices", "message"),
+    [
+        ({"gpus": -1}, "gpus = -1 and nodes = 1: at least 0 and 1 are needed"),
+        ({"nodes": 2}, "nodes = 2 needs gpus"),
+        ({"nodes": 2, "gpus": 8, "claim": "", "remote": "s3://gream/ws"}, "ReadWriteMany claim"),
+        ({"claim": ""}, "a workspace needs a claim or a remote"),
+        ({"remote": "gs://bucket/x"}, "is no place in an S3 store"),
+        ({"keep_days": 0}, "keep_days = 0: at least 1 is needed"),
+    ],
+)
+def test_choices_that_do_not_fit(choices, message):
+    with pytest.raises(ConfigError, match=message):
+        Cluster(**choices)

@@ -1,0 +1,73 @@
+import fcntl
+import os
+import time
+
+import pytest
+
+from gream.artifacts import atomic_folder
+from gream.stages.store import Recipe, produce
+from gream.stages.tidy import DAY_S, tidy
+
+pytestmark = pytest.mark.unit
+
+
+def recipe(seed):
+    return Recipe(stage="index", kind="toy", settings={}, seed=seed, inputs={}, code=("indexing",))
+
+
+def make(target, _work):
+    with atomic_folder(target, "toy") as folder:
+        (folder / "text").write_text("made")
+    return {}
+
+
+def age(workspace, seed, days):
+    lock = workspace / "index" / f"{recipe(seed).fingerprint()}.lock"
+    os.utime(lock, (time.time() - days * DAY_S,) * 2)
+    return lock
+
+
+def test_what_no_run_has_asked_for_goes(tmp_path):
+    old, fresh = (produce(recipe(seed), make, tmp_path) for seed in (1, 2))
+    age(tmp_path, 1, 31)
+    age(tmp_path, 2, 29)
+    assert tidy(tmp_path, keep_days=30) == [old]
+    assert not old.exists()
+    assert fresh.exists()
+
+
+def test_asking_again_keeps_it(tmp_path):
+    done = produce(recipe(1), make, tmp_path)
+    age(tmp_path, 1, 31)
+    assert produce(recipe(1), make, tmp_path) == done
+    assert tidy(tmp_path, keep_days=30) == []
+    assert done.exists()
+
+
+def test_unfinished_attempts_go_too_but_not_one_under_way(tmp_path):
+    work = tmp_path / "index" / f"{recipe(1).fingerprint()}.work"
+
+    def fail(target, work):
+        (work / "checkpoint").write_text("step 7")
+        raise RuntimeError("killed")
+
+    with pytest.raises(RuntimeError, match="killed"):
+        produce(recipe(1), fail, tmp_path)
+    lock = age(tmp_path, 1, 31)
+    with lock.open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert tidy(tmp_path, keep_days=30) == []
+    assert (work / "checkpoint").exists()
+    assert tidy(tmp_path, keep_days=30) == [work]
+    assert not work.exists()
+
+
+def test_looking_does_not_count_as_asking(tmp_path):
+    done = produce(recipe(1), make, tmp_path)
+    age(tmp_path, 1, 20)
+    assert tidy(tmp_path, keep_days=30) == []
+    assert tidy(tmp_path, keep_days=19) == [done]
+
+
+def test_empty_workspace_is_tidy(tmp_path):
+    assert tidy(tmp_path / "nothing", keep_days=1) == []
