@@ -1,8 +1,9 @@
 """Grounded chains: a chain cites items of its own history, and no others.
 
 The same idea as for answers (one trie, an illegal item is impossible), applied to citations. Between citations any
-text may follow, or the first index token of an item of the history; inside a citation only what continues one of
-these items. A chain then cannot cite what the user never had, nor give away an item that the prompt did not hold.
+text may follow, but no mark of a turn or an answer, or else the first index token of an item of the history; inside a
+citation only what continues one of these items. A chain then cannot cite what the user never had, nor give away an item
+that the prompt did not hold.
 
 Whether to cite is left to the model, only *what* it cites is not: between citations, text keeps its probabilities, and
 the probability of all index tokens together is divided among the legal ones in proportion to theirs. (Renormalised
@@ -11,7 +12,7 @@ its log-probabilities under the same distribution, see `gream.decoding.mask`.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -24,23 +25,37 @@ NOTHING = -1
 
 
 @dataclass(frozen=True)
+class ChainTokens:
+    """Tokens of a vocabulary that are no plain text.
+
+    Attributes:
+        index_ids: every index token.
+        unspoken_ids: what a chain never holds: the marks of turns, of padding, and of an answer.
+    """
+
+    index_ids: Sequence[int]
+    unspoken_ids: Sequence[int]
+
+
+@dataclass(frozen=True)
 class Grounding:
     """What the chains of R rows may cite. A row's state is a node of the catalogue's trie, the root between citations.
 
     Attributes:
         paths: (R, H, depth + 2) int64, the trie nodes from the root to each of a row's H items, then `NOTHING`; rows
             with fewer items are filled up with `NOTHING`.
-        index_ids: (I,) int64, every token of the vocabulary that is an index token.
+        index_ids, unspoken_ids: int64, see `ChainTokens`.
         trie: the catalogue.
     """
 
     paths: Tensor
     index_ids: Tensor
+    unspoken_ids: Tensor
     trie: DeviceTrie
 
     @classmethod
     def of(
-        cls, trie: TokenTrie, histories: Sequence[Sequence[int]], index_ids: Sequence[int], device: torch.device
+        cls, trie: TokenTrie, histories: Sequence[Sequence[int]], tokens: ChainTokens, device: torch.device
     ) -> "Grounding":
         """Ground rows in their histories, given as item numbers (those that the prompt shows; an item may repeat)."""
         citable = [np.unique(np.asarray(history, dtype=np.int64)) for history in histories]
@@ -50,13 +65,18 @@ class Grounding:
             paths[row, : len(items), :-1] = trie.paths(items)
         return cls(
             torch.from_numpy(paths).to(device),
-            torch.tensor(index_ids, dtype=torch.long, device=device),
+            torch.tensor(tokens.index_ids, dtype=torch.long, device=device),
+            torch.tensor(tokens.unspoken_ids, dtype=torch.long, device=device),
             DeviceTrie.of(trie, device),
         )
 
     def select(self, rows: Tensor) -> "Grounding":
         """The grounding of some rows; a row may be taken several times."""
-        return Grounding(self.paths[rows], self.index_ids, self.trie)
+        return self.over(self.paths[rows])
+
+    def over(self, paths: Tensor) -> "Grounding":
+        """The same vocabulary and catalogue, with other paths."""
+        return replace(self, paths=paths)
 
     def log_probs(self, logits: Tensor, nodes: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
         """The grounded distribution of the next token in each row.
@@ -70,7 +90,8 @@ class Grounding:
             (R, V) log-probabilities, -inf where a token is illegal; and (R,) the log-probability that a token drawn
             without the grounding would have been a legal one. Both in float32 and differentiable.
         """
-        free = (logits.float() / temperature).log_softmax(-1)
+        spoken = (logits.float() / temperature).index_fill(1, self.unspoken_ids, -torch.inf)
+        free = spoken.log_softmax(-1)
         vocabulary = free.shape[1]
         children = self._children(nodes).sort(dim=1).values
         known = children != NOTHING

@@ -17,6 +17,10 @@ from gream.errors import RequestError
 Node = TypeVar("Node", int, Tensor)
 
 
+PUT_IN = torch.iinfo(torch.int64).min
+"""Stands for the node of a token that nobody chose; it has log-probability and entropy 0."""
+
+
 def chain_code(node: Node) -> Node:
     """How `masked_log_probs` is told that a token of a chain was chosen at this state of the grounding.
 
@@ -34,7 +38,8 @@ def masked_log_probs(
     Args:
         logits: (B, T, V), those that predict `tokens` (already shifted).
         tokens: (B, T) int64.
-        nodes: (B, T) int64: of an answer's token the trie node at which it was chosen, of a chain's the `chain_code`.
+        nodes: (B, T) int64: of an answer's token the trie node at which it was chosen, of a chain's the `chain_code`;
+            `PUT_IN` where nobody chose.
         grounding: B rows, on the device of the logits; its trie is that of the answers too.
         temperature: divides the logits, as in the sampler.
 
@@ -47,13 +52,13 @@ def masked_log_probs(
     log_probs = torch.zeros(tokens.shape, device=logits.device)
     entropies = torch.zeros(tokens.shape, device=logits.device)
     trie = grounding.trie
-    thought = nodes < 0
+    thought = (nodes < 0) & (nodes != PUT_IN)
     if thought.any():
         rows = thought.nonzero(as_tuple=True)[0]
         grounded, _ = grounding.select(rows).log_probs(logits[thought], chain_code(nodes[thought]), temperature)
         log_probs[thought] = grounded.gather(-1, tokens[thought][:, None])[:, 0]
         entropies[thought] = _entropy(grounded)
-    held = ~thought
+    held = nodes >= 0
     if held.any():
         children, real = trie.successors(nodes[held], max(trie.max_branching))
         legal = trie.log_probs(logits[held], children, real, temperature)

@@ -1,4 +1,4 @@
-"""Exact scores: of all items after one prompt (what beam search approximates), or of one item after each of many."""
+"""Exact scores of all items: what beam search approximates, and what its tests compare it with."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gream.decoding.batching import TOKEN_BUDGET, decoding, length_batches
+from gream.decoding.batching import decoding
 from gream.decoding.device_trie import DeviceTrie
 from gream.decoding.prefix import Prefix
 from gream.decoding.trie import ROOT, TokenTrie
@@ -47,42 +47,6 @@ def score_all(model: Any, prompt: Sequence[int], trie: TokenTrie) -> NDArray[np.
         level = np.arange(first, last)
         gains[level] += gains[trie.parents(level)]
     return gains[trie.leaf_of_item]
-
-
-def score_items(
-    model: Any, prompts: Sequence[Sequence[int]], items: Sequence[int], trie: TokenTrie, progress: str = ""
-) -> NDArray[np.float64]:
-    """Log-probability of one given item after each prompt, in one forward pass for each batch.
-
-    Args:
-        model: a Hugging Face causal LM.
-        prompts: P lists of token ids up to the place where an item begins.
-        items: P item numbers.
-        trie: the catalogue.
-        progress: see `length_batches`.
-
-    Returns:
-        (P,) float64, the same that `score_all` gives these items.
-    """
-    tree = DeviceTrie.of(trie, model.device)
-    paths = trie.paths(np.asarray(items, dtype=np.int64))
-    scores = np.zeros(len(items))
-    with decoding(model):
-        for rows in length_batches(prompts, TOKEN_BUDGET, extra=trie.depth, progress=progress):
-            prefix = Prefix(model, [prompts[row] for row in rows])
-            chosen = torch.from_numpy(paths[rows]).to(model.device)
-            for depth in range(trie.depth):
-                nodes, following = chosen[:, depth], chosen[:, depth + 1]
-                alive = following >= 0
-                children, real = tree.successors(nodes.clamp(min=ROOT), max(trie.max_branching))
-                gains = tree.log_probs(prefix.logits[:, 0].double(), children, real)
-                taken = gains.masked_fill(children != following[:, None], 0.0).sum(dim=1)
-                scores[rows] += torch.where(alive, taken, 0.0).cpu().numpy()
-                if depth < trie.depth - 1:
-                    prefix.grow(
-                        tree.token[following.clamp(min=ROOT)].long()[:, None], torch.zeros_like(following[:, None])
-                    )
-    return scores
 
 
 def _write_gains(gains: NDArray[np.float64], trie: DeviceTrie, nodes: NDArray[np.int64], logits: torch.Tensor) -> None:

@@ -30,6 +30,7 @@ CODE: Final = (
     "data/split.py",
     "data/transitions.py",
     "decoding",
+    "evaluation/metrics.py",
     "indexing/semantic_index.py",
     "policy",
     "prompts",
@@ -103,7 +104,6 @@ def run(catalog: Path, semantic_index: Path, corpus: Path, context: RunContext) 
 
 def _with_prior(policy: "Policy", shop: Catalog, seed: int) -> "Policy":
     """The policy with the transitions of its training data as the prior of its search."""
-    from gream.policy.policy import Policy
     from gream.training.prior_weights import fit_prior_weights
 
     split = leave_last_one_out(shop)
@@ -119,8 +119,7 @@ def _with_prior(policy: "Policy", shop: Catalog, seed: int) -> "Policy":
         shop.facts.exclude_seen,
         seed,
     )
-    facts = policy.facts.model_copy(update={"prior": weights})
-    return Policy(policy.model, policy.tokenizer, policy.index, policy.items, facts, prior)
+    return policy.with_prior(prior, weights)
 
 
 def _plan(corpus: Corpus, tokenizer: Any, profile: Profile, seed: int) -> list[list[EncodedExample]]:

@@ -14,8 +14,8 @@ import torch
 from gream.decoding.answers import Answer, sample_answers
 from gream.decoding.chains import Chain, sample_chains
 from gream.decoding.grounding import Grounding
-from gream.decoding.mask import chain_code
-from gream.decoding.trie import ROOT, TokenTrie
+from gream.decoding.mask import PUT_IN, chain_code
+from gream.decoding.trie import TokenTrie
 from gream.policy.prompting import Prompter
 
 
@@ -110,7 +110,7 @@ class Sampler:
         prompts = self.prompter.reasoning(self._texts(tasks))
         citable = [self.prompter.shown(task.history) for task in tasks]
         uniforms = torch.rand(len(prompts), self.group_size, self.max_chain_tokens, generator=generator)
-        grounding = Grounding.of(self.trie, citable, self.prompter.index_ids, model.device)
+        grounding = Grounding.of(self.trie, citable, self.prompter.chain_tokens, model.device)
         groups = sample_chains(model, prompts, self.prompter.stop_id, uniforms, grounding, self.temperature)
         tag = self.prompter.answer_ids
         thought = [
@@ -151,11 +151,12 @@ def _direct_rollout(prompt: list[int], answer: Answer) -> Rollout:
 
 def _reasoned_rollout(prompt: list[int], citable: list[int], chain: Chain, tag: list[int], answer: Answer) -> Rollout:
     drawn = [True] * (len(chain.tokens) - 1) + [chain.finished]
+    chosen_at = [chain_code(node) if real else PUT_IN for node, real in zip(chain.nodes, drawn, strict=True)]
     return Rollout(
         prompt=prompt,
         completion=[*chain.tokens, *tag, *answer.tokens],
         log_probs=[*chain.log_probs, *[0.0] * len(tag), *answer.log_probs],
-        nodes=[*map(chain_code, [*chain.nodes, *[ROOT] * len(tag)]), *answer.nodes],
+        nodes=[*chosen_at, *[PUT_IN] * len(tag), *answer.nodes],
         sampled=[*drawn, *[False] * len(tag), *[True] * len(answer.tokens)],
         citable=citable,
         item=answer.item,

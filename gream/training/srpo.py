@@ -22,7 +22,6 @@ samples and where it takes log-probabilities. The loss, clipping, KL and the sch
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +33,9 @@ from trl import GRPOConfig, GRPOTrainer
 
 from gream.config import SrpoConfig
 from gream.decoding.batching import left_pad
-from gream.decoding.grounding import Grounding
-from gream.decoding.mask import chain_code, masked_log_probs
-from gream.decoding.trie import ROOT, TokenTrie
+from gream.decoding.grounding import ChainTokens, Grounding
+from gream.decoding.mask import PUT_IN, masked_log_probs
+from gream.decoding.trie import TokenTrie
 from gream.training.checkpoints import AfterCheckpoint, last_complete_checkpoint
 from gream.training.groups import Group, draw_groups, score_group, statistics
 from gream.training.rollouts import Rollout, Sampler, Task
@@ -64,7 +63,7 @@ class SrpoTrainer(GRPOTrainer):
         self._sampler = sampler
         self._tasks = tasks
         self._settings = settings
-        self._grounding = Grounding.of(sampler.trie, [], sampler.prompter.index_ids, self.accelerator.device)
+        self._grounding = Grounding.of(sampler.trie, [], sampler.prompter.chain_tokens, self.accelerator.device)
         self._nodes: Tensor | None = None
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Tensor]:
@@ -115,7 +114,7 @@ class SrpoTrainer(GRPOTrainer):
     def _take_mask(self, batch: dict[str, Tensor]) -> None:
         """TRL does not hand the batch to the method that takes log-probabilities, which needs what is legal where."""
         self._nodes = batch["trie_nodes"]
-        self._grounding = replace(self._grounding, paths=batch["citable"])
+        self._grounding = self._grounding.over(batch["citable"])
 
     def _get_per_token_logps_and_entropies(
         self,
@@ -140,7 +139,7 @@ class SrpoTrainer(GRPOTrainer):
                     use_cache=False,
                 ).logits[:, :-1]
             tokens = input_ids[rows, -logits_to_keep:]
-            grounding = replace(self._grounding, paths=self._grounding.paths[rows])
+            grounding = self._grounding.over(self._grounding.paths[rows])
             taken, entropy = masked_log_probs(logits, tokens, self._nodes[rows], grounding, self.temperature)
             log_probs.append(taken)
             entropies.append(entropy)
@@ -249,8 +248,8 @@ def assemble(groups: Sequence[Group], trie: TokenTrie, pad_id: int, device: torc
         "completion_ids": padded(lambda rollout: rollout.completion, pad_id, torch.long),
         "completion_mask": padded(lambda rollout: [1] * len(rollout.completion), 0, torch.long),
         "tool_mask": sampled,
-        "trie_nodes": padded(lambda rollout: rollout.nodes, chain_code(ROOT), torch.long),
-        "citable": Grounding.of(trie, [rollout.citable for rollout in rollouts], [], device).paths,
+        "trie_nodes": padded(lambda rollout: rollout.nodes, PUT_IN, torch.long),
+        "citable": Grounding.of(trie, [rollout.citable for rollout in rollouts], ChainTokens((), ()), device).paths,
         "old_per_token_logps": padded(lambda rollout: rollout.log_probs, 0.0, torch.float32),
         "advantages": torch.tensor(advantages, dtype=torch.float32, device=device),
         "num_items_in_batch": sampled.sum(),

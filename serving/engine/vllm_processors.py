@@ -149,8 +149,7 @@ class _Ground:
             recent: (R, window) last tokens of the chains.
         """
         padded = torch.nn.utils.rnn.pad_sequence(list(paths), batch_first=True, padding_value=NOTHING)
-        nothing = self._nothing
-        grounding = Grounding(padded, nothing.index_ids, nothing.trie)
+        grounding = self._nothing.over(padded)
         nodes = torch.full((len(rows),), ROOT, dtype=torch.long, device=logits.device)
         for tokens in recent.T:
             nodes = grounding.advance(nodes, tokens)
@@ -168,4 +167,4 @@ class _Ground:
         return self._grounding([[]])
 
     def _grounding(self, citable: Sequence[Sequence[int]]) -> Grounding:
-        return Grounding.of(self._language.trie, citable, self._language.prompter.index_ids, self._device)
+        return Grounding.of(self._language.trie, citable, self._language.prompter.chain_tokens, self._device)

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from gream.decoding.answers import sample_answers
-from gream.decoding.grounding import Grounding
+from gream.decoding.grounding import ChainTokens, Grounding
 from gream.decoding.mask import masked_log_probs
 from gream.errors import RequestError
 
@@ -57,7 +57,7 @@ def test_excluded_items_are_never_sampled(model, trie, prompts):
 
 
 def test_the_trainer_finds_the_log_probabilities_of_the_sampler(model, trie, prompts, answers):
-    grounding = Grounding.of(trie, [[]], [], torch.device("cpu"))
+    grounding = Grounding.of(trie, [[]], ChainTokens([], []), torch.device("cpu"))
     for prompt, row in zip(prompts, answers, strict=True):
         for answer in row[:5]:
             with torch.no_grad():

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from gream.decoding.chains import sample_chains
-from gream.decoding.grounding import Grounding
+from gream.decoding.grounding import ChainTokens, Grounding
 from gream.errors import RequestError
 
 pytestmark = pytest.mark.unit
@@ -22,7 +22,9 @@ def uniforms():
 
 @pytest.fixture(scope="module")
 def grounding(trie, items):
-    return Grounding.of(trie, HISTORIES, sorted({token for item in items for token in item}), torch.device("cpu"))
+    return Grounding.of(
+        trie, HISTORIES, ChainTokens(sorted({token for item in items for token in item}), []), torch.device("cpu")
+    )
 
 
 @pytest.fixture(scope="module")

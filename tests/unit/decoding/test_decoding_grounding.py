@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from gream.decoding.grounding import Grounding
+from gream.decoding.grounding import ChainTokens, Grounding
 from gream.decoding.trie import ROOT, TokenTrie
 
 pytestmark = pytest.mark.unit
@@ -15,7 +15,9 @@ TEXT = [0, 1, 2, 3, 4, 11]
 @pytest.fixture
 def grounding():
     """Three users: one had items 0 and 2 (0 twice), one nothing, one items 2 and 3."""
-    return Grounding.of(TokenTrie.build(ITEMS), [[0, 2, 0], [], [3, 2]], INDEX_IDS, torch.device("cpu"))
+    return Grounding.of(
+        TokenTrie.build(ITEMS), [[0, 2, 0], [], [3, 2]], ChainTokens(INDEX_IDS, []), torch.device("cpu")
+    )
 
 
 def legal(grounding, nodes):
@@ -40,7 +42,7 @@ def test_selected_rows_keep_their_histories(grounding):
 
 
 def test_nobody_has_a_history():
-    grounding = Grounding.of(TokenTrie.build(ITEMS), [[], []], INDEX_IDS, torch.device("cpu"))
+    grounding = Grounding.of(TokenTrie.build(ITEMS), [[], []], ChainTokens(INDEX_IDS, []), torch.device("cpu"))
     assert legal(grounding, [ROOT, ROOT]) == [TEXT, TEXT]
     assert grounding.advance(torch.tensor([ROOT, ROOT]), torch.tensor([3, 4])).tolist() == [ROOT, ROOT]
 
@@ -68,3 +70,14 @@ def test_inside_a_citation_the_ways_on_share_everything(grounding):
     log_probs, unaided = grounding.log_probs(weights.log(), torch.tensor([node] * 3), 1.0)
     assert log_probs[2, [9, 10]].exp().tolist() == pytest.approx([3 / 4, 1 / 4])
     assert unaided[2].exp().item() == pytest.approx(4 / 14)
+
+
+def test_marks_are_never_spoken():
+    tokens = ChainTokens(INDEX_IDS, [0, 11])
+    grounding = Grounding.of(TokenTrie.build(ITEMS), [[0], []], tokens, torch.device("cpu"))
+    logits = torch.zeros(2, VOCABULARY)
+    logits[:, 0] = 50.0  # What the model would say above all.
+    log_probs, unaided = grounding.log_probs(logits, torch.tensor([ROOT, ROOT]), 1.0)
+    assert log_probs[0].isfinite().nonzero()[:, 0].tolist() == [1, 2, 3, 4, 5]
+    assert log_probs.exp().sum(dim=1).tolist() == pytest.approx([1.0, 1.0])
+    assert unaided[0].exp().item() == pytest.approx(5 / 10)

@@ -3,8 +3,8 @@ import math
 import pytest
 import torch
 
-from gream.decoding.grounding import Grounding
-from gream.decoding.mask import masked_log_probs
+from gream.decoding.grounding import ChainTokens, Grounding
+from gream.decoding.mask import PUT_IN, masked_log_probs
 from gream.decoding.trie import TokenTrie
 from gream.errors import RequestError
 
@@ -15,14 +15,17 @@ pytestmark = pytest.mark.unit
 def grounding():
     # Root -> 1, 2; 1 -> 3; 2 -> 3, 4. Nodes: 0 | 1 (token 1), 2 (token 2) | 3, 4, 5.
     # The rows' histories: item 2 (tokens 2, 4), and nothing.
-    return Grounding.of(TokenTrie.build([(1, 3), (2, 3), (2, 4)]), [[2], []], [1, 2, 3, 4], torch.device("cpu"))
+    return Grounding.of(
+        TokenTrie.build([(1, 3), (2, 3), (2, 4)]), [[2], []], ChainTokens([1, 2, 3, 4], []), torch.device("cpu")
+    )
 
 
 def test_hand_worked_probabilities_and_entropies(grounding):
     logits = torch.log(torch.tensor([[[1.0, 1.0, 3.0, 2.0, 1.0]] * 5] * 2))
     # A chain's token 2 and then, inside the citation at node 2, token 4; an answer's tokens 2, 3; 3 behind node 1.
-    tokens = torch.tensor([[2, 4, 2, 3, 3], [0, 0, 2, 3, 3]])
-    nodes = torch.tensor([[-1, -3, 0, 2, 1], [-1, -1, 0, 2, 1]])
+    # In the second row a token that nobody chose takes the place of the second one.
+    tokens = torch.tensor([[2, 4, 2, 3, 3], [0, 1, 2, 3, 3]])
+    nodes = torch.tensor([[-1, -3, 0, 2, 1], [-1, PUT_IN, 0, 2, 1]])
     log_probs, entropies = masked_log_probs(logits, tokens, nodes, grounding)
     # Chain: text (token 0) keeps 1 of 8, what index tokens have together is token 2's; item 2 goes on in one way.
     # Without a history only text is left. Answers: 3 of 1 + 3 at the root, 2 of 2 + 1 at node 2, one way at node 1.

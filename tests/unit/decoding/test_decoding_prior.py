@@ -4,7 +4,6 @@ from scipy import sparse
 
 from gream.decoding.beam import beam_search
 from gream.decoding.prior import ItemPrior
-from gream.decoding.score import score_items
 from gream.errors import RequestError
 
 pytestmark = pytest.mark.unit
@@ -68,12 +67,6 @@ def test_mixing_all_items_is_the_same_sum(prior, brute_force, prompts):
     for row, prompt in enumerate(prompts):
         scores = brute_force(prompt)
         np.testing.assert_allclose(prior.mix_items(row, scores), mixed(prior, row, scores), atol=1e-12)
-
-
-def test_one_item_after_each_prompt(model, trie, prompts, brute_force):
-    for items in ([0, 3, 4, 11], [1, 4, 8, 2]):
-        expected = [brute_force(prompt)[item] for prompt, item in zip(prompts, items, strict=True)]
-        np.testing.assert_allclose(score_items(model, prompts, items, trie), expected, atol=1e-5)
 
 
 def test_what_does_not_fit_is_refused(model, trie, prompts, prior):
