@@ -1,0 +1,183 @@
+"""The served policy under load: direct mode by `gream serve`, with and without batching, beside a plain service.
+
+    python -m benchmarks.serving --policy runs/latest/policy
+
+Every figure is of this one run. Clients are asynchronous workers in one further process: on two cores they take part of
+the machine from the servers, all of them alike. Each worker sends its next request when the last one is answered.
+"""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import cycle, islice
+from pathlib import Path
+
+import click
+import httpx
+import numpy as np
+
+from benchmarks.plain_service import BEAMS
+from gream.data.catalog import Catalog
+
+K = 10
+READY_SECONDS = 180.0
+
+
+@dataclass(frozen=True)
+class Load:
+    """What one level of concurrency measured."""
+
+    milliseconds: np.ndarray
+    errors: int
+    seconds: float
+
+    @property
+    def throughput(self) -> float:
+        return len(self.milliseconds) / self.seconds
+
+    def row(self, name: str, concurrency: int) -> str:
+        p50, p95, p99 = np.percentile(self.milliseconds, (50, 95, 99))
+        return f"{name:<28}{concurrency:>4}  {p50:8.1f} {p95:8.1f} {p99:8.1f}  {self.throughput:8.1f}  {self.errors:>6}"
+
+
+@click.command(help=__doc__)
+@click.option("--policy", default="runs/latest/policy", show_default=True, type=click.Path(exists=True, path_type=Path))
+@click.option("--requests", default=640, show_default=True, help="For each level of concurrency.")
+def main(policy: Path, requests: int) -> None:
+    catalog = Catalog.load(policy.resolve().parent / "catalog")
+    sequences = catalog.sequences()
+    users = list(islice(cycle(sequences), requests))
+    by_user = [{"user_id": user, "k": K} for user in users]
+    bare = [{"history": sequences[user], "k": K} for user in users]
+
+    click.echo(f"{'service':<28}{'conc':>4}  {'p50 ms':>8} {'p95 ms':>8} {'p99 ms':>8}  {'req/s':>8}  errors")
+    batched: dict[int, Load] = {}
+    with served(policy) as url:
+        run(url, "/recommend", by_user[:64], 8)
+        for concurrency in (1, 8, 32):
+            before = computed_seconds(url)
+            batched[concurrency] = run(url, "/recommend", by_user, concurrency)
+            click.echo(batched[concurrency].row("gream serve", concurrency))
+            if concurrency == 1:
+                engine = 1_000 * (computed_seconds(url) - before) / requests
+    with served(policy, GREAM_MAX_BATCH="1") as url:
+        run(url, "/recommend", by_user[:64], 8)
+        single = run(url, "/recommend", by_user, 32)
+        click.echo(single.row("gream serve, batches of 1", 32))
+    with plain(policy) as url:
+        run(url, "/recommend", bare[:8], 4)
+        peer = run(url, "/recommend", bare[: requests // 4], 32)
+        click.echo(peer.row(f"generate, {BEAMS} beams", 32))
+
+    click.echo(f"\nbatching, concurrency 32: {batched[32].throughput / single.throughput:.1f} x one at a time")
+    click.echo(f"beside the plain service, concurrency 32: {batched[32].throughput / peer.throughput:.1f} x")
+    middle = np.median(batched[1].milliseconds)
+    click.echo(
+        f"concurrency 1: {middle:.1f} ms at p50; {engine:.1f} ms of it are the engine's on average, the rest is "
+        "features, API and transport"
+    )
+
+
+def run(url: str, path: str, bodies: Sequence[dict[str, object]], concurrency: int) -> Load:
+    """Send all bodies by so many workers."""
+
+    async def worker(client: httpx.AsyncClient, todo: Iterator[dict[str, object]], done: list[float]) -> int:
+        errors = 0
+        for body in todo:
+            started = time.perf_counter()
+            answer = await client.post(path, json=body)
+            done.append(1_000 * (time.perf_counter() - started))
+            errors += answer.status_code != httpx.codes.OK
+        return errors
+
+    async def everything() -> Load:
+        done: list[float] = []
+        todo = iter(bodies)
+        async with httpx.AsyncClient(base_url=url, timeout=120) as client:
+            started = time.perf_counter()
+            errors = await asyncio.gather(*(worker(client, todo, done) for _ in range(concurrency)))
+            return Load(np.array(done), sum(errors), time.perf_counter() - started)
+
+    return asyncio.run(everything())
+
+
+def computed_seconds(url: str) -> float:
+    """Seconds of computation that recommendations have taken so far, by the API's own metrics."""
+    seconds = 0.0
+    for line in httpx.get(f"{url}/metrics", timeout=30).text.splitlines():
+        name, _, value = line.rpartition(" ")
+        if name.startswith("gream_recommend_seconds_sum") and 'stage="engine"' in name:
+            seconds += float(value)
+        elif name.startswith("gream_engine_queue_seconds_sum"):
+            seconds -= float(value)
+    return seconds
+
+
+@contextmanager
+def served(policy: Path, **settings: str) -> Iterator[str]:
+    """`gream serve` on a free port, with a state folder of its own."""
+    with tempfile.TemporaryDirectory() as state:
+        port = free_port()
+        command = [str(Path(sys.executable).parent / "gream"), "serve", "--policy", str(policy), "--port", str(port)]
+        with process(command, f"http://127.0.0.1:{port}", GREAM_STATE=state, **settings) as url:
+            yield url
+
+
+@contextmanager
+def plain(policy: Path) -> Iterator[str]:
+    """`benchmarks.plain_service` on a free port."""
+    port = free_port()
+    bento = str(Path(sys.executable).parent / "bentoml")
+    command = [bento, "serve", "benchmarks.plain_service:Plain", "--host", "127.0.0.1", "--port", str(port)]
+    with process(command, f"http://127.0.0.1:{port}", GREAM_POLICY=str(policy)) as url:
+        yield url
+
+
+@contextmanager
+def process(command: list[str], url: str, **environment: str) -> Iterator[str]:
+    """A server until the block ends, ready from its beginning."""
+    with tempfile.TemporaryFile() as log:
+        server = subprocess.Popen(command, env=os.environ | environment, stdout=log, stderr=log, start_new_session=True)
+        try:
+            wait_until_ready(url, server)
+            yield url
+        except RuntimeError:
+            log.seek(0)
+            sys.stderr.write(log.read().decode(errors="replace"))
+            raise
+        finally:
+            os.killpg(server.pid, signal.SIGTERM)
+            server.wait(60)
+
+
+def wait_until_ready(url: str, server: subprocess.Popen[bytes]) -> None:
+    end = time.monotonic() + READY_SECONDS
+    while time.monotonic() < end:
+        if server.poll() is not None:
+            break
+        try:
+            if httpx.get(f"{url}/readyz", timeout=5).status_code == httpx.codes.OK:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.5)
+    raise RuntimeError(f"{url} was not ready within {READY_SECONDS:.0f} s")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+if __name__ == "__main__":
+    main()
