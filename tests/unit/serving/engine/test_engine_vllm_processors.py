@@ -37,7 +37,7 @@ def logits(policy):
 @pytest.fixture(scope="module")
 def expected(policy, chains, logits):
     """The grounded rows, by following each chain from its beginning."""
-    grounding = Grounding.of(policy.trie, HISTORIES, policy.prompter.index_ids, CPU)
+    grounding = Grounding.of(policy.trie, HISTORIES, policy.prompter.chain_tokens, CPU)
     rows = []
     for row, chain in enumerate(chains):
         alone, node = grounding.select(torch.tensor([row])), torch.zeros(1, dtype=torch.long)
