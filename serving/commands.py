@@ -3,8 +3,12 @@
 import ipaddress
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from serving.settings import ServingSettings
 
 
 @click.command()
@@ -29,30 +33,26 @@ def serve(policy: str, engine: str | None, catalog: Path | None, port: int, host
     and stops.
     """
     from serving.api.keys import ApiKeys
-    from serving.launch import require_port
-    from serving.launch import serve as serve_until_stopped
+    from serving.launch import require_port, serve_until_stopped
     from serving.settings import load_settings
 
-    os.environ["GREAM_POLICY"] = policy
-    if engine is not None:
-        os.environ["GREAM_ENGINE"] = engine
     settings = load_settings()
     keys = ApiKeys.parse(settings.api_keys.get_secret_value())
     _require_policy(policy)
     require_port(host, port)
+    # BentoML keeps its metrics in its home, and empties them when it starts: one home for each state folder.
+    home = {"BENTOML_HOME": str(settings.state.resolve() / "bentoml"), "BENTOML_DO_NOT_TRACK": "true"}
+    environment = home | os.environ | {"GREAM_POLICY": policy} | ({} if engine is None else {"GREAM_ENGINE": engine})
     if not _is_loopback(host) and not keys.digests:
         click.echo(f"Whoever reaches {host}:{port} may ask for recommendations: GREAM_API_KEYS is not set.", err=True)
     catalog = catalog or _catalog_beside(policy)
     if catalog is None:
         click.echo("No catalog beside the policy: histories begin with the feedback that comes in.", err=True)
     else:
-        _fill_feature_store(catalog)
+        _fill_feature_store(catalog, settings)
         if _is_loopback(host):
-            os.environ.setdefault("GREAM_SAMPLE_USERS", str(catalog.resolve() / "interactions.parquet"))
-    # BentoML keeps its metrics there, and empties the folder when it starts: one for each state folder.
-    os.environ.setdefault("BENTOML_HOME", str(settings.state.resolve() / "bentoml"))
-    os.environ.setdefault("BENTOML_DO_NOT_TRACK", "true")
-    serve_until_stopped(host, port)
+            environment.setdefault("GREAM_SAMPLE_USERS", str(catalog.resolve() / "interactions.parquet"))
+    serve_until_stopped(host, port, environment)
 
 
 def _require_policy(uri: str) -> None:
@@ -67,20 +67,19 @@ def _require_policy(uri: str) -> None:
 def _catalog_beside(policy: str) -> Path | None:
     from gream.data.catalog import is_catalog
 
-    beside = Path(policy).resolve().parent / "catalog"
+    beside = Path(policy).absolute().parent / "catalog"
     return beside if "://" not in policy and is_catalog(beside) else None
 
 
-def _fill_feature_store(catalog: Path) -> None:
+def _fill_feature_store(catalog: Path, settings: "ServingSettings") -> None:
     from gream.data.catalog import Catalog
     from serving.contracts import FeatureStoreError
     from serving.features.build import build_features
-    from serving.settings import load_settings
 
     loaded = Catalog.load(catalog)
     click.echo(f"Filling the feature store with the histories of {loaded.facts.dataset}.")
     try:
-        build_features(loaded, load_settings())
+        build_features(loaded, settings)
     except FeatureStoreError as error:
         raise click.ClickException(str(error)) from error
 

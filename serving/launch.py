@@ -8,6 +8,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Final
 
@@ -34,7 +35,7 @@ def require_port(host: str, port: int) -> None:
         raise ServeError(f"{host}:{port} cannot be served on: {os.strerror(error.errno or 0)}.") from error
 
 
-def serve(host: str, port: int) -> None:
+def serve_until_stopped(host: str, port: int, environment: Mapping[str, str]) -> None:
     """Serve until SIGINT or SIGTERM; requests that are under way then are finished.
 
     Raises:
@@ -42,7 +43,7 @@ def serve(host: str, port: int) -> None:
     """
     command = [sys.executable, "-m", "bentoml", "serve", SERVICE, "--host", host, "--port", str(port)]
     # In a session of its own the server gets each signal once, from here, and not from the terminal as well.
-    server = subprocess.Popen(command, start_new_session=True)
+    server = subprocess.Popen(command, env=environment, start_new_session=True)
     stopping = False
 
     def stop(*_: object) -> None:
@@ -50,12 +51,15 @@ def serve(host: str, port: int) -> None:
         stopping = True
         server.terminate()
 
-    for wish in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(wish, stop)
+    before = {wish: signal.signal(wish, stop) for wish in (signal.SIGINT, signal.SIGTERM)}
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-    if _wait_until_ready(server, f"{url}/readyz"):
-        print(f"Ready at {url} (API reference: {url}/docs). Ctrl-C stops.", flush=True)
-    code = server.wait()
+    try:
+        if _wait_until_ready(server, f"{url}/readyz"):
+            print(f"Ready at {url} (API reference: {url}/docs). Ctrl-C stops.", flush=True)
+        code = server.wait()
+    finally:
+        for wish, handler in before.items():
+            signal.signal(wish, handler)
     if not stopping:
         raise ServeError(f"the server ended by itself, with exit code {code}; what it said is above.")
 

@@ -5,10 +5,9 @@
 With GREAM_ENGINE_URL the engine is not started beside it but asked there, over HTTP and in JSON: on a cluster it is
 `bentoml serve serving.engine.service:PolicyEngineService` in pods of its own.
 
-The API is a FastAPI app at `/`. BentoML's own routes would say little (`/readyz`) or too much (metrics labelled with
-paths, which hold user ids), so its routes live below `/bentoml`, its metrics and its access log are off, and the app
-brings these itself. One process serves the API, because one process at a time may hold the feedback outbox: scale by
-replicas.
+The API is a FastAPI app that answers every request, before BentoML's own routes see one: those would say little
+(`/readyz`), or too much (metrics labelled with paths, which hold user ids). One process serves it, because one process
+at a time may hold the feedback outbox: scale by replicas.
 """
 
 import os
@@ -18,10 +17,12 @@ from typing import Any, Final
 
 import bentoml
 from starlette.applications import Starlette
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serving.engine.service import PolicyEngineService
-from serving.settings import ServingSettings
+from serving.settings import load_settings
 
+_SETTINGS: Final = load_settings()
 CATALOGUES: Final = "catalogues"
 """Folder under the replica's state for the catalogue of a policy that an engine elsewhere serves."""
 REQUEST_MARGIN_SECONDS: Final = 30.0
@@ -38,13 +39,12 @@ async def _serve_api(front: Starlette) -> AsyncIterator[None]:
     from serving.features.reader import FeastUserFeatures
 
     use_json_logs()
-    settings = ServingSettings()
-    features = FeastUserFeatures(settings)
+    features = FeastUserFeatures(_SETTINGS)
     service = bentoml.get_current_service().engine
-    beside = settings.engine_url is None
-    engine = RemoteEngine(service) if beside else DistantEngine(service, settings.state / CATALOGUES)
-    api = create_app(settings, engine, features)
-    front.mount("/", api)
+    beside = _SETTINGS.engine_url is None
+    engine = RemoteEngine(service) if beside else DistantEngine(service, _SETTINGS.state / CATALOGUES)
+    api = create_app(_SETTINGS, engine, features)
+    front.state.api = api
     async with api.router.lifespan_context(api):
         yield
     features.close()
@@ -63,20 +63,35 @@ def _tracing() -> dict[str, Any]:
     }
 
 
+_FRONT: Final = Starlette(lifespan=_serve_api)
+
+
+class FrontDoor:
+    """ASGI middleware of BentoML's app: requests go to the API."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or pass on what is none."""
+        answering = _FRONT.state.api if scope["type"] == "http" else self._app
+        await answering(scope, receive, send)
+
+
 @bentoml.service(
     name="gream",
     workers=1,
-    path_prefix="/bentoml",
-    traffic={"timeout": ServingSettings().engine_timeout_seconds + REQUEST_MARGIN_SECONDS},
+    traffic={"timeout": _SETTINGS.engine_timeout_seconds + REQUEST_MARGIN_SECONDS},
     metrics={"enabled": False},
     logging={"access": {"enabled": False}},
     tracing=_tracing(),
 )
+@bentoml.asgi_app(_FRONT)
 class Recommender:
     """Recommendations, feedback, lookups."""
 
-    engine = bentoml.depends(PolicyEngineService, url=ServingSettings().engine_url)
+    engine = bentoml.depends(PolicyEngineService, url=_SETTINGS.engine_url)
 
 
-# Not by `bentoml.asgi_app`, which would put it below `path_prefix`. (The decorator has made a `bentoml.Service` of it.)
-Recommender.mount_apps.append((Starlette(lifespan=_serve_api), "/", "api"))  # type: ignore[attr-defined]
+# The decorator has made a `bentoml.Service` of it, which mypy does not see.
+Recommender.add_asgi_middleware(FrontDoor)  # type: ignore[attr-defined]

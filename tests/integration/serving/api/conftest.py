@@ -1,6 +1,9 @@
+import gzip
 import shutil
 import subprocess
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import polars as pl
@@ -40,10 +43,43 @@ def write_catalog(path: Path, item_ids: list[str]) -> None:
     Catalog(interactions, items, CatalogFacts(dataset="made-up", source="a test", exclude_seen=True)).save(path)
 
 
+class Collector(ThreadingHTTPServer):
+    """Takes what OpenTelemetry sends.
+
+    Attributes:
+        bodies: of what was posted to /v1/traces.
+    """
+
+    def __init__(self) -> None:
+        bodies = self.bodies = []
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                if self.path == "/v1/traces":
+                    bodies.append(gzip.decompress(body) if self.headers["Content-Encoding"] == "gzip" else body)
+                self.send_response(200)
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        super().__init__(("127.0.0.1", 0), Handler)
+
+
 @pytest.fixture(scope="session")
-def server(shop, tmp_path_factory):
+def collector():
+    with Collector() as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        yield running
+        running.shutdown()
+
+
+@pytest.fixture(scope="session")
+def server(shop, collector, tmp_path_factory):
     """The online path, started by `gream serve`; shared by the tests that leave it as it is."""
-    with gream_serve(shop / "policy", tmp_path_factory.mktemp("server")) as running:
+    traces = f"http://127.0.0.1:{collector.server_port}"
+    with gream_serve(shop / "policy", tmp_path_factory.mktemp("server"), OTEL_EXPORTER_OTLP_ENDPOINT=traces) as running:
         yield running
 
 

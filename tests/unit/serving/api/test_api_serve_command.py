@@ -1,0 +1,113 @@
+"""`gream serve` finds out what is wrong before the long start, and says what it does."""
+
+import socket
+import sys
+
+import polars as pl
+import pytest
+from click.testing import CliRunner
+
+from gream.cli import main
+from gream.data.catalog import ITEM_SCHEMA, Catalog, CatalogFacts
+from serving import launch
+
+pytestmark = pytest.mark.unit
+
+
+@pytest.fixture
+def port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture
+def started(monkeypatch, tmp_path):
+    """What would have been started: host, port, environment."""
+    calls = []
+    monkeypatch.setattr(launch, "serve_until_stopped", lambda *call: calls.append(call))
+    monkeypatch.setenv("GREAM_STATE", str(tmp_path / "state"))
+    return calls
+
+
+@pytest.fixture
+def serve(started, bundle, port):
+    def run(*arguments, policy=bundle):
+        return CliRunner().invoke(main, ["serve", "--policy", str(policy), "--port", str(port), *arguments])
+
+    return run
+
+
+def save_catalog(path):
+    interactions = pl.DataFrame({"user_id": ["u", "u"], "item_id": ["m0", "m1"], "timestamp": [1, 2]})
+    items = {"item_id": ["m0", "m1"], "title": ["A", "B"], "description": ["", ""], "brand": ["", ""]}
+    frame = pl.DataFrame(items | {"categories": [[], []]}, schema=ITEM_SCHEMA)
+    Catalog(interactions, frame, CatalogFacts(dataset="films", source="a test", exclude_seen=True)).save(path)
+
+
+def test_the_server_gets_the_policy_and_a_home_of_its_own(serve, started, bundle, port, tmp_path):
+    result = serve("--engine", "vllm")
+    assert result.exit_code == 0, result.output
+    ((host, given_port, environment),) = started
+    assert (host, given_port) == ("127.0.0.1", port)
+    assert (environment["GREAM_POLICY"], environment["GREAM_ENGINE"]) == (str(bundle), "vllm")
+    assert environment["BENTOML_HOME"] == str(tmp_path / "state" / "bentoml")
+    assert "GREAM_SAMPLE_USERS" not in environment
+    assert result.stderr == "No catalog beside the policy: histories begin with the feedback that comes in.\n"
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_a_catalog_fills_the_feature_store(serve, started, bundle, tmp_path, named):
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "policy").symlink_to(bundle)
+    save_catalog(run / "catalog")
+    result = serve("--catalog", str(run / "catalog")) if named else serve(policy=run / "policy")
+    assert result.exit_code == 0, result.output
+    assert result.output == "Filling the feature store with the histories of films.\n"
+    assert (tmp_path / "state" / "features" / "online.db").is_file()
+    assert started[-1][2]["GREAM_SAMPLE_USERS"] == str(run / "catalog" / "interactions.parquet")
+
+
+def test_where_others_can_reach_it_no_users_are_shown_and_missing_keys_are_said(serve, started, tmp_path, monkeypatch):
+    save_catalog(tmp_path / "catalog")
+    arguments = ("--catalog", str(tmp_path / "catalog"), "--host", "0.0.0.0")
+    result = serve(*arguments)
+    assert result.exit_code == 0, result.output
+    assert "GREAM_API_KEYS is not set" in result.stderr
+    assert "GREAM_SAMPLE_USERS" not in started[-1][2]
+    monkeypatch.setenv("GREAM_API_KEYS", "shop:secret")
+    assert serve(*arguments).stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "message"),
+    [
+        ("GREAM_API_KEYS", "secret", "Error: GREAM_API_KEYS: entry 1 is not of the form name:key.\n"),
+        ("GREAM_MAX_K", "3", "Error: GREAM_MAX_K = '3' is not allowed: Input should be greater than or equal to 10.\n"),
+    ],
+)
+def test_settings_that_are_not_allowed_end_it_in_one_sentence(serve, started, monkeypatch, variable, value, message):
+    monkeypatch.setenv(variable, value)
+    result = serve()
+    assert (result.exit_code, result.stderr, started) == (1, message, [])
+
+
+def test_a_missing_policy_is_named(serve, started, tmp_path):
+    result = serve(policy=tmp_path / "nothing")
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"Error: {tmp_path / 'nothing'} is not a complete policy: it has no manifest.json.")
+    assert started == []
+
+
+def test_a_port_that_is_taken_is_named(serve, started, port):
+    with socket.create_server(("127.0.0.1", port)):
+        result = serve()
+    assert result.stderr == f"Error: 127.0.0.1:{port} cannot be served on: Address already in use.\n"
+    assert started == []
+
+
+def test_a_server_that_ends_by_itself_is_an_error(monkeypatch, port):
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with pytest.raises(launch.ServeError, match="the server ended by itself, with exit code 1"):
+        launch.serve_until_stopped("127.0.0.1", port, {})
