@@ -1,12 +1,22 @@
 """`gream pipelines`: compile pipelines for a cluster, and run them there."""
 
+import tempfile
+import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from pipelines.cluster import Cluster
+
+if TYPE_CHECKING:
+    from pipelines.kfp_server import KfpServer
+    from pipelines.run_status import RunStatus
+
+POLL_S = 10.0
+"""Between two looks at a run that is waited for."""
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -82,3 +92,109 @@ def compile_all(out: Path, **choices: Any) -> None:
         click.echo(out / f"{name}.yaml")
         compile_resources(name, cluster, out / f"{name}.kubernetes.yaml")
         click.echo(out / f"{name}.kubernetes.yaml")
+
+
+endpoint_option = click.option(
+    "--endpoint",
+    default="",
+    metavar="URL",
+    help="The KFP server; KFP_ENDPOINT where it is not given.",
+)
+
+
+@pipelines.command()
+@endpoint_option
+@cluster_options
+def upload(endpoint: str, **choices: Any) -> None:
+    """Compile each pipeline and make it a version on a KFP server.
+
+    The same choices and code make the same version, which is not uploaded twice.
+    """
+    from pipelines.compile import PIPELINES, compile_pipeline, pipeline_name, version_name
+
+    cluster, server = Cluster(**choices), _server(endpoint)
+    for name in PIPELINES:
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / f"{name}.yaml"
+            compile_pipeline(name, cluster, file)
+            pipeline = pipeline_name(name)
+            version, new = server.upload(pipeline, version_name(pipeline, file.read_text(encoding="utf-8")), file)
+        click.echo(f"{name}: {version.name} {'uploaded' if new else 'is there already'}")
+
+
+@pipelines.command()
+@click.argument("name")
+@endpoint_option
+@click.option(
+    "--param", "assignments", multiple=True, metavar="NAME=VALUE", help="A field of the form; may be repeated."
+)
+@click.option("--experiment", default="gream", show_default=True, help="Group of runs that this one belongs to.")
+@click.option("--wait", is_flag=True, help="Until the run has ended; the exit status tells how.")
+def run(name: str, endpoint: str, assignments: tuple[str, ...], experiment: str, wait: bool) -> None:
+    """Start the newest version of a pipeline, such as `training`; the run's id is the last word printed."""
+    from pipelines.compile import pipeline_name
+    from pipelines.form import fill_form
+
+    server = _server(endpoint)
+    version = server.newest(pipeline_name(name))
+    parameters = fill_form(version.spec, assignments)
+    run_id = server.start(version, f"{name}-{datetime.now(UTC):%Y%m%d-%H%M%S}", experiment, parameters)
+    click.echo(f"{version.name}: started run {run_id}")
+    if wait:
+        _finish(_wait(server, run_id))
+
+
+@pipelines.command()
+@click.argument("run_id")
+@endpoint_option
+def status(run_id: str, endpoint: str) -> None:
+    """Show a run and its steps. The exit status is 1 for a run that failed or was cancelled."""
+    from pipelines.run_status import RunStatus
+
+    _finish(RunStatus.of(_server(endpoint).run(run_id)))
+
+
+@pipelines.command()
+@click.argument("run_id")
+@click.argument("step")
+@endpoint_option
+def logs(run_id: str, step: str, endpoint: str) -> None:
+    """Show what a step of a run has printed, every attempt and every turn of its loop."""
+    from pipelines.run_status import RunStatus
+
+    server = _server(endpoint)
+    known = RunStatus.of(server.run(run_id)).steps
+    pods = [pod for execution in known if execution.name == step for pod in execution.pods]
+    if not pods:
+        begun = ", ".join(dict.fromkeys(execution.name for execution in known if execution.pods)) or "none yet"
+        raise click.ClickException(f"step {step!r} of run {run_id} has no pod; steps with one: {begun}.")
+    for pod in pods:
+        click.echo(f"--- {pod}")
+        click.echo(server.log(run_id, pod).rstrip("\n"))
+
+
+def _server(endpoint: str) -> "KfpServer":
+    from pipelines.kfp_server import Connection, KfpServer
+
+    return KfpServer(Connection.from_environment(endpoint))
+
+
+def _wait(server: "KfpServer", run_id: str) -> "RunStatus":
+    """The run when it has ended; meanwhile, each change of a step's state is told."""
+    from pipelines.run_status import RunStatus
+
+    told: set[str] = set()
+    while True:
+        now = RunStatus.of(server.run(run_id))
+        lines = [f"{step.name}: {step.state}" for step in now.steps]
+        click.echo("".join(f"{line}\n" for line in dict.fromkeys(lines) if line not in told), nl=False)
+        told.update(lines)
+        if now.ended:
+            return now
+        time.sleep(POLL_S)
+
+
+def _finish(run: "RunStatus") -> None:
+    click.echo(run.table(datetime.now(UTC)))
+    if run.ended and run.state != "SUCCEEDED":
+        raise SystemExit(1)

@@ -13,11 +13,23 @@ from kfp import compiler
 from kfp.compiler.compiler_utils import KubernetesManifestOptions
 
 from gream.artifacts import write_text_atomic
+from gream.errors import ConfigError
 from pipelines.cluster import Cluster
 from pipelines.training import define_training
 
 PIPELINES: Final[Mapping[str, Callable[[Cluster], Any]]] = {"training": define_training}
 """What defines each pipeline for a cluster, by the name that commands use."""
+
+
+def pipeline_name(name: str) -> str:
+    """What KFP calls one of `PIPELINES`.
+
+    Raises:
+        ConfigError: there is no such pipeline.
+    """
+    if name not in PIPELINES:
+        raise ConfigError(f"there is no pipeline {name!r}; there are {', '.join(PIPELINES)}.")
+    return f"gream-{name}"
 
 
 def compile_pipeline(name: str, cluster: Cluster, target: Path) -> None:
@@ -30,7 +42,7 @@ def compile_resources(name: str, cluster: Cluster, target: Path) -> None:
     pipeline = PIPELINES[name](cluster)
     options = KubernetesManifestOptions(
         pipeline_display_name=pipeline.pipeline_spec.pipeline_info.display_name,
-        pipeline_version_name=version_name(pipeline.pipeline_spec.pipeline_info.name, _compiled(pipeline, target)),
+        pipeline_version_name=version_name(pipeline_name(name), _compiled(pipeline, target)),
         include_pipeline_manifest=True,
     )
     text = _compiled(pipeline, target, kubernetes_manifest_options=options, kubernetes_manifest_format=True)
