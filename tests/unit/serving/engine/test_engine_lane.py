@@ -64,6 +64,24 @@ def test_what_waits_while_a_batch_runs_is_the_next_one(machine):
     assert machine.batches == [[0], [1, 2, 3, 4], [5]]
 
 
+def test_a_batch_is_held_open_for_those_who_were_just_answered(machine, monkeypatch):
+    monkeypatch.setattr("serving.engine.lane.COURTESY", 1e6)  # Never over, while this test lasts.
+
+    async def scenario():
+        lane = Lane(machine.compute, max_batch=10, max_waiting=100)
+        first = ask(lane, [1, 2])
+        await asyncio.sleep(0)
+        waits = ask(lane, [3])
+        machine.let(1)
+        await asyncio.gather(first[0])  # Taken alone; the other two have waited.
+        back = ask(lane, [4])
+        machine.let(1)
+        return await asyncio.gather(*first, *waits, *back)
+
+    assert run(scenario) == [2, 4, 6, 8]
+    assert machine.batches == [[1], [2, 3, 4]]
+
+
 def test_several_batches_at_once_where_the_engine_likes_it(machine):
     async def scenario():
         lane = Lane(machine.compute, max_batch=1, max_waiting=100, parallel=3)
