@@ -93,8 +93,27 @@ def beam_search(
 
 def _search(prefix: Prefix, beam: TrieBeam) -> tuple[Tensor, Tensor]:
     """(B, <= k) items and scores."""
-    while True:
-        parents = beam.descend(beam.trie.log_probs(prefix.logits, beam.children, beam.real))
-        if beam.complete:
-            return beam.ranking()
+    parents = beam.descend(beam.trie.log_probs(prefix.logits, beam.children, beam.real))
+    while not beam.last:
         prefix.grow(beam.trie.token[beam.nodes].long(), parents)
+        parents = beam.descend(beam.trie.log_probs(prefix.logits, beam.children, beam.real))
+    if not beam.complete:
+        beam.descend(_last_gains(prefix, beam, parents))
+    return beam.ranking()
+
+
+def _last_gains(prefix: Prefix, beam: TrieBeam, parents: Tensor) -> Tensor:
+    """(B, W, M) what the children of the last level are worth: most beams have one, and the model is not asked.
+
+    Nothing follows these beams, so the others are fed alone, first in their rows.
+    """
+    gains = torch.zeros_like(beam.real, dtype=torch.float32).masked_fill(~beam.real, -torch.inf)
+    open_ = beam.choices
+    width = int(open_.sum(dim=1).max())
+    if width:
+        first = open_.to(torch.int8).argsort(dim=1, descending=True, stable=True)[:, :width]
+        prefix.grow(beam.trie.token[beam.nodes.gather(1, first)].long(), parents.gather(1, first))
+        place = first[..., None].expand(-1, -1, gains.shape[-1])
+        children, real = beam.children.gather(1, place), beam.real.gather(1, place)
+        gains.scatter_(1, place, beam.trie.log_probs(prefix.logits, children, real))
+    return gains

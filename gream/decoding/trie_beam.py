@@ -49,6 +49,16 @@ class TrieBeam:
         """Whether every beam stands at an item."""
         return self._level == len(self.trie.max_branching)
 
+    @property
+    def last(self) -> bool:
+        """Whether no step, or one, is left to go."""
+        return self._level >= len(self.trie.max_branching) - 1
+
+    @property
+    def choices(self) -> Tensor:
+        """(B, W) bool, whether a beam with hope has more than one child; only then the model need be asked."""
+        return (self.real.sum(dim=-1) > 1) & (self.scores > -torch.inf)
+
     def descend(self, gains: Tensor) -> Tensor:
         """Go one level down, to the best children of all beams of a row; equal ones in the order of their numbers.
 

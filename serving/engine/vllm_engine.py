@@ -177,8 +177,7 @@ class VllmEngine:
     async def _gains(self, beam: TrieBeam, prefixes: Sequence[list[int]]) -> Tensor:
         """(1, W, M) log-probabilities of the children of W beams; only a beam that has a choice is asked about."""
         gains = torch.zeros(beam.children.shape).masked_fill(~beam.real, -torch.inf)
-        choices = beam.real[0].sum(dim=-1) > 1
-        asked = (choices & (beam.scores[0] > -torch.inf)).nonzero()[:, 0].tolist()
+        asked = beam.choices[0].nonzero()[:, 0].tolist()
         legal = [self._trie.token[beam.children[0, place][beam.real[0, place]]].tolist() for place in asked]
         found = await asyncio.gather(
             *(self._next(prefixes[place], tokens) for place, tokens in zip(asked, legal, strict=True))
