@@ -163,7 +163,7 @@ def _obstacles(
     # A start that lies ahead of this clock counts: the clock may have been set back.
     week = sum(start > now - WEEK for start in starts)
     if action == "retrain" and week >= settings.weekly_budget:
-        yield f"{week} retrainings have started within seven days; the budget is {settings.weekly_budget}."
+        yield f"Retrainings that started within seven days: {week}; the budget is {settings.weekly_budget}."
 
 
 def _pending_override(history: Sequence[Entry], now: int) -> Override | None:

@@ -1,0 +1,47 @@
+"""Reports of windows with chosen alarms, for decisions."""
+
+from functools import cache
+
+from gream.monitoring.catalogue import CountResult
+from gream.monitoring.judgement import Missing, MonitorResult, WindowReport
+from gream.monitoring.monitors import MONITORS
+
+DAY = 86_400
+START = 20_000 * DAY
+
+
+def report(day=0, alarms=(), counts=(), missing=(), version="champion", unmeasured=()):
+    """The report of a day on which the named monitors and counts alarm, and the named monitors knew too little."""
+    return _report(day, frozenset(alarms), frozenset(counts), tuple(missing), version, frozenset(unmeasured))
+
+
+@cache
+def _report(day, alarms, counts, missing, version, unmeasured):
+    results = tuple(
+        MonitorResult(name=monitor.name, group=monitor.group, statistic=None, threshold=None, users=3)
+        if monitor.name in unmeasured
+        else MonitorResult(
+            name=monitor.name,
+            group=monitor.group,
+            statistic=0.5 if monitor.name in alarms else 0.1,
+            threshold=0.2,
+            users=300,
+            raised=monitor.name in alarms,
+            alarm=monitor.name in alarms,
+        )
+        for monitor in MONITORS
+    )
+    return WindowReport(
+        start=START + day * DAY,
+        end=START + (day + 1) * DAY,
+        policy_version=version,
+        requests=900,
+        users=300,
+        results=results,
+        counts=tuple(
+            CountResult(name=name, value=0.5 if name in counts else 0.0, limit=0.1, meaning="In the test.")
+            for name in ("new_items", "collisions", "bare_texts")
+        ),
+        missing=tuple(Missing(kind=kind, text=f"Missing: {kind}.") for kind in missing),
+        skipped=(),
+    )

@@ -1,0 +1,48 @@
+"""The catalogue now, beside the one that is served."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+from gream.data.catalog import ITEM_SCHEMA
+from gream.errors import DataError
+from gream.monitoring.catalogue import CatalogueLimits, count_catalogue
+
+pytestmark = pytest.mark.unit
+
+CODES = np.array([[0, 0], [0, 1], [1, 0], [1, 0]])
+LONG = "A film about a film about a film, with much to say of each of them and more."
+
+
+def items(descriptions):
+    rows = [(f"m{number}", "Film", text, "", ["Drama"] if text else []) for number, text in enumerate(descriptions)]
+    return pl.DataFrame(rows, schema=ITEM_SCHEMA, orient="row")
+
+
+def counts(table, served, codes=CODES, limits=CatalogueLimits()):  # noqa: B008 - it cannot change.
+    return {one.name: one for one in count_catalogue(table, served, codes, limits)}
+
+
+def test_shares_by_hand():
+    found = counts(items([LONG, LONG, "", LONG]), {"m0", "m1"})
+    assert found["new_items"].value == 0.5  # m2 and m3
+    assert found["collisions"].value == 0.5  # the last two codes
+    assert found["bare_texts"].value == 0.5  # of the two new ones
+    assert all(one.alarm for one in found.values())
+
+
+def test_nothing_new():
+    found = counts(items([LONG, LONG, "", LONG]), {"m0", "m1", "m2", "m3"}, codes=CODES[:3])
+    assert {name: one.value for name, one in found.items()} == {"new_items": 0.0, "collisions": 0.0, "bare_texts": 0.0}
+    assert not any(one.alarm for one in found.values())
+
+
+def test_an_alarm_begins_at_its_limit():
+    table = items([LONG] * 4)
+    assert counts(table, {"m0", "m1", "m2"}, limits=CatalogueLimits(new_items=0.25))["new_items"].alarm
+    assert not counts(table, {"m0", "m1", "m2"}, limits=CatalogueLimits(new_items=0.26))["new_items"].alarm
+
+
+def test_an_empty_catalogue_is_refused():
+    with pytest.raises(DataError, match="the catalogue has no items"):
+        counts(items([]), set())

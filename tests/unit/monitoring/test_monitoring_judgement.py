@@ -1,0 +1,171 @@
+"""One window judged: statistics, persistence over the windows before, and what is missing."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gream.errors import ConfigError
+from gream.monitoring.calibration import Calibration, CalibrationSettings, MonitorThreshold
+from gream.monitoring.evidence import Skipped, Window
+from gream.monitoring.evidence_reader import read_evidence
+from gream.monitoring.judgement import judge
+from gream.monitoring.monitors import MONITORS
+from gream.monitoring.request_log import RequestLog
+from gream.monitoring.user_means import Layout, UserMeans, user_means
+
+pytestmark = pytest.mark.unit
+
+KEY = "a secret of the tests"
+HOUR = 3_600
+START = 20_000 * 86_400
+
+
+@pytest.fixture
+def layout(served):
+    return Layout.of(served)
+
+
+@pytest.fixture
+def calibration(layout):
+    """Two monitors; `degraded` was at 10% in windows of 10 users, and raises when it is more than 15 points higher."""
+    thresholds = {
+        "degraded": MonitorThreshold(threshold=0.15, users=10, reference=(0.1,)),
+        "history_length": MonitorThreshold(threshold=0.3, users=10, reference=(0, 0, 1, 0, 0, 0, 0)),
+    }
+    return Calibration(
+        policy_version="champion",
+        settings=CalibrationSettings(needed=2, of=3, min_users=4, min_windows=2),
+        buckets=layout.buckets,
+        monitors=thresholds,
+        level=0.01,
+        simulated_rate=0.01,
+        seed=0,
+    )
+
+
+@pytest.fixture
+def judged(tmp_path, request_row, calibration, served, layout):
+    """The report of an hour with so many users, of whom so many got degraded answers."""
+
+    def judged(hour, degraded, users=10, previous=(), version="champion", length=4):
+        folder = tmp_path / f"{hour}-{degraded}-{users}-{version}-{length}"
+        RequestLog(folder).write(
+            request_row(
+                f"r{number}",
+                user=f"u{number}",
+                timestamp=START + hour * HOUR,
+                degraded="why" if number < degraded else None,
+                policy_version=version,
+                history_length=length,
+            )
+            for number in range(users)
+        )
+        evidence = read_evidence(folder, Window(START + hour * HOUR, START + (hour + 1) * HOUR), 0, KEY)
+        own = calibration.model_copy(update={"policy_version": version})
+        return judge(own, evidence, user_means(evidence, served, layout), version, previous)
+
+    return judged
+
+
+def result(report, name):
+    (found,) = [one for one in report.results if one.name == name]
+    return found
+
+
+def test_a_statistic_beside_its_threshold(judged):
+    quiet, loud = result(judged(0, 2), "degraded"), result(judged(0, 3), "degraded")
+    assert (quiet.reference, quiet.current, quiet.users) == (0.1, pytest.approx(0.2), 10)
+    assert (quiet.statistic, quiet.threshold) == (pytest.approx(0.1), 0.15)
+    assert (quiet.raised, loud.raised) == (False, True)
+    assert loud.statistic == pytest.approx(0.2)
+
+
+def test_a_distribution(judged):
+    assert result(judged(0, 0), "history_length").statistic == pytest.approx(0.0)
+    moved = result(judged(0, 0, length=30), "history_length")
+    assert (moved.statistic, moved.raised, moved.current) == (pytest.approx(1.0), True, None)
+
+
+def test_every_monitor_is_reported_also_where_it_is_not_calibrated(judged):
+    report = judged(0, 0)
+    assert [one.name for one in report.results] == [monitor.name for monitor in MONITORS]
+    silent = result(report, "novelty")
+    assert (silent.statistic, silent.threshold, silent.users, silent.raised) == (None, None, 10, False)
+
+
+def test_one_window_raises_and_two_of_three_alarm(judged):
+    first = judged(0, 5)
+    assert (result(first, "degraded").raised, first.alarms) == (True, ())
+    second = judged(1, 5, previous=[first])
+    assert second.alarms == ("degraded",)
+    pause = judged(1, 0, previous=[first])
+    third = judged(2, 5, previous=[pause, first])
+    assert third.alarms == ("degraded",)
+    fourth = judged(3, 5, previous=[first, pause, judged(2, 0)])
+    assert fourth.alarms == ()
+
+
+def test_an_alarm_ends_with_the_first_quiet_window(judged):
+    first, second = judged(0, 5), judged(1, 5)
+    assert judged(2, 0, previous=[first, second]).alarms == ()
+
+
+def test_a_window_that_is_judged_twice_counts_once(judged):
+    first = judged(0, 5)
+    assert judged(0, 5, previous=[first]).alarms == ()
+    assert judged(2, 5, previous=[first, first]).alarms == ("degraded",)
+    assert judged(2, 5, previous=[judged(1, 0), judged(1, 0)]).alarms == ()
+
+
+def test_other_champions_windows_do_not_count(judged):
+    assert judged(1, 5, previous=[judged(0, 5, version="older")]).alarms == ()
+
+
+def test_small_windows_need_more_and_tiny_ones_say_nothing(judged):
+    half = result(judged(0, 2, users=5), "degraded")
+    assert half.threshold == pytest.approx(0.15 * np.sqrt(2))
+    assert half.statistic == pytest.approx(0.3)
+    tiny = judged(0, 2, users=3)
+    assert result(tiny, "degraded").statistic is None
+    assert [(one.kind, one.text) for one in tiny.missing] == [
+        ("few_users", "The window has 3 users; at least 4 are needed.")
+    ]
+
+
+def test_silence(judged):
+    report = judged(0, 0, users=0)
+    assert [one.kind for one in report.missing] == ["silent"]
+    assert (report.requests, report.users) == (0, 0)
+    assert {one.statistic for one in report.results} == {None}
+
+
+def unreadable(files, bad):
+    """Evidence of nothing but files, some of them unreadable."""
+    nothing = read_evidence(Path("/nowhere"), Window(START, START + HOUR), 0, KEY)
+    skipped = tuple(Skipped(f"requests/{number}", None, "is damaged") for number in range(bad))
+    return replace(nothing, files=files, skipped=skipped)
+
+
+def test_unreadable_files_prove_nothing(calibration, layout):
+    nobody = UserMeans(np.array([], dtype=str), np.empty((0, layout.width), dtype=np.float32))
+    few, many = (judge(calibration, unreadable(20, bad), nobody, "champion", []) for bad in (1, 2))
+    assert "unreadable" not in {one.kind for one in few.missing}
+    assert many.missing[0].text == "10% of the window's 20 files cannot be read (the limit is 5%)."
+    assert [one.place for one in many.skipped] == ["requests/0", "requests/1"]
+
+
+def test_without_a_calibration_nothing_is_judged(calibration, layout):
+    nobody = UserMeans(np.array([], dtype=str), np.empty((0, 0), dtype=np.float32))
+    report = judge(None, unreadable(1, 0), nobody, "champion", [])
+    assert report.results == ()
+    assert {one.kind for one in report.missing} == {"no_reference", "silent"}
+
+
+def test_what_does_not_fit_is_refused(calibration, layout):
+    nobody = UserMeans(np.array([], dtype=str), np.empty((0, 3), dtype=np.float32))
+    with pytest.raises(ConfigError, match="is that of policy champion, but the window is of newer"):
+        judge(calibration, unreadable(1, 0), nobody, "newer", [])
+    with pytest.raises(ConfigError, match=rf"has {layout.width} columns, the window 3"):
+        judge(calibration, unreadable(1, 0), nobody, "champion", [])
