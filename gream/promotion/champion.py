@@ -1,0 +1,178 @@
+"""The champion: a pointer to the policy that is served. It moves by compare-and-swap, and it can go back.
+
+A place is a folder or `s3://bucket/prefix`; both have the same doors. A promotion needs a verdict of the gate that
+compared the challenger with the champion that stands there at this moment: if somebody promoted another one meanwhile,
+the verdict is about a policy that nobody serves any more, and the promotion is refused.
+"""
+
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from gream.artifacts import content_digest, verify_artifact
+from gream.errors import GreamError
+from gream.objectstore.uri import is_store_uri
+from gream.policy.bundle import KIND
+from gream.promotion.verdict import Verdict
+
+
+class PromotionError(GreamError):
+    """The champion stays: there is no ground to move it, or somebody else moved it first."""
+
+
+class Champion(BaseModel):
+    """A state of the pointer.
+
+    Attributes:
+        digest: of the policy bundle's content.
+        since: when the pointer moved there.
+        number: counts its moves from 1.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    digest: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    since: datetime
+    number: Annotated[int, Field(ge=1)]
+
+    @property
+    def version(self) -> str:
+        """As the policy is called in answers, evidence and logs."""
+        return self.digest[:12]
+
+    def age_seconds(self, now: datetime | None = None) -> float:
+        """For how long it has been the champion."""
+        return ((now or datetime.now(UTC)) - self.since).total_seconds()
+
+
+class ChampionPlace(Protocol):
+    """Where a champion stands, and what stood there before."""
+
+    def read(self) -> Champion | None:
+        """The champion; None where there never was one.
+
+        Raises:
+            StoreError: the place cannot be read.
+        """
+        ...
+
+    def history(self) -> Iterator[Champion]:
+        """All states, the present one first.
+
+        Raises:
+            StoreError: the place cannot be read.
+        """
+        ...
+
+    def keep(self, bundle: Path) -> str:
+        """Copy a bundle to the place, as a version that nobody serves yet.
+
+        Returns:
+            Its digest.
+
+        Raises:
+            ArtifactError: it is not a sound bundle.
+            StoreError: the place cannot be written.
+        """
+        ...
+
+    def move(self, digest: str, expected: Champion | None) -> Champion:
+        """Let the pointer name a version that is kept, if it still says what the caller has read.
+
+        Raises:
+            PromotionError: somebody else moved it.
+            StoreError: there is no such version, or the place cannot be written.
+        """
+        ...
+
+
+def open_champion(place: str) -> ChampionPlace:
+    """The champion of a folder or `s3://bucket/prefix`.
+
+    Raises:
+        ConfigError: the URI or the environment does not fit.
+    """
+    if is_store_uri(place):
+        from gream.promotion.champion_store import StoreChampion
+
+        return StoreChampion(place)
+    from gream.promotion.champion_folder import FolderChampion
+
+    return FolderChampion(Path(place))
+
+
+def install(place: ChampionPlace, bundle: Path) -> Champion:
+    """Make a policy the first champion: there is nothing yet that it could be compared with.
+
+    Raises:
+        PromotionError: there is a champion already.
+        ArtifactError: the bundle is not sound.
+        StoreError: see `ChampionPlace`.
+    """
+    if (now := place.read()) is not None:
+        raise PromotionError(f"{now.version} is the champion here: another policy needs a verdict of the gate.")
+    return place.move(place.keep(bundle), expected=None)
+
+
+def promote(place: ChampionPlace, bundle: Path, verdict: Verdict) -> Champion:
+    """Make a challenger the champion.
+
+    Args:
+        place: where the champion stands.
+        bundle: of the challenger.
+        verdict: of the gate, for this challenger against the present champion.
+
+    Raises:
+        PromotionError: the verdict refuses it, is about other policies, or the champion was moved meanwhile.
+        ArtifactError: the bundle is not sound.
+        StoreError: see `ChampionPlace`.
+    """
+    if not verdict.accepted:
+        raise PromotionError("the gate refused this challenger: " + " ".join(verdict.reasons))
+    verify_artifact(bundle, KIND)
+    digest = content_digest(bundle)
+    if verdict.challenger != digest:
+        raise PromotionError(
+            f"the verdict is about challenger {verdict.challenger[:12]}, but {bundle} is {digest[:12]}."
+        )
+    now = place.read()
+    if now is None or now.digest != verdict.champion:
+        stands = now.version if now else "nobody"
+        raise PromotionError(
+            f"the verdict compares with champion {verdict.champion[:12]}, but {stands} is the champion now: compare "
+            "again."
+        )
+    return place.move(place.keep(bundle), expected=now)
+
+
+def roll_back(place: ChampionPlace) -> Champion:
+    """Go back to the champion before the present one.
+
+    Raises:
+        PromotionError: there was none before, or the champion was moved meanwhile.
+        StoreError: see `ChampionPlace`.
+    """
+    states = list(place.history())
+    before = predecessor(states)
+    if before is None:
+        raise PromotionError("there is no earlier champion to go back to.")
+    return place.move(before.digest, expected=states[0])
+
+
+def predecessor(states: Iterable[Champion]) -> Champion | None:
+    """What a rollback goes back to.
+
+    Going back is a move too, and a policy that was left that way is not an earlier champion: of A, B, back to A, there
+    is nothing before A; of A, B, C, back to B, it is A.
+
+    Args:
+        states: all of them, the present one first.
+    """
+    line: list[Champion] = []
+    for state in reversed(list(states)):
+        digests = [one.digest for one in line]
+        line = [*line[: digests.index(state.digest)], state] if state.digest in digests else [*line, state]
+    return line[-2] if len(line) > 1 else None
