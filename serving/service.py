@@ -10,10 +10,9 @@ The API is a FastAPI app that answers every request, before BentoML's own routes
 at a time may hold the feedback outbox: scale by replicas.
 """
 
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Final
 
 import bentoml
 from starlette.applications import Starlette
@@ -21,6 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serving.engine.service import PolicyEngineService
 from serving.settings import load_settings
+from serving.tracing import tracing_config
 
 _SETTINGS: Final = load_settings()
 CATALOGUES: Final = "catalogues"
@@ -50,19 +50,6 @@ async def _serve_api(front: Starlette) -> AsyncIterator[None]:
     features.close()
 
 
-def _tracing() -> dict[str, Any]:
-    """BentoML's OpenTelemetry, on where the standard variable names a collector; paths with user ids are left out."""
-    endpoint = os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT")
-    if not endpoint:
-        return {}
-    return {
-        "exporter_type": "otlp",
-        "sample_rate": float(os.environ.get("OTEL_TRACES_SAMPLER_ARG", "1.0")),
-        "otlp": {"protocol": "http", "endpoint": f"{endpoint.rstrip('/')}/v1/traces"},
-        "excluded_urls": ["/users/", "/livez", "/readyz", "/metrics"],
-    }
-
-
 _FRONT: Final = Starlette(lifespan=_serve_api)
 
 
@@ -84,7 +71,7 @@ class FrontDoor:
     traffic={"timeout": _SETTINGS.engine_timeout_seconds + REQUEST_MARGIN_SECONDS},
     metrics={"enabled": False},
     logging={"access": {"enabled": False}},
-    tracing=_tracing(),
+    tracing=tracing_config(),
 )
 @bentoml.asgi_app(_FRONT)
 class Recommender:

@@ -24,6 +24,7 @@ from serving.engine.metrics import EngineMetrics, Outcome
 from serving.engine.policy_keeper import NoPolicyError, PolicyKeeper
 from serving.engine.policy_source import PolicySource
 from serving.settings import ServingSettings
+from serving.tracing import tracing_config
 
 MODES: Final[tuple[Mode, ...]] = ("direct", "reasoning")
 CACHE: Final = "policies"
@@ -51,6 +52,7 @@ class Asked:
     # The API's client would close its connections after 100 requests, also under requests that are waiting for answers.
     runner_connection={"max_requests": 2**31 - 1, "max_age": 1e9},
     logging={"access": {"enabled": False}},
+    tracing=tracing_config(),
 )
 class PolicyEngineService:
     """Answers recommendation requests with the served policy."""

@@ -1,4 +1,4 @@
-"""The server against its own OpenAPI document: made-up requests by the hundred, of which some fit it and some do not."""
+"""The server against its own OpenAPI document: hundreds of made-up requests, of which some fit it and some do not."""
 
 import subprocess
 import sys
