@@ -1,0 +1,128 @@
+"""The champion and the record of decisions in an S3 store: the same promises as in a folder."""
+
+import multiprocessing
+from datetime import UTC, datetime
+
+import pytest
+
+from gream.artifacts import atomic_folder
+from gream.documents import open_document
+from gream.errors import StoreError
+from gream.monitoring.decision_log import DecisionLog
+from gream.monitoring.entries import Freeze, Thaw
+from gream.objectstore import artifact_version
+from gream.promotion.champion import PromotionError, install, open_champion, promote, roll_back
+from gream.promotion.verdict import Check, Verdict
+
+pytestmark = pytest.mark.integration
+
+SPAWN = multiprocessing.get_context("spawn")
+WRITERS, LINES = 3, 5
+
+
+@pytest.fixture
+def bundle(tmp_path):
+    def bundle(name):
+        with atomic_folder(tmp_path / name, "policy") as folder:
+            (folder / "weights").write_text(name)
+        return tmp_path / name
+
+    return bundle
+
+
+def accepting(champion, challenger):
+    return Verdict(
+        accepted=True,
+        champion=champion,
+        challenger=challenger,
+        at=datetime.now(UTC),
+        metric="ndcg@10",
+        hold_out_start=0,
+        hold_out_users=100,
+        confidence=0.95,
+        checks=(Check(name="all users", state="passed", text="All users: equal."),),
+    )
+
+
+def test_first_next_and_back(bucket, bundle):
+    uri = f"s3://{bucket}/champion"
+    place = open_champion(uri)
+    assert place.read() is None
+    first = install(place, bundle("A"))
+    challenger = place.keep(bundle("B"))
+    second = promote(place, bundle("B"), accepting(first.digest, challenger))
+    assert (second.digest, second.number, artifact_version(uri)) == (challenger, 2, challenger)
+    with pytest.raises(PromotionError, match="is the champion now: compare again"):
+        promote(place, bundle("B"), accepting(first.digest, challenger))
+    third = roll_back(place)
+    assert (third.digest, artifact_version(uri)) == (first.digest, first.digest)
+    assert list(place.history()) == [third, second, first]
+
+
+def test_who_has_read_something_older_does_not_move_it(bucket, bundle):
+    place = open_champion(f"s3://{bucket}/champion")
+    first = install(place, bundle("A"))
+    digest = place.keep(bundle("B"))
+    with pytest.raises(PromotionError, match=r"it names version [0-9a-f]{64} \(move 1\)\. Read again"):
+        place.move(digest, expected=None)
+    assert place.read() == first
+
+
+def race(uri, digest, barrier, outcomes):
+    place = open_champion(uri)
+    seen = place.read()
+    barrier.wait()  # Both have read the same champion, and only now they promote.
+    try:
+        outcomes.put(place.move(digest, expected=seen).digest)
+    except PromotionError:
+        outcomes.put(None)
+
+
+def test_of_two_promoters_exactly_one_wins(bucket, bundle):
+    uri = f"s3://{bucket}/champion"
+    place = open_champion(uri)
+    install(place, bundle("A"))
+    barrier, outcomes = SPAWN.Barrier(2, timeout=120), SPAWN.Queue()
+    racers = [
+        SPAWN.Process(target=race, args=(uri, place.keep(bundle(name)), barrier, outcomes)) for name in ("B", "C")
+    ]
+    for racer in racers:
+        racer.start()
+    won = [digest for digest in (outcomes.get(timeout=120) for _ in racers) if digest is not None]
+    for racer in racers:
+        racer.join()
+    assert won == [place.read().digest]
+    assert place.read().number == 2
+
+
+def append(uri, writer):
+    log = DecisionLog(uri)
+    for line in range(LINES):
+        log.append(Freeze(at=line, by=f"writer {writer}", reason="To write."))
+
+
+def test_no_line_of_the_record_is_lost_when_several_write(bucket):
+    uri = f"s3://{bucket}/monitoring/decisions.jsonl"
+    writers = [SPAWN.Process(target=append, args=(uri, writer)) for writer in range(WRITERS)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    entries = DecisionLog(uri).entries()
+    assert len(entries) == WRITERS * LINES
+    for writer in range(WRITERS):
+        assert [entry.at for entry in entries if entry.by == f"writer {writer}"] == list(range(LINES))
+
+
+def test_a_store_that_is_down_is_an_error_and_nothing_is_lost(bucket, seaweed, monkeypatch):
+    monkeypatch.setenv("GREAM_S3_RETRIES", "0")
+    uri = f"s3://{bucket}/monitoring/decisions.jsonl"
+    DecisionLog(uri).append(Thaw(at=1, by="ada"))
+    seaweed.stop()
+    with pytest.raises(StoreError, match="does not answer"):
+        DecisionLog(uri).append(Thaw(at=2, by="ada"))
+    with pytest.raises(StoreError, match="does not answer"):
+        open_document(uri).read()
+    seaweed.start()
+    monkeypatch.delenv("GREAM_S3_RETRIES")  # A server that has just started may still answer 500.
+    assert DecisionLog(uri).entries() == [Thaw(at=1, by="ada")]
