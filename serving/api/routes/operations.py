@@ -12,8 +12,8 @@ router = APIRouter(tags=["operations"])
 
 @router.get("/livez", responses=error_responses("engine_not_ready"))
 async def livez(parts: UsesParts) -> Liveness:
-    """Whether this server should go on: 503 only where the engine was lost and does not come back."""
-    if parts.watch.lost:
+    """Whether this server should go on: 503 only where the engine that it started was lost and does not come back."""
+    if parts.settings.engine_url is None and parts.watch.lost:
         raise ApiError("engine_not_ready", "the policy engine is gone and does not come back; start this server anew.")
     return Liveness()
 

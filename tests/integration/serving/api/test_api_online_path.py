@@ -1,8 +1,12 @@
 """The online path as product engineers meet it: a real server, real Feast, a real engine."""
 
 import json
+import re
+import shutil
+import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -127,3 +131,18 @@ def test_traces_go_to_the_collector_through_both_services_and_name_no_user(clien
     while len(services()) < 2:
         time.sleep(0.1)
     assert not any(b"user-11" in body for body in collector.bodies)
+
+
+def test_the_examples_of_the_documentation_work_as_printed(server, tmp_path):
+    if shutil.which("curl") is None:
+        pytest.skip("curl is not installed: the Debian package curl brings it")
+    text = (Path(__file__).resolve().parents[4] / "docs" / "serving.md").read_text()
+    examples = "\n".join(block for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL) if block.startswith("curl"))
+    # This shop has other items and users than the demo's.
+    for printed, here in {"http://127.0.0.1:3000": server.url, "196": "user-1", "items/50": "items/item-50"}.items():
+        examples = examples.replace(printed, here)
+    script = f'set -e\ncurl() {{ command curl --silent --show-error --fail-with-body "$@"; echo; }}\n{examples}'
+    run = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert run.stdout.count('"items":[{') >= 5
+    assert '{"accepted":1,"duplicates":0}' in run.stdout

@@ -76,6 +76,14 @@ def test_an_engine_that_is_lost_for_good_is_a_reason_to_start_anew(client, engin
     assert refusal(client.get("/livez")) == (503, "engine_not_ready", "5")
 
 
+def test_an_engine_elsewhere_is_no_reason_to_start_this_server_anew(serve, engine, monkeypatch):
+    with serve(engine_url="http://engine:3000") as client:
+        engine.ready = False
+        client.portal.call(client.app.state.parts.watch.look)
+        monkeypatch.setattr("serving.api.policy_watch.LOST_SECONDS", -1.0)
+        assert client.get("/livez").status_code == 200
+
+
 def test_after_a_swap_titles_and_reasons_are_those_of_the_policy_that_answered(client, engine, smaller_bundle):
     first = client.get("/policy").json()["policy_version"]
     engine.serve(smaller_bundle)
