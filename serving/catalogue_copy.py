@@ -1,8 +1,8 @@
 """The part of a policy bundle that the API reads, packed for an API that runs on another machine than the engine."""
 
 import shutil
-import tarfile
 import tempfile
+import zipfile
 from pathlib import Path
 from typing import Final
 
@@ -15,17 +15,19 @@ PARTS: Final = (MANIFEST, FACTS, ITEMS, INDEX, "README.md")
 
 
 def pack(bundle: Path, archive: Path) -> None:
-    """Write the parts of a bundle into a tar file."""
-    with tarfile.open(archive, "w") as tar:
+    """Write the parts of a bundle into a zip file."""
+    with zipfile.ZipFile(archive, "w") as target:
         for part in PARTS:
-            tar.add(bundle / part, part)
+            files = [bundle / part] if (bundle / part).is_file() else sorted((bundle / part).rglob("*"))
+            for file in files:
+                target.write(file, file.relative_to(bundle))
 
 
 def unpack(archive: Path, folder: Path) -> None:
     """Read what `pack` wrote; the folder appears complete, and its neighbours, copies of other policies, go.
 
     Args:
-        archive: the tar file.
+        archive: the zip file.
         folder: is made; its name is the first digits of the digest that the bundle must have.
 
     Raises:
@@ -34,8 +36,8 @@ def unpack(archive: Path, folder: Path) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".partial-"))
     try:
-        with tarfile.open(archive) as tar:
-            tar.extractall(staging, filter="data")
+        with zipfile.ZipFile(archive) as source:
+            source.extractall(staging)
         found = content_digest(staging)
         if not found.startswith(folder.name):
             raise ArtifactError(f"the engine gave the catalogue of policy {found[:12]}, not of {folder.name}.")

@@ -144,7 +144,7 @@ class PolicyEngineService:
         served = self._keeper.served
         if served is None:
             raise ServiceUnavailable("the policy is being loaded.")
-        archive = Path(context.temp_dir) / "catalogue.tar"
+        archive = Path(context.temp_dir) / "catalogue.zip"
         await asyncio.to_thread(pack, served.bundle, archive)
         return archive
 

@@ -30,7 +30,7 @@ class Service:
 
     async def catalogue(self):
         self.copies += 1
-        archive = self.folder / f"{self.copies}.tar"
+        archive = self.folder / f"{self.copies}.zip"
         pack(self.handed_out or self.bundle, archive)
         return archive
 
