@@ -133,7 +133,7 @@ class SftConfig(Section):
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
     batch_size: Positive = 8
-    """Examples in one curriculum batch at most."""
+    """Examples in one curriculum batch at most; of several processes, each takes a batch at a time."""
     batch_tokens: Annotated[int, Field(ge=0)] = 0
     """Tokens in it at most, padding included: short examples then come in larger batches; 0 sets no such limit."""
     gradient_accumulation: Positive = 1
@@ -141,6 +141,8 @@ class SftConfig(Section):
     """Longer examples are an error at corpus time, not silently cut."""
     precision: Literal["float32", "bf16"] = "float32"
     gradient_checkpointing: bool = False
+    sharding: Literal["none", "full"] = "none"
+    """Of several processes, whether each holds the whole model, or a piece of it (FSDP)."""
     checkpoint_steps: Positive = 200
     log_steps: Positive = 20
 
@@ -174,6 +176,8 @@ class SrpoConfig(Section):
     clip: Annotated[float, Field(gt=0, lt=1)] = 0.2
     kl_coefficient: Annotated[float, Field(ge=0)] = 0.001
     precision: Literal["float32", "bf16"] = "float32"
+    sharding: Literal["none", "full"] = "none"
+    """As in `sft`; rollouts still need the whole model on every device."""
     checkpoint_steps: Positive = 25
 
     @property

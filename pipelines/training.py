@@ -103,10 +103,11 @@ def define_training(cluster: Cluster | None = None) -> Any:
             semantic_index = step(index(**texts, item_vectors=vectors, **common), "Index").outputs["semantic_index"]
 
             corpus = step(corpora(**texts, semantic_index=semantic_index, **common), "Corpora").outputs["corpus"]
-            sft_policy = step(
-                sft(catalog=catalog, semantic_index=semantic_index, corpus=corpus, **common), "Supervised fine-tuning"
-            ).outputs["policy"]
-            policy = step(srpo(corpus=corpus, sft_policy=sft_policy, **common), "SRPO").outputs["policy"]
+            together = {"processes": cluster.processes if cluster else 1}
+            tuned = sft(catalog=catalog, semantic_index=semantic_index, corpus=corpus, **together, **common)
+            sft_policy = step(tuned, "Supervised fine-tuning").outputs["policy"]
+            reinforced = srpo(corpus=corpus, sft_policy=sft_policy, **together, **common)
+            policy = step(reinforced, "SRPO").outputs["policy"]
             policies = {"sft_policy": sft_policy, "policy": policy}
             evaluation = step(evaluate(catalog=catalog, **policies, **common), "Evaluate").outputs["evaluation"]
             page = step(report(**policies, evaluation=evaluation, **common), "Report")

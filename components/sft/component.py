@@ -11,6 +11,7 @@ def sft(
     semantic_index: Input[Artifact],
     corpus: Input[Dataset],
     policy: Output[Model],
+    processes: int,
     profile: str,
     overrides: list[str],
     seed: int,
@@ -23,6 +24,7 @@ def sft(
         semantic_index: from `index`.
         corpus: from `corpora`.
         policy: a self-contained policy bundle.
+        processes: that train together, one for each accelerator of the pod.
         profile: name of a profile, or the path of a TOML file.
         overrides: single settings, each `section.key=value`.
         seed: of every random choice.
@@ -31,6 +33,7 @@ def sft(
     from pathlib import Path
 
     from gream.stages import sft as stage
+    from gream.stages.launch import on_this_machine
     from gream.stages.store import deliver, open_run
 
     made = stage.run(
@@ -38,5 +41,6 @@ def sft(
         Path(semantic_index.path),
         Path(corpus.path),
         open_run(profile, overrides, seed, workspace),
+        on_this_machine(processes),
     )
     policy.metadata.update(deliver(made, policy.path))

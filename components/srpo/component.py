@@ -10,6 +10,7 @@ def srpo(
     corpus: Input[Dataset],
     sft_policy: Input[Model],
     policy: Output[Model],
+    processes: int,
     profile: str,
     overrides: list[str],
     seed: int,
@@ -21,6 +22,7 @@ def srpo(
         corpus: from `corpora`; its RL prompts are used.
         sft_policy: from `sft`; the start, and the reference of the KL term.
         policy: a self-contained policy bundle.
+        processes: that train together, one for each accelerator of the pod.
         profile: name of a profile, or the path of a TOML file.
         overrides: single settings, each `section.key=value`.
         seed: of every random choice.
@@ -29,7 +31,13 @@ def srpo(
     from pathlib import Path
 
     from gream.stages import srpo as stage
+    from gream.stages.launch import on_this_machine
     from gream.stages.store import deliver, open_run
 
-    made = stage.run(Path(corpus.path), Path(sft_policy.path), open_run(profile, overrides, seed, workspace))
+    made = stage.run(
+        Path(corpus.path),
+        Path(sft_policy.path),
+        open_run(profile, overrides, seed, workspace),
+        on_this_machine(processes),
+    )
     policy.metadata.update(deliver(made, policy.path))

@@ -19,6 +19,7 @@ from gream.policy.bundle import KIND, PolicyFacts, save_policy
 from gream.policy.prompting import EncodedExample, Prompter
 from gream.policy.transition_prior import TransitionPrior
 from gream.prompts import load_prompts
+from gream.stages.launch import HERE, Launcher, TrainingJob
 from gream.stages.mirror import keep_checkpoint
 from gream.stages.store import Recipe, RunContext, produce
 
@@ -37,15 +38,24 @@ CODE: Final = (
     "training/checkpoints.py",
     "training/lora.py",
     "training/prior_weights.py",
+    "training/processes.py",
     "training/sft.py",
 )
 
 
-def run(catalog: Path, semantic_index: Path, corpus: Path, context: RunContext) -> Path:
+def run(catalog: Path, semantic_index: Path, corpus: Path, context: RunContext, launcher: Launcher = HERE) -> Path:
     """The folder of the SFT policy; `stage_facts` of it has the training log.
+
+    Args:
+        catalog: from `gream.stages.ingest`.
+        semantic_index: from `gream.stages.index`.
+        corpus: from `gream.stages.corpora`.
+        context: the run.
+        launcher: who trains.
 
     Raises:
         ConfigError: the backbone does not fit, or an example is longer than `sft.max_tokens`.
+        TrainingError: processes that trained together failed.
     """
     profile = context.profile
     recipe = Recipe(
@@ -59,6 +69,7 @@ def run(catalog: Path, semantic_index: Path, corpus: Path, context: RunContext) 
             "corpus": profile.corpus.model_dump(),
             "evaluation": profile.evaluation.model_dump(),
             "search": profile.search.model_dump(),
+            "processes": launcher.processes,
         },
         seed=context.seed,
         inputs={"catalog": catalog, "semantic_index": semantic_index, "corpus": corpus},
@@ -66,40 +77,58 @@ def run(catalog: Path, semantic_index: Path, corpus: Path, context: RunContext) 
     )
 
     def make(target: Path, work: Path) -> dict[str, Any]:
-        # Imported late: a stage that is done already should not wait for torch.
-        from gream.policy.model import build_backbone, build_tokenizer
-        from gream.policy.policy import Policy
-        from gream.policy.tokenizer import answer_tags
-        from gream.training.lora import add_adapters, merge_adapters
-        from gream.training.sft import train_sft
+        inputs = dict(recipe.inputs)
+        job = TrainingJob(stage="sft", inputs=inputs, profile=profile, seed=context.seed, target=target, work=work)
+        return launcher.launch(job)
 
-        shop, index, examples = Catalog.load(catalog), SemanticIndex.load(semantic_index), Corpus.load(corpus)
-        index_tokens = index.vocabulary
-        tokenizer = build_tokenizer(profile.model, _plain_texts(examples, answer_tags()), index_tokens)
-        batches = _plan(examples, tokenizer, profile, context.seed)
-        model = build_backbone(profile.model, tokenizer, context.seed)
+    return produce(recipe, make, context.workspace)
+
+
+def train(job: TrainingJob) -> dict[str, Any]:
+    """Train the policy and save it, alone or as one of several processes; the training log."""
+    # Imported late: a stage that is done already should not wait for torch.
+    from gream.policy.model import build_backbone, build_tokenizer
+    from gream.policy.policy import Policy
+    from gream.policy.tokenizer import answer_tags
+    from gream.training.lora import add_adapters, merge_adapters
+    from gream.training.processes import process_number, whole_model
+    from gream.training.sft import train_sft
+
+    profile, inputs = job.profile, job.inputs
+    shop, index = Catalog.load(inputs["catalog"]), SemanticIndex.load(inputs["semantic_index"])
+    examples = Corpus.load(inputs["corpus"])
+    index_tokens = index.vocabulary
+    tokenizer = build_tokenizer(profile.model, _plain_texts(examples, answer_tags()), index_tokens)
+    batches = _plan(examples, tokenizer, profile, job.seed)
+
+    def untrained() -> Any:
+        model = build_backbone(profile.model, tokenizer, job.seed)
         if profile.sft.method == "lora":
             new_ids = tokenizer.convert_tokens_to_ids([*answer_tags(), *index_tokens])
             model = add_adapters(model, new_ids, profile.sft)
-        log = train_sft(
-            model,
-            tokenizer,
-            batches,
-            profile.sft,
-            work / "checkpoints",
-            context.seed,
-            on_checkpoint=lambda: keep_checkpoint(work),
-        )
-        if profile.sft.method == "lora":
-            model = merge_adapters(model)
-        facts = PolicyFacts.of(profile, shop.facts.dataset, "sft", context.seed)
-        policy = Policy(model, tokenizer, index, shop.items, facts)
-        if profile.search.transition_prior:
-            policy = _with_prior(policy, shop, context.seed)
-        save_policy(target, model, tokenizer, index, shop.items, policy.facts, policy.prior)
-        return {"log": log}
+        return model
 
-    return produce(recipe, make, context.workspace)
+    trained = untrained()
+    log = train_sft(
+        trained,
+        tokenizer,
+        batches,
+        profile.sft,
+        job.work / "checkpoints",
+        job.seed,
+        on_checkpoint=lambda: keep_checkpoint(job.work),
+    )
+    model = whole_model(trained, untrained)
+    if process_number() > 0:
+        return {"log": log}
+    if profile.sft.method == "lora":
+        model = merge_adapters(model)
+    facts = PolicyFacts.of(profile, shop.facts.dataset, "sft", job.seed)
+    policy = Policy(model, tokenizer, index, shop.items, facts)
+    if profile.search.transition_prior:
+        policy = _with_prior(policy, shop, job.seed)
+    save_policy(job.target, model, tokenizer, index, shop.items, policy.facts, policy.prior)
+    return {"log": log}
 
 
 def _with_prior(policy: "Policy", shop: Catalog, seed: int) -> "Policy":

@@ -8,7 +8,9 @@ import numpy as np
 from gream import columns
 from gream.corpora.build import Corpus
 from gream.corpora.rl import RlPrompt
+from gream.errors import DataError
 from gream.policy.bundle import KIND, PolicyFacts, save_policy
+from gream.stages.launch import HERE, Launcher, TrainingJob
 from gream.stages.mirror import keep_checkpoint
 from gream.stages.store import Recipe, RunContext, produce
 
@@ -19,55 +21,83 @@ if TYPE_CHECKING:
 CODE: Final = ("data/transitions.py", "decoding", "policy", "training")
 
 
-def run(corpus: Path, sft_policy: Path, context: RunContext) -> Path:
+def run(corpus: Path, sft_policy: Path, context: RunContext, launcher: Launcher = HERE) -> Path:
     """The folder of the policy after SRPO; `stage_facts` of it has the training log.
 
     With `srpo.steps = 0` it is the SFT policy unchanged.
+
+    Args:
+        corpus: from `gream.stages.corpora`; its RL prompts are used.
+        sft_policy: from `gream.stages.sft`.
+        context: the run.
+        launcher: who trains.
+
+    Raises:
+        DataError: the corpus has no RL prompts.
+        ConfigError: the processes cannot share a step equally.
+        TrainingError: processes that trained together failed.
     """
-    profile, settings = context.profile, context.profile.srpo
+    profile = context.profile
     recipe = Recipe(
         stage="srpo",
         kind=KIND,
-        settings={"srpo": settings.model_dump()},
+        settings={"srpo": profile.srpo.model_dump(), "processes": launcher.processes},
         seed=context.seed,
         inputs={"corpus": corpus, "sft_policy": sft_policy},
         code=CODE,
     )
 
     def make(target: Path, work: Path) -> dict[str, Any]:
-        # Imported late: a stage that is done already should not wait for torch.
-        from gream.policy.policy import Policy
-        from gream.training.rollouts import Sampler
-        from gream.training.srpo import train_srpo
-
-        policy = Policy.load(sft_policy)
-        log: list[dict[str, float]] = []
-        if settings.steps:
-            policy.model.train()
-            log = train_srpo(
-                policy.model,
-                policy.tokenizer,
-                Sampler(
-                    policy.trie,
-                    policy.index.encode(policy.items[columns.ITEM].to_list()),
-                    policy.prompter,
-                    settings.group_size,
-                    settings.temperature,
-                    settings.max_chain_tokens,
-                ),
-                _tasks(Corpus.load(corpus).rl, policy, settings.reasoning_share, context.seed),
-                settings,
-                work / "checkpoints",
-                context.seed,
-                on_checkpoint=lambda: keep_checkpoint(work),
-            )
-        facts = PolicyFacts.of(profile, policy.facts.dataset, "srpo", context.seed)
-        # SRPO moves the policy little: the weights of its prior stay those that were fitted after SFT.
-        facts = facts.model_copy(update={"prior": policy.facts.prior})
-        save_policy(target, policy.model, policy.tokenizer, policy.index, policy.items, facts, policy.prior)
-        return {"log": log}
+        inputs = dict(recipe.inputs)
+        job = TrainingJob(stage="srpo", inputs=inputs, profile=profile, seed=context.seed, target=target, work=work)
+        return launcher.launch(job) if profile.srpo.steps else HERE.launch(job)
 
     return produce(recipe, make, context.workspace)
+
+
+def train(job: TrainingJob) -> dict[str, Any]:
+    """Train the policy and save it, alone or as one of several processes; the training log."""
+    # Imported late: a stage that is done already should not wait for torch.
+    from gream.policy.policy import Policy
+    from gream.training.processes import process_number, whole_model
+    from gream.training.rollouts import Sampler
+    from gream.training.srpo import train_srpo
+
+    settings, prompts = job.profile.srpo, Corpus.load(job.inputs["corpus"]).rl
+    if settings.steps and not prompts:
+        raise DataError(
+            "the corpus has no RL prompts: every history is too short, or corpus.rl_prompts is 0; srpo.steps = 0 "
+            "leaves reinforcement out."
+        )
+    policy = Policy.load(job.inputs["sft_policy"])
+    model, log = policy.model, list[dict[str, float]]()
+    if settings.steps:
+        model.train()
+        log = train_srpo(
+            model,
+            policy.tokenizer,
+            Sampler(
+                policy.trie,
+                policy.index.encode(policy.items[columns.ITEM].to_list()),
+                policy.prompter,
+                settings.group_size,
+                settings.temperature,
+                settings.max_chain_tokens,
+            ),
+            _tasks(prompts, policy, settings.reasoning_share, job.seed),
+            settings,
+            job.work / "checkpoints",
+            job.seed,
+            on_checkpoint=lambda: keep_checkpoint(job.work),
+        )
+        model = whole_model(model, lambda: Policy.load(job.inputs["sft_policy"]).model)
+    if process_number() > 0:
+        return {"log": log}
+    facts = PolicyFacts.of(job.profile, policy.facts.dataset, "srpo", job.seed)
+    # SRPO moves the policy little: the weights of its prior stay those that were fitted after SFT.
+    facts = facts.model_copy(update={"prior": policy.facts.prior})
+    save_policy(job.target, model, policy.tokenizer, policy.index, policy.items, facts, policy.prior)
+    return {"log": log}
 
 
 def _tasks(prompts: list[RlPrompt], policy: "Policy", reasoning_share: float, seed: int) -> "list[Task]":

@@ -8,12 +8,17 @@ from typing import Any
 
 from transformers import TrainerCallback
 
+from gream.training.processes import process_number, wait_for_others
+
 
 def last_complete_checkpoint(checkpoints: Path) -> str | None:
     """The newest checkpoint that was written to its end; half-written ones (a kill while saving) are removed.
 
-    The trainer writes `trainer_state.json` last.
+    The trainer writes `trainer_state.json` last. Where several processes train, the first one alone removes, before the
+    others look.
     """
+    if process_number() > 0:
+        wait_for_others()
     complete: Path | None = None
     for folder in sorted(checkpoints.glob("checkpoint-*"), key=lambda path: int(path.name.rsplit("-", 1)[1])):
         try:
@@ -21,16 +26,23 @@ def last_complete_checkpoint(checkpoints: Path) -> str | None:
             complete = folder
         except (FileNotFoundError, json.JSONDecodeError):
             shutil.rmtree(folder)
+    if process_number() == 0:
+        wait_for_others()
     return str(complete) if complete else None
 
 
 class AfterCheckpoint(TrainerCallback):
-    """Calls a function, on the first process, each time that the trainer has written a checkpoint."""
+    """Calls a function, on the first process, each time that the trainer has written a checkpoint.
+
+    Every process writes its part of a checkpoint: the first one waits for all parts, and the others for it.
+    """
 
     def __init__(self, then: Callable[[], None]) -> None:
         self._then = then
 
     def on_save(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
         """The trainer's signal."""
+        wait_for_others()
         if state.is_world_process_zero:
             self._then()
+        wait_for_others()

@@ -7,13 +7,17 @@ is left to the library: optimiser, schedule, checkpoints, mixed precision, distr
 2) `seqrec` examples are whole sequences with a loss at every item: the paper's one-example-for-each-prefix objective,
    without computing each prefix again.
 3) Resuming is exact: order, optimiser, schedule and random state come from the last complete checkpoint.
+4) Several processes take the plan's batches in turn: one step is theirs together, so n processes train like one with n
+   times the accumulation.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from accelerate.data_loader import prepare_data_loader
 from datasets import Dataset
 from torch import Tensor
 from torch.nn.functional import cross_entropy
@@ -24,6 +28,7 @@ from trl import SFTTrainer
 from gream.config import SftConfig
 from gream.policy.prompting import IGNORED, EncodedExample
 from gream.training.checkpoints import AfterCheckpoint, last_complete_checkpoint
+from gream.training.processes import process_count, process_number, trainer_arguments
 
 WIDTH_STEP = 16
 """Batches are padded to a multiple of this: oneDNN keeps compiled kernels for each width it meets, and with every width
@@ -33,20 +38,27 @@ DENSE_LOGITS = 2**26
 
 
 class PlannedBatches(Sampler[list[int]]):
-    """Row numbers of each batch, in the order of the plan."""
+    """Row numbers of each batch, in the order of the plan; of several processes, each takes every so many-th batch.
 
-    def __init__(self, sizes: Sequence[int]) -> None:
-        self._sizes = sizes
+    All take equally many: where the plan does not divide, it goes on from its beginning.
+    """
+
+    def __init__(self, sizes: Sequence[int], process: int = 0, processes: int = 1) -> None:
+        starts = np.cumsum([0, *sizes])
+        plan = [list(range(start, start + size)) for start, size in zip(starts.tolist(), sizes, strict=False)]
+        self._batches = [plan[place % len(plan)] for place in range(process, _whole(len(plan), processes), processes)]
         self.batch_size = max(sizes)
 
     def __iter__(self) -> Iterator[list[int]]:
-        start = 0
-        for size in self._sizes:
-            yield list(range(start, start + size))
-            start += size
+        return iter(self._batches)
 
     def __len__(self) -> int:
-        return len(self._sizes)
+        return len(self._batches)
+
+
+def _whole(batches: int, processes: int) -> int:
+    """Batches rounded up to a multiple of the processes."""
+    return -(-batches // processes) * processes
 
 
 class CurriculumTrainer(SFTTrainer):
@@ -57,7 +69,7 @@ class CurriculumTrainer(SFTTrainer):
         dataset = Dataset.from_dict(
             {"input_ids": [row.input_ids for row in rows], "labels": [row.labels for row in rows]}
         )
-        self._plan = PlannedBatches([len(batch) for batch in batches])
+        self._plan = PlannedBatches([len(batch) for batch in batches], process_number(), process_count())
         super().__init__(train_dataset=dataset, **arguments)
 
     def get_train_dataloader(self) -> DataLoader[Any]:
@@ -65,7 +77,10 @@ class CurriculumTrainer(SFTTrainer):
         loader: DataLoader[Any] = DataLoader(
             self.train_dataset, batch_sampler=self._plan, collate_fn=self.data_collator
         )
-        return self.accelerator.prepare(loader)
+        # Shared out already: left to itself, accelerate drops what does not come in batches of one size.
+        return prepare_data_loader(
+            loader, self.accelerator.device, num_processes=1, process_index=0, put_on_device=True
+        )
 
     def compute_loss(
         self,
@@ -148,6 +163,7 @@ def train_sft(
         logging_steps=config.log_steps,
         report_to="none",
         disable_tqdm=False,
+        **trainer_arguments(config.sharding),
     )
     trainer = CurriculumTrainer(
         batches=batches,

@@ -16,11 +16,14 @@ fresh prompts. Deviations from the authors' code, each with its reason:
 3) Tokens that nobody sampled (the `<answer>` tag, a `</think>` forced at the length limit) carry no loss.
 4) Fresh prompts are drawn when they are needed, instead of over-sampling nine-fold: same groups, fewer rollouts.
 5) Prompts may be a mix of reasoning and direct ones (`reasoning_share`), against forgetting direct mode.
+6) Several processes share the prompts of a step equally. The mean over a mini-batch's tokens is then the mean of their
+   means.
 
 TRL's own trainer generates by itself and weighs every token equally; the two methods overridden below are where it
 samples and where it takes log-probabilities. The loss, clipping, KL and the schedule are TRL's.
 """
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -36,8 +39,10 @@ from gream.decoding.batching import left_pad
 from gream.decoding.grounding import ChainTokens, Grounding
 from gream.decoding.mask import PUT_IN, masked_log_probs
 from gream.decoding.trie import TokenTrie
+from gream.errors import ConfigError
 from gream.training.checkpoints import AfterCheckpoint, last_complete_checkpoint
 from gream.training.groups import Group, draw_groups, score_group, statistics
+from gream.training.processes import gathered, process_count, trainer_arguments
 from gream.training.rollouts import Rollout, Sampler, Task
 
 
@@ -58,7 +63,8 @@ class SrpoTrainer(GRPOTrainer):
         settings: hyper-parameters.
         arguments: of `GRPOTrainer`.
         """
-        rows = Dataset.from_dict({"prompt": [str(number) for number in range(len(tasks))]})
+        # Rows only count: TRL would not begin a step that it has too few of, and train on nothing without a word.
+        rows = Dataset.from_dict({"prompt": [""] * max(len(tasks), settings.prompts_per_step)})
         super().__init__(train_dataset=rows, reward_funcs=_rewarded_elsewhere, **arguments)
         self._sampler = sampler
         self._tasks = tasks
@@ -69,8 +75,10 @@ class SrpoTrainer(GRPOTrainer):
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Tensor]:
         """One step's groups as TRL wants them; `inputs` only says how many."""
         step, process = self.state.global_step, self.accelerator.process_index
-        seeds = np.random.SeedSequence((self.args.seed, step, process))
-        fresh = endless(self._tasks, np.random.default_rng(seeds))
+        seeds = np.random.SeedSequence((self.args.seed, step, 0))
+        # All processes draw in one order, each its own part of it: no prompt is rolled out twice.
+        everybodys = endless(self._tasks, np.random.default_rng(seeds))
+        fresh = itertools.islice(everybodys, process, None, self.accelerator.num_processes)
         model = self.accelerator.unwrap_model(self.model)
 
         def roll(tasks: list[Task], attempt: int) -> list[Group]:
@@ -84,13 +92,19 @@ class SrpoTrainer(GRPOTrainer):
             ]
 
         wanted = len(inputs) // self.num_generations
-        draw = draw_groups(fresh, wanted, self._settings.max_generation_rounds, roll)
-        for name, value in statistics(draw, self._settings, self._is_item).items():
+        with gathered(model):
+            draw = draw_groups(fresh, wanted, self._settings.max_generation_rounds, roll)
+        for name, value in self._averaged(statistics(draw, self._settings, self._is_item)).items():
             self._metrics["train"][name].append(value)
         batch = assemble(draw.groups, self._sampler.trie, self.processing_class.pad_token_id, self.accelerator.device)
         if self.beta:
             batch["ref_per_token_logps"] = self._reference_log_probs(batch)
         return batch
+
+    def _averaged(self, values: Mapping[str, float]) -> dict[str, float]:
+        """Statistics of this process as the mean over all."""
+        own = torch.tensor(list(values.values()), dtype=torch.float64, device=self.accelerator.device)
+        return dict(zip(values, self.accelerator.reduce(own, "mean").tolist(), strict=True))
 
     def _reference_log_probs(self, batch: dict[str, Tensor]) -> Tensor:
         """(B, T) log-probabilities under the SFT policy, micro-batch by micro-batch."""
@@ -174,9 +188,13 @@ def train_srpo(
     Returns:
         For each optimiser update what was logged: the values of `gream.training.groups.statistics` on the first update
         of a step, and `loss`, `kl`, `entropy`, `learning_rate`, `grad_norm` on every one.
+
+    Raises:
+        ConfigError: several processes cannot share a step equally.
     """
-    micro_batch = settings.micro_batch or settings.mini_batch
-    accumulation = settings.mini_batch // micro_batch
+    mini_batch = _own_mini_batch(settings)
+    micro_batch = settings.micro_batch or mini_batch
+    accumulation = mini_batch // micro_batch
     updates = settings.updates_per_step
     arguments = GRPOConfig(
         output_dir=str(checkpoints),
@@ -206,6 +224,7 @@ def train_srpo(
         logging_steps=1,
         report_to="none",
         disable_tqdm=False,
+        **trainer_arguments(settings.sharding),
     )
     trainer = SrpoTrainer(
         sampler=sampler,
@@ -218,6 +237,19 @@ def train_srpo(
     )
     trainer.train(resume_from_checkpoint=last_complete_checkpoint(checkpoints))
     return [entry for entry in trainer.state.log_history if "loss" in entry]
+
+
+def _own_mini_batch(settings: SrpoConfig) -> int:
+    """Completions of one optimiser update that are this process's."""
+    processes = process_count()
+    prompts, rest = divmod(settings.prompts_per_step, settings.updates_per_step * processes)
+    own = prompts * settings.group_size
+    if rest or (settings.micro_batch and own % settings.micro_batch):
+        raise ConfigError(
+            f"srpo.prompts_per_step = {settings.prompts_per_step} in {settings.updates_per_step} updates cannot be "
+            f"shared by {processes} processes in micro-batches of {settings.micro_batch or 'any size'}: change one."
+        )
+    return own
 
 
 def endless(tasks: Sequence[Task], rng: np.random.Generator) -> Iterator[Task]:
