@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cache, partial
 
 from fastapi import Depends, FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -58,8 +59,8 @@ def create_app(settings: ServingSettings, engine: AsyncEngine, features: UserFea
     app.add_middleware(ConcurrencyLimit, max_requests=settings.max_concurrency)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
     app.add_middleware(Observation, metrics=metrics)
-    document = describe(app, settings, with_keys=bool(parts.keys.digests))
-    app.openapi = lambda: document  # type: ignore[method-assign]
+    describe_once = cache(partial(describe, app, settings, with_keys=bool(parts.keys.digests)))
+    app.openapi = describe_once  # type: ignore[method-assign]
     return app
 
 

@@ -1,6 +1,7 @@
 """The policy that is served, as far as the API needs it: its items, their index tokens, its card. No weights."""
 
 import unicodedata
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -38,6 +39,10 @@ class PolicyCatalogue:
         self._tokens = index.encode(self._ids)
         self._row = {item_id: row for row, item_id in enumerate(self._ids)}
         self._plain_titles = [_plain(title) for title in self._titles]
+        self._carriers: dict[str, list[int]] = defaultdict(list)
+        for row, carried in enumerate(self._categories):
+            for category in carried:
+                self._carriers[category.casefold()].append(row)
 
     @classmethod
     def load(cls, folder: Path, version: str) -> "PolicyCatalogue":
@@ -102,11 +107,8 @@ class PolicyCatalogue:
         excluded = {self._row[item_id] for item_id in exclude if item_id in self._row}
         if not categories:
             return len(excluded) < len(self._ids)
-        wanted = {category.casefold() for category in categories}
-        return any(
-            row not in excluded and not wanted.isdisjoint(category.casefold() for category in carried)
-            for row, carried in enumerate(self._categories)
-        )
+        carriers = (self._carriers.get(category.casefold(), ()) for category in categories)
+        return any(row not in excluded for rows in carriers for row in rows)
 
     def search(self, query: str, limit: int) -> list[str]:
         """Ids of items whose titles hold every word of a query, in any order, without regard to case and accents.

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -40,6 +41,7 @@ class PolicyWatch:
         self._ready = False
         self._ready_at: float | None = None
         self._one_look = asyncio.Lock()
+        self._doubt = asyncio.Event()
         self.engine_name = ""
 
     @property
@@ -74,17 +76,24 @@ class PolicyWatch:
         return self.catalogue
 
     def engine_failed(self) -> None:
-        """A call of the engine failed: do not send more there before it has been seen to answer."""
+        """A call of the engine failed: do not send more there before it has been seen to answer, and look at once."""
         if self._ready:
             _LOG.warning("the engine does not answer")
             self._ready = False
             self._on_change(None)
+            self._doubt.set()
 
     async def run(self) -> None:
         """Look again and again, until cancelled."""
         while True:
-            await self.look()
-            await asyncio.sleep(self._poll_seconds if self._ready else LOOK_AGAIN_SECONDS)
+            try:
+                await self.look()
+            except Exception as error:  # noqa: BLE001 - only a living watch can see the engine come back.
+                _LOG.error("a look at the engine broke off", exc_info=error)
+            self._doubt.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._poll_seconds if self._ready else LOOK_AGAIN_SECONDS):
+                    await self._doubt.wait()
 
     async def follow(self, version: str) -> PolicyCatalogue:
         """The catalogue of the policy that gave an answer: a new one where the policy was swapped in between."""
@@ -98,18 +107,20 @@ class PolicyWatch:
             try:
                 async with asyncio.timeout(ANSWER_SECONDS):
                     served = await self._engine.policy()
-                if self._catalogue is None or self._catalogue.version != served.policy_version:
-                    loaded = await asyncio.to_thread(PolicyCatalogue.load, Path(served.bundle), served.policy_version)
-                else:
-                    loaded = self._catalogue
             except (EngineNotReadyError, TimeoutError):
                 self.engine_failed()
                 return
-            except (GreamError, OSError) as error:  # The bundle is being replaced just now; look again.
-                _LOG.warning("the catalogue of policy %s cannot be read: %s", served.policy_version, error)
-                return
+            catalogue = self._catalogue
+            if catalogue is None or catalogue.version != served.policy_version:
+                try:
+                    catalogue = await asyncio.to_thread(
+                        PolicyCatalogue.load, Path(served.bundle), served.policy_version
+                    )
+                except (GreamError, OSError, ValueError) as error:  # It is being replaced just now, or damaged.
+                    _LOG.error("the catalogue of policy %s cannot be read", served.policy_version, exc_info=error)
+                    return
             self._ready_at = time.monotonic()
-            if loaded is not self._catalogue or not self._ready:
-                _LOG.info("policy %s is served by the engine %s", loaded.version, served.engine)
-                self._catalogue, self.engine_name, self._ready = loaded, served.engine, True
-                self._on_change(loaded)
+            if catalogue is not self._catalogue or not self._ready:
+                _LOG.info("policy %s is served by the engine %s", catalogue.version, served.engine)
+                self._catalogue, self.engine_name, self._ready = catalogue, served.engine, True
+                self._on_change(catalogue)

@@ -21,9 +21,10 @@ class Explainer:
         catalogue: of the policy that answered.
         """
         self._catalogue = catalogue
-        self._history, _ = catalogue.split_known(history)
+        known, _ = catalogue.split_known(history)
+        self._history = frozenset(known)
         self._latest: dict[tuple[str, ...], str] = {}
-        for item_id in self._history:  # Of several that share a prefix the most recent one stays.
+        for item_id in known:  # Of several that share a prefix the most recent one stays.
             codes = _codes(catalogue.tokens(item_id))
             for length in range(1, len(codes) + 1):
                 self._latest[codes[:length]] = item_id

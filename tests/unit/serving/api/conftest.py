@@ -73,11 +73,11 @@ def features():
 
 @pytest.fixture
 def serve(engine, features, tmp_path):
-    """Starts the app with settings; a context manager that yields a client."""
+    """Starts the app with settings and yields a client. Once it is ready, it looks at the engine only when told to."""
 
     @contextmanager
     def start(wait_until_ready=True, **settings):
-        defaults = {"state": tmp_path / "state", "policy_poll_seconds": 0.01, "feature_timeout_seconds": 0.2}
+        defaults = {"state": tmp_path / "state", "policy_poll_seconds": 60.0, "feature_timeout_seconds": 0.2}
         app = create_app(ServingSettings(**(defaults | settings)), engine, features)
         with TestClient(app, raise_server_exceptions=False) as client:
             while wait_until_ready and not app.state.parts.watch.ready:

@@ -68,6 +68,32 @@ def test_an_engine_that_went_away_is_not_asked_again_before_it_is_seen_to_answer
         assert client.post("/recommend", json=ASK).status_code == 200
 
 
+def test_after_one_broken_call_the_engine_is_looked_at_at_once(client, engine):
+    engine.trouble = [EngineNotReadyError(), None]
+    assert refusal(client.post("/recommend", json=ASK)) == (503, "engine_not_ready", "5")
+    while not client.app.state.parts.watch.ready:
+        client.portal.call(asyncio.sleep, 0)
+    assert client.post("/recommend", json=ASK).status_code == 200
+
+
+@pytest.mark.parametrize("accident", [ZeroDivisionError(), EngineNotReadyError()])
+def test_the_watch_outlives_every_accident(serve, engine, accident, monkeypatch):
+    monkeypatch.setattr("serving.api.policy_watch.LOOK_AGAIN_SECONDS", 0.01)
+    honest, accidents = engine.policy, []
+
+    async def policy():
+        if len(accidents) < 3:
+            accidents.append(1)
+            raise accident
+        return await honest()
+
+    engine.policy = policy
+    with serve(wait_until_ready=False) as client:
+        while not client.app.state.parts.watch.ready:
+            client.portal.call(asyncio.sleep, 0)
+        assert len(accidents) == 3
+
+
 def test_an_engine_that_is_lost_for_good_is_a_reason_to_start_anew(client, engine, monkeypatch):
     engine.ready = False
     client.portal.call(client.app.state.parts.watch.look)
