@@ -15,7 +15,10 @@ from typing import Any, Literal, TypeVar
 import click
 
 from gream.errors import GreamError
+from gream.monitoring.commands import decisions
 from gream.objectstore.commands import store
+from gream.policy.commands import extend, score
+from gream.promotion.commands import champion
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -152,6 +155,10 @@ def recommend(policy: str, history: tuple[str, ...], mode: Literal["direct", "re
     click.echo("\nscore: log-probability among all items of the catalogue; share: its exponential")
 
 
+main.add_command(champion)
+main.add_command(decisions)
+main.add_command(extend)
+main.add_command(score)
 main.add_command(store)
 
 

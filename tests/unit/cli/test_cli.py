@@ -10,7 +10,22 @@ from gream.cli import main
 
 pytestmark = pytest.mark.unit
 
-COMMANDS = ["data", "evaluate", "features", "index", "pipelines", "recommend", "run", "store", "train"]
+COMMANDS = [
+    "champion",
+    "data",
+    "decisions",
+    "evaluate",
+    "extend",
+    "features",
+    "index",
+    "pipelines",
+    "recommend",
+    "run",
+    "score",
+    "serve",
+    "store",
+    "train",
+]
 
 
 @pytest.fixture
