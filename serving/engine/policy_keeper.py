@@ -22,11 +22,14 @@ from serving.engine.policy_source import VERSION_LENGTH, PolicySource
 LONGEST_PAUSE: Final = 300.0
 """Seconds between attempts to load a policy that failed before, at most."""
 
+PATIENCE: Final = 5.0
+"""Seconds that the end waits for a policy that is being loaded just then; it ends with the process."""
+
 _LOG = logging.getLogger("gream.engine")
 
 
 class NoPolicyError(Exception):
-    """No policy is loaded yet."""
+    """No policy can answer now."""
 
 
 @dataclass
@@ -82,7 +85,7 @@ class PolicyKeeper:
         """Stop looking, and let the engine go; no batch may be under way."""
         self._stopped.set()
         if self._thread.is_alive():
-            self._thread.join()
+            self._thread.join(PATIENCE)
         if self._served is not None:
             self._served.engine.close()
 
@@ -97,12 +100,12 @@ class PolicyKeeper:
         """The engine for one batch; it is not closed before the batch is done.
 
         Raises:
-            NoPolicyError: none is loaded yet.
+            NoPolicyError: none is loaded yet, or it died and is being rebuilt.
         """
         with self._lock:
-            if self._served is None:
+            held = self.served
+            if held is None:
                 raise NoPolicyError
-            held = self._served
             held.batches += 1
         try:
             yield held.engine

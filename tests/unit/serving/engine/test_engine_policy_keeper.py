@@ -163,6 +163,8 @@ def test_a_dead_engine_is_built_anew(shop):
     shop.keeper.look()
     shop.engines[0].alive = False
     assert shop.keeper.served is None
+    with pytest.raises(NoPolicyError), shop.keeper.engine():
+        pass
     shop.keeper.look()
     assert shop.keeper.served.engine is shop.engines[1]
     assert shop.engines[0].closed == 1
