@@ -1,5 +1,7 @@
 """The part of a policy bundle that the API reads, packed for an API that runs on another machine than the engine."""
 
+import base64
+import io
 import shutil
 import tempfile
 import zipfile
@@ -14,20 +16,22 @@ PARTS: Final = (MANIFEST, FACTS, ITEMS, INDEX, "README.md")
 """No weights, no tokenizer: megabytes, where the bundle has gigabytes."""
 
 
-def pack(bundle: Path, archive: Path) -> None:
-    """Write the parts of a bundle into a zip file."""
+def pack(bundle: Path) -> str:
+    """The parts of a bundle as a zip file in base64: BentoML's client would want Pillow to take a file."""
+    archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as target:
         for part in PARTS:
             files = [bundle / part] if (bundle / part).is_file() else sorted((bundle / part).rglob("*"))
             for file in files:
                 target.write(file, file.relative_to(bundle))
+    return base64.b64encode(archive.getbuffer()).decode()
 
 
-def unpack(archive: Path, folder: Path) -> None:
-    """Read what `pack` wrote; the folder appears complete, and its neighbours, copies of other policies, go.
+def unpack(packed: str, folder: Path) -> None:
+    """Read what `pack` gave; the folder appears complete, and its neighbours, copies of other policies, go.
 
     Args:
-        archive: the zip file.
+        packed: from `pack`.
         folder: is made; its name is the first digits of the digest that the bundle must have.
 
     Raises:
@@ -36,7 +40,7 @@ def unpack(archive: Path, folder: Path) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".partial-"))
     try:
-        with zipfile.ZipFile(archive) as source:
+        with zipfile.ZipFile(io.BytesIO(base64.b64decode(packed))) as source:
             source.extractall(staging)
         found = content_digest(staging)
         if not found.startswith(folder.name):

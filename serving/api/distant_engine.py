@@ -28,11 +28,9 @@ class DistantEngine(RemoteEngine):
         copy = self._copies / served.policy_version
         if not copy.exists():
             with in_our_words():
-                archive: Path = await self._service.catalogue()
+                packed: str = await self._service.catalogue()
             try:
-                await asyncio.to_thread(unpack, archive, copy)
+                await asyncio.to_thread(unpack, packed, copy)
             except ArtifactError as error:  # Another replica answered, which has another policy just now.
                 raise EngineNotReadyError(str(error)) from error
-            finally:
-                archive.unlink()
         return served.model_copy(update={"bundle": str(copy)})

@@ -10,7 +10,6 @@ import logging
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Final
 
 import bentoml
@@ -135,7 +134,7 @@ class PolicyEngineService:
         )
 
     @bentoml.api
-    async def catalogue(self, context: bentoml.Context) -> Path:
+    async def catalogue(self) -> str:
         """The served policy without its weights, see `serving.catalogue_copy`: for an API on another machine.
 
         Raises:
@@ -144,9 +143,7 @@ class PolicyEngineService:
         served = self._keeper.served
         if served is None:
             raise ServiceUnavailable("the policy is being loaded.")
-        archive = Path(context.temp_dir) / "catalogue.zip"
-        await asyncio.to_thread(pack, served.bundle, archive)
-        return archive
+        return await asyncio.to_thread(pack, served.bundle)
 
     async def _submit(self, asked: Asked) -> EngineAnswer:
         lane, mode = self._lanes[asked.request.mode], asked.request.mode

@@ -1,8 +1,8 @@
 """The walk through docs/kubernetes.md without a cluster: what the overlay `kind` starts, started here.
 
 Object store, Redis, the job that fills the feature store, engine and API run as the manifests and images say; then a
-user of the catalog gets recommendations. The API's image has neither torch nor scipy, so they cannot be imported in
-that process here either.
+user of the catalog gets recommendations. What the API's image does not have (torch, scipy, Pillow, ...) cannot be
+imported in that process here either.
 """
 
 import os
@@ -28,7 +28,7 @@ import sys
 
 class Missing:
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in {"torch", "transformers", "vllm", "scipy", "kfp"}:
+        if name.split(".")[0] in {"torch", "transformers", "vllm", "scipy", "kfp", "PIL"}:
             raise ModuleNotFoundError(name)
 
 sys.meta_path.insert(0, Missing())

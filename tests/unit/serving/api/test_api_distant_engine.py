@@ -19,10 +19,9 @@ pytestmark = pytest.mark.unit
 class Service:
     """What `depends(url=...)` resolves to; it may hand out another bundle's catalogue than the policy that it names."""
 
-    def __init__(self, bundle, folder, handed_out=None):
+    def __init__(self, bundle, handed_out=None):
         self.bundle = bundle
         self.handed_out = handed_out
-        self.folder = folder
         self.copies = 0
 
     async def policy(self):
@@ -30,9 +29,7 @@ class Service:
 
     async def catalogue(self):
         self.copies += 1
-        archive = self.folder / f"{self.copies}.zip"
-        pack(self.handed_out or self.bundle, archive)
-        return archive
+        return pack(self.handed_out or self.bundle)
 
 
 def version(bundle):
@@ -44,7 +41,7 @@ def named(engine):
 
 
 def test_the_copy_is_a_catalogue_and_is_made_once(bundle, tmp_path):
-    service = Service(bundle, tmp_path)
+    service = Service(bundle)
     engine = DistantEngine(service, tmp_path / "copies")
     folder = Path(named(engine).bundle)
     assert PolicyCatalogue.load(folder, version(bundle)).title("m0") == "Alien (1979)"
@@ -56,12 +53,12 @@ def test_the_copy_is_a_catalogue_and_is_made_once(bundle, tmp_path):
 def test_nothing_else_of_the_bundle_travels(bundle, tmp_path):
     with_weights = shutil.copytree(bundle, tmp_path / "bundle")
     (with_weights / "model.safetensors").write_bytes(bytes(1_000))
-    folder = Path(named(DistantEngine(Service(with_weights, tmp_path), tmp_path / "copies")).bundle)
+    folder = Path(named(DistantEngine(Service(with_weights), tmp_path / "copies")).bundle)
     assert not (folder / "model.safetensors").exists()
 
 
 def test_the_copy_of_the_policy_before_goes(bundle, smaller_bundle, tmp_path):
-    service = Service(bundle, tmp_path)
+    service = Service(bundle)
     engine = DistantEngine(service, tmp_path / "copies")
     named(engine)
     service.bundle = smaller_bundle
@@ -70,7 +67,7 @@ def test_the_copy_of_the_policy_before_goes(bundle, smaller_bundle, tmp_path):
 
 
 def test_the_catalogue_of_another_replicas_policy_is_not_kept(bundle, smaller_bundle, tmp_path):
-    service = Service(bundle, tmp_path, handed_out=smaller_bundle)
+    service = Service(bundle, handed_out=smaller_bundle)
     engine = DistantEngine(service, tmp_path / "copies")
     with pytest.raises(EngineNotReadyError, match=version(smaller_bundle)):
         named(engine)
