@@ -7,12 +7,14 @@ schedules.
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 from gream.errors import ConfigError
 from gream.objectstore.uri import ArtifactUri
 
-WORKSPACE = "/workspace"
+WORKSPACE: Final = "/workspace"
 """Where a step's pod finds its workspace."""
+QUEUE_LABEL: Final = "kueue.x-k8s.io/queue-name"
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,8 @@ class Cluster:
     Attributes:
         gpus: accelerators of a node that trains; with 0 all steps stay on the CPU pool.
         nodes: nodes that train together. More than one train as a TrainJob of Kubeflow Trainer.
+        memory_gib: host memory for each accelerator of a node that trains: every process reads the whole model,
+            and then keeps its piece of it.
         accelerator: what Kubernetes calls an accelerator.
         claim: PersistentVolumeClaim of the workspace, ReadWriteMany where steps run on several nodes. Empty gives each
             pod a scratch volume, which `remote` must then make up for.
@@ -34,6 +38,7 @@ class Cluster:
 
     gpus: int = 0
     nodes: int = 1
+    memory_gib: int = 96
     accelerator: str = "nvidia.com/gpu"
     claim: str = "gream-workspace"
     remote: str = ""
@@ -59,5 +64,5 @@ class Cluster:
 
     @property
     def processes(self) -> int:
-        """That train together, one for each accelerator."""
-        return self.nodes * max(self.gpus, 1)
+        """Of a node that trains, one for each accelerator."""
+        return max(self.gpus, 1)

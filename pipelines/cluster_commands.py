@@ -53,6 +53,12 @@ def cluster_options(command: Command) -> Command:
             show_default=True,
             help="PersistentVolumeClaim of the workspace; '' gives each pod a scratch volume and needs --remote.",
         ),
+        click.option(
+            "--memory-gib",
+            default=defaults.memory_gib,
+            show_default=True,
+            help="Host memory for each accelerator of a node that trains; see docs/sizing.md.",
+        ),
         click.option("--accelerator", default=defaults.accelerator, show_default=True, help="Its resource name."),
         click.option(
             "--nodes",

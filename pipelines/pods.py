@@ -19,12 +19,11 @@ from kfp import dsl, kubernetes
 from gream.enrichment.endpoint import KEY_VARIABLE, URL_VARIABLE
 from gream.objectstore.settings import ACCESS_KEY, ENDPOINT, RETRIES, SECRET_KEY
 from gream.stages.mirror import REMOTE
-from pipelines.cluster import WORKSPACE, Cluster
+from pipelines.cluster import QUEUE_LABEL, WORKSPACE, Cluster
 
 Pool = Literal["cpu", "gpu-small", "gpu-large"]
 
 POOL_LABEL: Final = "gream.dev/pool"
-QUEUE_LABEL: Final = "kueue.x-k8s.io/queue-name"
 LLM_SECRET: Final = "gream-llm"
 """Optional Secret with `base-url` and `api-key` of a language model's endpoint."""
 SCRATCH_GIB: Final = 200
@@ -52,14 +51,17 @@ class Pod:
     gpus: int = 0
     llm: bool = False
 
-    def times(self, gpus: int) -> "Pod":
-        """The same for each of several accelerators."""
-        return replace(self, cpu=self.cpu * gpus, memory_gib=self.memory_gib * gpus, gpus=gpus)
+    def times(self, gpus: int, memory_gib: int) -> "Pod":
+        """The same for each of several accelerators, with so much memory for each."""
+        return replace(self, cpu=self.cpu * gpus, memory_gib=memory_gib * gpus, gpus=gpus)
 
     def small(self) -> "Pod":
         """The same for a run of the size of a laptop, without accelerators."""
         return replace(self, pool="cpu", cpu=1, memory_gib=min(self.memory_gib, 8), gpus=0)
 
+
+TRAINING_POD: Final = Pod("gpu-large", cpu=8, memory_gib=96, hours=72, gpus=1)
+"""Of each accelerator; a step that trains takes all of a node. `sft-job` and `srpo-job` pass theirs on to several."""
 
 PODS: Final[Mapping[str, Pod]] = {
     "shares": Pod("cpu", cpu=1, memory_gib=1, hours=1),
@@ -69,16 +71,15 @@ PODS: Final[Mapping[str, Pod]] = {
     "encode-share": Pod("gpu-small", cpu=4, memory_gib=32, hours=12, gpus=1),
     "index": Pod("cpu", cpu=4, memory_gib=16, hours=12),
     "corpora": Pod("cpu", cpu=2, memory_gib=16, hours=24, llm=True),
-    "sft": Pod("gpu-large", cpu=8, memory_gib=96, hours=72, gpus=1),
-    "srpo": Pod("gpu-large", cpu=8, memory_gib=96, hours=72, gpus=1),
+    "sft": TRAINING_POD,
+    "sft-job": TRAINING_POD,
+    "srpo": TRAINING_POD,
+    "srpo-job": TRAINING_POD,
     "evaluate": Pod("gpu-large", cpu=4, memory_gib=48, hours=24, gpus=1),
     "report": Pod("cpu", cpu=1, memory_gib=4, hours=1),
     "tidy": Pod("cpu", cpu=1, memory_gib=1, hours=1),
 }
-"""By component name; of training steps, what each accelerator brings along."""
-
-TRAINING: Final = frozenset({"sft", "srpo"})
-"""Steps that take all accelerators of a node."""
+"""By component name."""
 
 CACHED: Final = frozenset({"shares"})
 """Steps that KFP may answer from its cache: pure functions of numbers. For all others that cache looks at parameters,
@@ -96,7 +97,7 @@ def pod_for(step: str, cluster: Cluster) -> Pod:
     pod = PODS[step]
     if not cluster.gpus:
         return pod.small()
-    return pod.times(cluster.gpus) if step in TRAINING else pod
+    return pod.times(cluster.gpus, cluster.memory_gib) if pod is TRAINING_POD else pod
 
 
 def set_cache(task: dsl.PipelineTask) -> None:

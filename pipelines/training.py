@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from kfp import dsl
 
+from components import TRAIN_IMAGE
 from components.corpora.component import corpora
 from components.encode_share.component import encode_share
 from components.enrich.component import enrich
@@ -19,8 +20,10 @@ from components.index.component import index
 from components.ingest.component import ingest
 from components.report.component import report
 from components.sft.component import sft
+from components.sft_job.component import sft_job
 from components.shares.component import shares as numbered
 from components.srpo.component import srpo
+from components.srpo_job.component import srpo_job
 from components.tidy.component import tidy
 from pipelines.cluster import Cluster
 from pipelines.pods import equip, set_cache
@@ -51,6 +54,8 @@ def define_training(cluster: Cluster | None = None) -> Any:
         if cluster is not None:
             equip(task, cluster)
         return task.set_display_name(title)
+
+    tune, reinforce, together = _training(cluster or Cluster())
 
     @contextmanager
     def tidied(workspace: str) -> Iterator[None]:
@@ -103,10 +108,9 @@ def define_training(cluster: Cluster | None = None) -> Any:
             semantic_index = step(index(**texts, item_vectors=vectors, **common), "Index").outputs["semantic_index"]
 
             corpus = step(corpora(**texts, semantic_index=semantic_index, **common), "Corpora").outputs["corpus"]
-            together = {"processes": cluster.processes if cluster else 1}
-            tuned = sft(catalog=catalog, semantic_index=semantic_index, corpus=corpus, **together, **common)
+            tuned = tune(catalog=catalog, semantic_index=semantic_index, corpus=corpus, **together, **common)
             sft_policy = step(tuned, "Supervised fine-tuning").outputs["policy"]
-            reinforced = srpo(corpus=corpus, sft_policy=sft_policy, **together, **common)
+            reinforced = reinforce(corpus=corpus, sft_policy=sft_policy, **together, **common)
             policy = step(reinforced, "SRPO").outputs["policy"]
             policies = {"sft_policy": sft_policy, "policy": policy}
             evaluation = step(evaluate(catalog=catalog, **policies, **common), "Evaluate").outputs["evaluation"]
@@ -131,6 +135,14 @@ def define_training(cluster: Cluster | None = None) -> Any:
         ),
         pipeline_config=dsl.PipelineConfig(ttl_seconds_after_finished=FINISHED_DAYS * 86_400) if cluster else None,
     )(training_pipeline)
+
+
+def _training(cluster: Cluster) -> tuple[Any, Any, dict[str, Any]]:
+    """The components that train, in their own pod or on several nodes, and what tells them who trains together."""
+    together: dict[str, Any] = {"processes": cluster.processes}
+    if cluster.nodes == 1:
+        return sft, srpo, together
+    return sft_job, srpo_job, {**together, "nodes": cluster.nodes, "image": TRAIN_IMAGE, "queue": cluster.queue}
 
 
 training_pipeline = define_training()

@@ -1,19 +1,27 @@
 """Two processes on this CPU (gloo) train as one, each with its own batches and prompts, launched by the stages."""
 
+import os
 import random
+import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from kfp.dsl import TaskConfig
+from kubernetes import client
+from kubernetes_stub import kubernetes_stub
 from transformers import AutoModelForCausalLM
 
-from gream.artifacts import open_artifact
+from gream.artifacts import content_digest, open_artifact
 from gream.errors import DataError
 from gream.stages import corpora, enrich, index, ingest, sft, srpo
 from gream.stages.launch import Here, Torchrun, TrainingError
 from gream.stages.store import open_run, stage_facts
+from pipelines.trainjob import of_step
+from pipelines.trainjob_launcher import TrainJobLauncher
 
 pytestmark = pytest.mark.integration
 
@@ -82,6 +90,38 @@ def test_two_processes_train_like_one_that_accumulates_two_batches(prepared, tra
     untrained = weights(sft.run(*inputs, run_of(workspace, "sft.learning_rate=1e-12"), Here()))
     moved = (weights(alone) - untrained).norm()
     assert (weights(trained_by_two) - weights(alone)).norm() < 0.1 * moved
+
+
+def test_two_nodes_of_a_trainjob_make_what_two_processes_make(prepared, trained_by_two, tmp_path):
+    """Trainer is stood in for: the pods' command runs here, twice, with the environment that Trainer gives."""
+    _, *inputs = prepared
+    for folder in inputs:
+        link = tmp_path / folder.parent.name / folder.name
+        link.parent.mkdir()
+        link.symlink_to(folder)
+
+    def run_nodes(manifest):
+        trainer = manifest["spec"]["trainer"]
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            port = server.getsockname()[1]
+        meeting = {"PET_NNODES": str(trainer["numNodes"]), "PET_NPROC_PER_NODE": str(trainer["numProcPerNode"])}
+        meeting |= {"PET_MASTER_ADDR": "127.0.0.1", "PET_MASTER_PORT": str(port)}
+        command = [sys.executable, *trainer["command"][1:]]
+        nodes = [
+            subprocess.Popen(command, env=os.environ | meeting | {"PET_NODE_RANK": str(rank)})
+            for rank in range(trainer["numNodes"])
+        ]
+        codes = [node.wait() for node in nodes]
+        ended = "Failed" if any(codes) else "Complete"
+        manifest["status"] = {"conditions": [{"type": ended, "status": "True"}]}
+
+    with kubernetes_stub() as cluster:
+        cluster.on_create = run_nodes
+        template = replace(of_step(TaskConfig(), "gream/train:0.1.0", 2, 1, ""), namespace="team-a")
+        launcher = TrainJobLauncher(template, client.CustomObjectsApi(cluster.api()), poll_s=0.01)
+        policy = sft.run(*inputs, run_of(tmp_path), launcher)
+    assert policy.name == trained_by_two.name
+    assert content_digest(policy) == content_digest(trained_by_two)
 
 
 def test_number_of_processes_is_part_of_what_was_made(prepared, trained_by_two, capsys):

@@ -1,5 +1,6 @@
 """Compiled pipelines, read back."""
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,8 +34,9 @@ class Compiled:
 
 @pytest.fixture(scope="session")
 def compiled(tmp_path_factory):
-    """Compile the training pipeline for a cluster."""
+    """Compile the training pipeline for a cluster, once for each."""
 
+    @functools.cache
     def compile_for(cluster: Cluster) -> Compiled:
         path = tmp_path_factory.mktemp("compiled") / "training.yaml"
         compile_pipeline("training", cluster, path)

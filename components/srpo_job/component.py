@@ -1,0 +1,53 @@
+"""KFP component `srpo_job`: reinforcement learning on the policy's own rollouts, on several nodes."""
+
+from kfp.dsl import Dataset, Input, Model, Output, TaskConfig, component
+
+from components import PASSED_TO_NODES, TRAIN_IMAGE
+
+
+@component(base_image=TRAIN_IMAGE, install_kfp_package=False, task_config_passthroughs=PASSED_TO_NODES)
+def srpo_job(
+    corpus: Input[Dataset],
+    sft_policy: Input[Model],
+    policy: Output[Model],
+    pod: TaskConfig,
+    image: str,
+    nodes: int,
+    processes: int,
+    queue: str,
+    profile: str,
+    overrides: list[str],
+    seed: int,
+    workspace: str,
+) -> None:
+    """Improve the SFT policy with sparse-regularised group policy optimisation.
+
+    Args:
+        corpus: from `corpora`; its RL prompts are used.
+        sft_policy: from `sft`; the start, and the reference of the KL term.
+        policy: a self-contained policy bundle.
+        pod: what each node's pod gets, from KFP: this step's own resources, pool, keys and volumes.
+        image: of the nodes' pods.
+        nodes: that train together, in a TrainJob of Kubeflow Trainer.
+        processes: of each node, one for each accelerator.
+        queue: Kueue's local queue; empty where there is no Kueue.
+        profile: name of a profile, or the path of a TOML file.
+        overrides: single settings, each `section.key=value`.
+        seed: of every random choice.
+        workspace: folder where stages keep their outputs and checkpoints between runs.
+    """
+    from pathlib import Path
+
+    from gream.stages import srpo as stage
+    from gream.stages.store import deliver, open_run
+    from pipelines.trainjob import of_step
+    from pipelines.trainjob_launcher import TrainJobLauncher
+
+    template = of_step(pod, image, nodes, processes, queue)
+    made = stage.run(
+        Path(corpus.path),
+        Path(sft_policy.path),
+        open_run(profile, overrides, seed, workspace),
+        TrainJobLauncher.in_cluster(template),
+    )
+    policy.metadata.update(deliver(made, policy.path))

@@ -1,0 +1,168 @@
+"""Training by several nodes: a TrainJob is submitted, watched, and taken away.
+
+The step that launches holds no accelerator. Its own pod may go at any time: told to end, it takes the TrainJob along;
+gone without a word, its next attempt finds the TrainJob and watches on. Checkpoints are in the workspace either way.
+"""
+
+import os
+import signal
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import FrameType
+from typing import Any, Final
+
+from kubernetes import client, config
+from kubernetes.client.exceptions import ApiException
+from urllib3.exceptions import HTTPError
+
+from gream.artifacts import MANIFEST
+from gream.stages.launch import WORKER, TrainingError, TrainingJob
+from gream.stages.store import stage_facts
+from pipelines.trainjob import GROUP, PLURAL, VERSION, TrainJob
+
+POLL_S: Final = 10.0
+PATIENCE: Final = 30
+"""Looks in a row that the Kubernetes API may leave unanswered."""
+NAMESPACE_FILE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+
+
+@dataclass(frozen=True)
+class TrainJobLauncher:
+    """A `gream.stages.launch.Launcher` for several nodes.
+
+    Attributes:
+        template: the TrainJob; its name and command are filled in for each job.
+        api: of the cluster.
+        poll_s: seconds between two looks.
+    """
+
+    template: TrainJob
+    api: Any
+    poll_s: float = POLL_S
+
+    @classmethod
+    def in_cluster(cls, template: TrainJob) -> "TrainJobLauncher":
+        """For a step of KFP, in its namespace; the TrainJob belongs to its pod."""
+        config.load_incluster_config()
+        namespace = NAMESPACE_FILE.read_text(encoding="utf-8").strip()
+        placed = replace(template, namespace=namespace, owner=_own_pod(os.environ))
+        return cls(placed, client.CustomObjectsApi())
+
+    @property
+    def processes(self) -> int:
+        """That train together."""
+        return self.template.nodes * self.template.processes
+
+    def launch(self, job: TrainingJob) -> dict[str, Any]:
+        """See `gream.stages.launch.Launcher`."""
+        fingerprint = job.work.name.removesuffix(".work")
+        name = f"gream-{job.stage}-{fingerprint[:12]}"
+        with _ending_politely():
+            try:
+                self._submit(name, job)
+                self._watch(name)
+                return job.notes()
+            finally:
+                self._delete(name)
+
+    def _submit(self, name: str, job: TrainingJob) -> None:
+        """Create the TrainJob, unless an earlier attempt's is still at work or has finished."""
+        found = self._find(name)
+        if found is not None and _condition(found, "Failed") is None:
+            return
+        if found is not None:
+            self._delete(name)
+            self._wait_until_gone(name)
+        inputs = {key: _on_workspace(folder, job.work.parents[1]) for key, folder in job.inputs.items()}
+        file = job.model_copy(update={"inputs": inputs}).file()
+        command = ["python", "-m", "torch.distributed.run", "-m", WORKER, str(file)]
+        manifest = replace(self.template, name=name, command=command).manifest()
+        self.api.create_namespaced_custom_object(GROUP, VERSION, self.template.namespace, PLURAL, manifest)
+
+    def _watch(self, name: str) -> None:
+        """Until the TrainJob has ended; whether well is for the notes to tell."""
+        unanswered = 0
+        while True:
+            try:
+                found = self._find(name)
+                unanswered = 0
+            except (ApiException, HTTPError) as error:
+                unanswered += 1
+                if unanswered == PATIENCE:
+                    raise TrainingError(f"the Kubernetes API does not tell how TrainJob {name} is: {error}") from error
+                time.sleep(self.poll_s)
+                continue
+            if found is None:
+                raise TrainingError(f"TrainJob {name} was deleted while it trained.")
+            if _condition(found, "Complete") is not None:
+                return
+            failed = _condition(found, "Failed")
+            if failed is not None:
+                print(f"TrainJob {name} failed: {failed.get('message', '')}")
+                return
+            time.sleep(self.poll_s)
+
+    def _wait_until_gone(self, name: str) -> None:
+        for _ in range(PATIENCE):
+            if self._find(name) is None:
+                return
+            time.sleep(self.poll_s)
+        raise TrainingError(f"TrainJob {name} of an earlier attempt does not go away; delete it by hand.")
+
+    def _find(self, name: str) -> Mapping[str, Any] | None:
+        try:
+            found: Mapping[str, Any] = self.api.get_namespaced_custom_object(
+                GROUP, VERSION, self.template.namespace, PLURAL, name
+            )
+        except ApiException as error:
+            if error.status == 404:
+                return None
+            raise
+        return found
+
+    def _delete(self, name: str) -> None:
+        try:
+            self.api.delete_namespaced_custom_object(
+                GROUP, VERSION, self.template.namespace, PLURAL, name, propagation_policy="Foreground"
+            )
+        except ApiException as error:
+            if error.status != 404:
+                raise
+
+
+def _condition(found: Mapping[str, Any], kind: str) -> Mapping[str, Any] | None:
+    """A condition of a TrainJob that holds."""
+    conditions: list[Mapping[str, Any]] = found.get("status", {}).get("conditions", [])
+    return next((entry for entry in conditions if entry["type"] == kind and entry["status"] == "True"), None)
+
+
+def _on_workspace(folder: Path, workspace: Path) -> Path:
+    """Where the nodes find an input: KFP has put it into this pod alone, but the store has it too."""
+    facts = stage_facts(folder)
+    stored = workspace / facts["stage"] / facts["fingerprint"]
+    if not (stored / MANIFEST).is_file():
+        raise TrainingError(f"{stored} is not there: several nodes need a workspace that all steps of the run share.")
+    return stored
+
+
+def _own_pod(environment: Mapping[str, str]) -> dict[str, str] | None:
+    """This step's pod as an owner; KFP tells its name and uid."""
+    name, uid = environment.get("KFP_POD_NAME"), environment.get("KFP_POD_UID")
+    return {"apiVersion": "v1", "kind": "Pod", "name": name, "uid": uid} if name and uid else None
+
+
+@contextmanager
+def _ending_politely() -> Iterator[None]:
+    """Let a request to end unwind the stack: by default it ends the process on the spot."""
+
+    def leave(_number: int, _frame: FrameType | None) -> None:
+        raise SystemExit(143)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

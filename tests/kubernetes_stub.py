@@ -1,0 +1,87 @@
+"""A Kubernetes API server on loopback: custom resources in memory, and whatever lists a test puts there."""
+
+import json
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from urllib.parse import urlsplit
+
+from kubernetes import client
+
+
+class KubernetesStub:
+    """What the cluster knows; tests read it and change it."""
+
+    def __init__(self):
+        self.host = ""
+        self.lists = {}
+        """Bodies by path, for GET."""
+        self.trainjobs = {}
+        self.created = []
+        self.deleted = []
+        self.on_create = lambda _manifest: None
+        self.on_get = lambda _found: None
+        """Called with a TrainJob each time that it is looked at; may change it."""
+
+    def api(self):
+        """A client of this cluster."""
+        return client.ApiClient(client.Configuration(host=self.host))
+
+    def answer(self, method, path, body):
+        """Status and body."""
+        if method == "GET" and path in self.lists:
+            return 200, self.lists[path]
+        *_, parent, last = path.split("/")
+        if method == "POST" and last == "trainjobs":
+            name = body["metadata"]["name"]
+            if name in self.trainjobs:
+                return 409, {"reason": "AlreadyExists"}
+            self.trainjobs[name] = body
+            self.created.append(body)
+            self.on_create(body)
+            return 201, body
+        if parent == "trainjobs" and last in self.trainjobs:
+            if method == "DELETE":
+                self.deleted.append(last)
+                return 200, self.trainjobs.pop(last)
+            self.on_get(self.trainjobs[last])
+            return 200, self.trainjobs[last]
+        return 404, {"reason": "NotFound"}
+
+
+@contextmanager
+def kubernetes_stub():
+    """A server under way."""
+    stub = KubernetesStub()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self._handle("GET")
+
+        def do_POST(self):
+            self._handle("POST")
+
+        def do_DELETE(self):
+            self._handle("DELETE")
+
+        def _handle(self, method):
+            raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            status, body = stub.answer(method, urlsplit(self.path).path, json.loads(raw) if raw else None)
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.end_headers()
+            self.wfile.write(json.dumps(body).encode())
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    stub.host = f"http://127.0.0.1:{server.server_port}"
+    try:
+        yield stub
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()

@@ -1,0 +1,230 @@
+"""Training on several nodes: the TrainJob's manifest, and its launcher against a Kubernetes API on loopback."""
+
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+from kfp.dsl import TaskConfig
+from kubernetes import client
+from kubernetes_stub import kubernetes_stub
+
+from gream.artifacts import atomic_folder, write_text_atomic
+from gream.config import load_profile
+from gream.stages.launch import FAILURE, JOB, NOTES, TrainingError, TrainingJob
+from gream.stages.store import Recipe, produce
+from pipelines.cluster import Cluster
+from pipelines.trainjob import of_step
+from pipelines.trainjob_launcher import TrainJobLauncher
+
+pytestmark = pytest.mark.unit
+
+SHARED = Path(__file__).resolve().parents[4] / "shared"
+KEY = {"name": "AWS_ACCESS_KEY_ID", "valueFrom": {"secretKeyRef": {"name": "store", "key": "accesskey"}}}
+STEP = TaskConfig(
+    resources={"limits": {"nvidia.com/gpu": "8", "memory": "768Gi"}, "requests": {"cpu": "64", "memory": "768Gi"}},
+    env=[{"name": "GREAM_S3_ENDPOINT", "value": "http://store:9000"}, KEY],
+    node_selector={"gream.dev/pool": "gpu-large"},
+    tolerations=[{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}],
+    volumes=[
+        {"name": "gream-workspace", "persistentVolumeClaim": {"claimName": "gream-workspace"}},
+        {"name": "shared-memory", "emptyDir": {"medium": "Memory", "sizeLimit": "128Gi"}},
+    ],
+    volume_mounts=[
+        {"name": "gream-workspace", "mountPath": "/workspace"},
+        {"name": "shared-memory", "mountPath": "/dev/shm"},
+    ],
+)
+TEMPLATE = replace(of_step(STEP, "gream/train:0.1.0", nodes=2, processes=8, queue="training"), namespace="team-a")
+
+
+@pytest.fixture
+def kubernetes():
+    with kubernetes_stub() as stub:
+        yield stub
+
+
+@pytest.fixture
+def launcher(kubernetes):
+    return TrainJobLauncher(TEMPLATE, client.CustomObjectsApi(kubernetes.api()), poll_s=0.01)
+
+
+@pytest.fixture
+def job(tmp_path):
+    """SFT's work, with one input that the workspace holds and that KFP has copied into the step's pod."""
+
+    def make(target, _work):
+        with atomic_folder(target, "catalog") as folder:
+            (folder / "text").write_text("rows")
+        return {}
+
+    recipe = Recipe(stage="ingest", kind="catalog", settings={}, seed=0, inputs={}, code=("data",))
+    stored = produce(recipe, make, tmp_path / "workspace")
+    copy = tmp_path / "pod" / "catalog"
+    copy.parent.mkdir()
+    copy.symlink_to(stored)
+    work = tmp_path / "workspace" / "sft" / f"{'a1b2c3' * 10}dead.work"
+    work.mkdir(parents=True)
+    return TrainingJob(
+        stage="sft",
+        inputs={"catalog": copy},
+        profile=load_profile("laptop"),
+        seed=0,
+        target=work / "artifact",
+        work=work,
+    )
+
+
+def condition(kind):
+    return {"type": kind, "status": "True", "message": f"it is {kind}"}
+
+
+def end(found, *kinds):
+    found["status"] = {"conditions": [condition("Created"), *map(condition, kinds)]}
+
+
+def test_manifest_gives_each_node_what_the_step_was_given():
+    manifest = replace(TEMPLATE, name="gream-sft-1", command=["torchrun"], owner={"uid": "u"}).manifest()
+    trainer = manifest["spec"]["trainer"]
+    assert (trainer["numNodes"], trainer["numProcPerNode"], trainer["image"]) == (2, 8, "gream/train:0.1.0")
+    assert trainer["resourcesPerNode"] == STEP.resources
+    assert trainer["env"] == STEP.env
+    assert manifest["metadata"]["labels"] == {"kueue.x-k8s.io/queue-name": "training"}
+    (patch,) = manifest["spec"]["runtimePatches"]
+    (node,) = patch["trainingRuntimeSpec"]["template"]["spec"]["replicatedJobs"]
+    pod = node["template"]["spec"]["template"]["spec"]
+    assert (pod["nodeSelector"], pod["tolerations"]) == (STEP.node_selector, STEP.tolerations)
+    assert (pod["volumes"], pod["containers"][0]["volumeMounts"]) == (STEP.volumes, STEP.volume_mounts)
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["containers"][0]["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+    }
+
+
+def test_manifest_fits_the_schema_of_trainer(tmp_path):
+    if not (SHARED / "tools" / "crdcheck.py").is_file():
+        pytest.skip("the CRD check is not here: put crdcheck.py and Trainer's CRDs into ../shared to run this test")
+    owner = {"apiVersion": "v1", "kind": "Pod", "name": "p", "uid": "u"}
+    path = tmp_path / "trainjob.yaml"
+    path.write_text(yaml.safe_dump(replace(TEMPLATE, name="gream-sft-1", command=["torchrun"], owner=owner).manifest()))
+    check, schemas = SHARED / "tools" / "crdcheck.py", SHARED / "crds" / "trainer.kubeflow.org_trainjobs.yaml"
+    result = subprocess.run([sys.executable, check, schemas, path], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout
+    assert "OK ('trainer.kubeflow.org/v1alpha1', 'TrainJob') gream-sft-1" in result.stdout
+
+
+def test_step_that_launches_holds_no_accelerator_and_passes_it_on(compiled):
+    pipeline = compiled(Cluster(nodes=2, gpus=8, memory_gib=160, queue="training"))
+    assert {"sft-job", "srpo-job"} <= set(pipeline.steps)
+    assert not {"sft", "srpo"} & set(pipeline.steps)
+    for step in ("sft-job", "srpo-job"):
+        passed = pipeline.spec["components"][f"comp-{step}"]["taskConfigPassthroughs"]
+        assert {entry["field"]: entry.get("applyToTask", False) for entry in passed} == {
+            "RESOURCES": False,
+            "KUBERNETES_NODE_SELECTOR": False,
+            "KUBERNETES_TOLERATIONS": False,
+            "ENV": True,
+            "KUBERNETES_VOLUMES": True,
+        }
+        resources = pipeline.container(step)["resources"]
+        assert (resources["accelerator"]["resourceCount"], resources["resourceMemoryLimit"]) == ("8", "1280Gi")
+        constants = {
+            name: value["runtimeValue"]["constant"]
+            for name, value in pipeline.steps[step]["inputs"]["parameters"].items()
+            if "runtimeValue" in value
+        }
+        assert constants == {"image": "gream/train:0.1.0", "nodes": 2.0, "processes": 8.0, "queue": "training"}
+
+
+def test_job_is_submitted_watched_and_taken_away(kubernetes, launcher, job):
+    looks = []
+
+    def train(found):
+        looks.append(1)
+        if len(looks) == 3:
+            write_text_atomic(job.work / NOTES, '{"log": [{"loss": 1.5}]}')
+            end(found, "Complete")
+
+    kubernetes.on_get = train
+    assert launcher.processes == 16
+    assert launcher.launch(job) == {"log": [{"loss": 1.5}]}
+    (manifest,) = kubernetes.created
+    name = manifest["metadata"]["name"]
+    assert (name, manifest["metadata"]["namespace"]) == ("gream-sft-a1b2c3a1b2c3", "team-a")
+    assert kubernetes.deleted == [name]
+    assert manifest["spec"]["trainer"]["command"][-2:] == ["gream.stages.worker", str(job.work / JOB)]
+    filed = TrainingJob.model_validate_json((job.work / JOB).read_text())
+    assert filed.inputs["catalog"] == job.inputs["catalog"].resolve()  # In the workspace, where the nodes find it.
+    assert filed.model_copy(update={"inputs": job.inputs}) == job
+
+
+def test_failure_is_told_in_the_words_of_the_process_that_failed(kubernetes, launcher, job):
+    def fail(found):
+        write_text_atomic(job.work / FAILURE, "model.backbone = 'x' cannot be loaded.")
+        end(found, "Failed")
+
+    kubernetes.on_get = fail
+    with pytest.raises(TrainingError, match=r"^model.backbone = 'x' cannot be loaded.$"):
+        launcher.launch(job)
+    assert kubernetes.trainjobs == {}
+
+
+def test_failure_without_words(kubernetes, launcher, job, capsys):
+    kubernetes.on_get = lambda found: end(found, "Failed")
+    with pytest.raises(TrainingError, match="the processes that trained sft ended early"):
+        launcher.launch(job)
+    assert "TrainJob gream-sft-a1b2c3a1b2c3 failed: it is Failed" in capsys.readouterr().out
+
+
+def test_next_attempt_watches_the_job_that_is_still_at_work(kubernetes, launcher, job):
+    job.file()
+    kubernetes.trainjobs["gream-sft-a1b2c3a1b2c3"] = {"metadata": {"name": "gream-sft-a1b2c3a1b2c3"}, "spec": {}}
+
+    def finish(found):
+        write_text_atomic(job.work / NOTES, '{"log": []}')
+        end(found, "Complete")
+
+    kubernetes.on_get = finish
+    assert launcher.launch(job) == {"log": []}
+    assert kubernetes.created == []
+
+
+def test_next_attempt_replaces_a_job_that_failed(kubernetes, launcher, job):
+    name = "gream-sft-a1b2c3a1b2c3"
+    write_text_atomic(job.work / FAILURE, "the node was lost")
+    kubernetes.trainjobs[name] = {"metadata": {"name": name}}
+    end(kubernetes.trainjobs[name], "Failed")
+
+    def finish(manifest):
+        write_text_atomic(job.work / NOTES, '{"log": []}')
+        end(manifest, "Complete")
+
+    kubernetes.on_create = finish
+    assert launcher.launch(job) == {"log": []}
+    assert kubernetes.deleted == [name, name]
+
+
+def test_job_that_somebody_deletes(kubernetes, launcher, job):
+    kubernetes.on_get = lambda found: kubernetes.trainjobs.pop(found["metadata"]["name"])
+    with pytest.raises(TrainingError, match="TrainJob gream-sft-a1b2c3a1b2c3 was deleted while it trained"):
+        launcher.launch(job)
+
+
+def test_workspace_that_the_nodes_do_not_share(launcher, job, tmp_path):
+    elsewhere = tmp_path / "scratch" / "sft" / job.work.name
+    elsewhere.mkdir(parents=True)
+    with pytest.raises(TrainingError, match="several nodes need a workspace that all steps of the run share"):
+        launcher.launch(job.model_copy(update={"work": elsewhere}))
+
+
+def test_step_that_is_told_to_end_takes_its_job_along(kubernetes, launcher, job):
+    kubernetes.on_get = lambda _: os.kill(os.getpid(), signal.SIGTERM)
+    with pytest.raises(SystemExit):
+        launcher.launch(job)
+    assert kubernetes.deleted == ["gream-sft-a1b2c3a1b2c3"]
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
