@@ -3,11 +3,14 @@
 In the order of the data:
 
     evidence, request_log, evidence_reader   what serving writes, and what is read of it for one window
-    served_items, features, user_means       what a window says of each user: nobody counts twice
+    evidence_store                           the same through an S3 store
+    served_items, labels, features           what the monitors look at
+    user_means                               what a window says of each user: nobody counts twice
     monitors                                 the table of monitors, each a statistic of two windows
     calibration                              thresholds by bootstrap: the false-alarm rate is a parameter
     catalogue                                what is counted instead of sampled: new items, collisions, bare texts
     judgement                                one window's results, with persistence
     decision, decision_log                   what is to be done, and the append-only record of what was decided
+    watch                                    all of that for one window: what a schedule calls
     evidently_report                         pages for people, and snapshots for Evidently's UI
 """

@@ -25,14 +25,16 @@ whole weeks. That users come again in the real period, while the simulation draw
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Final, Self
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from gream.errors import ConfigError
+from gream.artifacts import write_text_atomic
+from gream.errors import ArtifactError, ConfigError
 from gream.monitoring.monitors import MONITORS, Array
 from gream.monitoring.user_means import Layout, UserMeans
 
@@ -126,24 +128,46 @@ class Calibration(BaseModel):
         """Of the windows that can be judged by it."""
         return Layout(self.buckets)
 
+    def save(self, path: Path) -> None:
+        """Write it, whole or not at all."""
+        write_text_atomic(path, self.model_dump_json(indent=2) + "\n")
+
+    @classmethod
+    def load(cls, path: Path) -> "Calibration":
+        """Read it.
+
+        Raises:
+            ArtifactError: there is none, or it is not one of this shape.
+        """
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except OSError as error:
+            raise ArtifactError(f"{path} cannot be read: {error.strerror}.") from error
+        except ValidationError as error:
+            reason = error.errors(include_url=False)[0]["msg"]
+            raise ArtifactError(f"{path} is not a calibration of the monitors: {reason}.") from error
+
 
 def calibrate(
-    reference: Sequence[UserMeans], layout: Layout, settings: CalibrationSettings, policy_version: str, seed: int = 0
+    reference: Sequence[UserMeans], settings: CalibrationSettings, policy_version: str, seed: int = 0
 ) -> Calibration:
     """Set the thresholds.
 
     Args:
         reference: consecutive windows of the champion in health, oldest first.
-        layout: of their columns.
         settings: rate and persistence.
         policy_version: of the champion.
         seed: of the simulation.
 
     Raises:
-        ConfigError: the reference has fewer windows than `min_windows`, or too few users for any monitor.
+        ConfigError: the reference has fewer windows than `min_windows`, windows of different layouts, or too few users
+            for any monitor.
     """
     if len(reference) < settings.min_windows:
         raise ConfigError(f"a reference needs {settings.min_windows} windows or more; got {len(reference)}.")
+    layout = reference[0].layout
+    if any(window.layout != layout for window in reference):
+        raise ConfigError("the windows of a reference must be of one policy's items; their layouts differ.")
     random = np.random.default_rng(seed)
     sums, counts = _block_sums(reference, layout, random)
     users = counts.sum(axis=1).mean(axis=0)

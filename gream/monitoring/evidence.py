@@ -7,7 +7,7 @@ No user ids: requests carry a keyed hash, and the ids in the feedback are hashed
 """
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -153,6 +153,7 @@ class Evidence:
         requests: of the window; `REQUEST_SCHEMA`.
         settled: requests whose time for feedback ran out in the window: those of the window moved back by
             `match_seconds`; `REQUEST_SCHEMA`.
+        request_ids: of all requests from the settled ones on, whichever policy answered them.
         feedback: that arrived from the beginning of the settled requests to the end of the window; `FEEDBACK_SCHEMA`
             with the column `user` instead of the user id.
         files: that were found, readable or not.
@@ -163,6 +164,7 @@ class Evidence:
     match_seconds: int
     requests: pl.DataFrame
     settled: pl.DataFrame
+    request_ids: pl.Series
     feedback: pl.DataFrame
     files: int
     skipped: tuple[Skipped, ...]
@@ -178,9 +180,7 @@ class Evidence:
         requests, settled = self.requests.filter(own), self.settled.filter(own)
         others = self.requests.height - requests.height
         note = (Skipped(REQUESTS, others, f"answered by another policy than {version}"),) if others else ()
-        return Evidence(
-            self.window, self.match_seconds, requests, settled, self.feedback, self.files, (*self.skipped, *note)
-        )
+        return replace(self, requests=requests, settled=settled, skipped=(*self.skipped, *note))
 
 
 def user_hash(identity: str, key: str) -> str:

@@ -100,6 +100,7 @@ def read_evidence(folder: Path, window: Window, match_seconds: int, key: str) ->
         match_seconds=match_seconds,
         requests=requests.filter(timestamp >= window.start),
         settled=requests.filter(timestamp < window.end - match_seconds),
+        request_ids=requests["request_id"],
         feedback=feedback.with_columns(
             pl.col(columns.USER).replace_strict(hashed, return_dtype=pl.String()).alias(USER_HASH)
         ).drop(columns.USER),

@@ -83,11 +83,10 @@ def _lists(requests: pl.DataFrame) -> pl.DataFrame:
 
 
 def _events(evidence: Evidence, served: ServedItems) -> pl.DataFrame:
-    requests = pl.concat([evidence.settled, evidence.requests])["request_id"].implode()
     received = pl.col("received")
     return evidence.feedback.filter(received >= evidence.window.start).select(
         USER_HASH,
-        (~pl.col("request_id").is_in(requests)).cast(pl.Float64).alias("unmatched_feedback"),
+        (~pl.col("request_id").is_in(evidence.request_ids.implode())).cast(pl.Float64).alias("unmatched_feedback"),
         (received - pl.col(columns.TIMESTAMP) > evidence.match_seconds).cast(pl.Float64).alias("late_feedback"),
         pl.when(pl.col("kind") != "impression")
         .then((~pl.col(columns.ITEM).is_in(served.items[columns.ITEM].implode())).cast(pl.Float64))

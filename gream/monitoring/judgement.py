@@ -117,14 +117,14 @@ def judge(
     Args:
         calibration: of the champion; None while its reference is still being gathered.
         evidence: of the window, of the champion alone (`Evidence.of_policy`).
-        means: of that evidence, in the calibration's layout.
+        means: of that evidence.
         policy_version: of the champion.
         previous: reports of earlier windows, in any order; those of other policies and of windows too long ago do not
             count.
         counts: of the catalogue.
 
     Raises:
-        ConfigError: the calibration is another policy's, or the means are in another layout.
+        ConfigError: the calibration is another policy's, or was made with other items.
     """
     if calibration is not None:
         _check_fit(calibration, means, policy_version)
@@ -148,9 +148,8 @@ def _check_fit(calibration: Calibration, means: UserMeans, policy_version: str) 
         raise ConfigError(
             f"the calibration is that of policy {calibration.policy_version}, but the window is of {policy_version}."
         )
-    width = calibration.layout.width
-    if means.values.shape[1] != width:
-        raise ConfigError(f"the calibration has {width} columns, the window {means.values.shape[1]}.")
+    if means.layout != calibration.layout:
+        raise ConfigError("the window was looked at by other items than those that the calibration was made with.")
 
 
 def _recent(previous: Sequence[WindowReport], window: Window, policy_version: str, of: int) -> list[WindowReport]:

@@ -45,17 +45,19 @@ class Layout:
 @dataclass(frozen=True)
 class UserMeans:
     """Attributes:
+    layout: of the columns.
     users: hashes of the users of a window, sorted.
     values: `(n_users, layout.width)` float32; a monitor's columns are NaN for users of whom it saw nothing.
     """
 
+    layout: Layout
     users: NDArray[np.str_]
     values: NDArray[np.float32]
 
 
-def user_means(evidence: Evidence, served: ServedItems, layout: Layout) -> UserMeans:
+def user_means(evidence: Evidence, served: ServedItems) -> UserMeans:
     """What a window says of each of its users."""
-    tables = feature_tables(evidence, served)
+    layout, tables = Layout.of(served), feature_tables(evidence, served)
     users = np.unique(np.concatenate([table[USER_HASH].to_numpy() for table in tables.values()]).astype(np.str_))
     numbers = {
         name: np.searchsorted(users, table[USER_HASH].to_numpy().astype(np.str_)) for name, table in tables.items()
@@ -64,7 +66,7 @@ def user_means(evidence: Evidence, served: ServedItems, layout: Layout) -> UserM
         _monitor_means(monitor, tables[monitor.table][monitor.name], numbers[monitor.table], len(users), names)
         for monitor, names in zip(MONITORS, layout.buckets.values(), strict=True)
     ]
-    return UserMeans(users, np.concatenate(parts, axis=1))
+    return UserMeans(layout, users, np.concatenate(parts, axis=1))
 
 
 def _monitor_means(

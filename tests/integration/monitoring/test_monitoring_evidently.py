@@ -59,7 +59,7 @@ def window(calibration, tmp_path):
         columns = dict(zip(layout.buckets, layout.columns, strict=True))
         values[:, columns["history_length"]] = np.eye(3)[np.arange(users) % 2]
         values[:, columns["hit_rate"]] = (np.arange(users) % 4 == day % 4)[:, None]
-        means = UserMeans(np.char.mod("u%03d", np.arange(users)), values)
+        means = UserMeans(layout, np.char.mod("u%03d", np.arange(users)), values)
         nothing = read_evidence(tmp_path, Window(START + day * 86_400, START + (day + 1) * 86_400), 0, "key")
         return means, judge(calibration, nothing, means, "champion", [])
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from gream.errors import ConfigError
+from gream.errors import ArtifactError, ConfigError
 from gream.monitoring.calibration import Calibration, CalibrationSettings, MonitorThreshold, calibrate
 from gream.monitoring.monitors import MONITORS, jensen_shannon
 from gream.monitoring.user_means import Layout, UserMeans
@@ -39,7 +39,7 @@ def window(layout):
         values[:, columns["category"]] = np.eye(3)[random.choice(3, size=users, p=shares)]
         values[:, columns["hit_rate"]] = random.random((users, 1)) < hit_rate
         names = np.sort(random.choice(10_000, users, replace=False)).astype(str)
-        return UserMeans(np.sort(names), values)
+        return UserMeans(layout, np.sort(names), values)
 
     return window
 
@@ -72,13 +72,23 @@ def test_a_share_counts_in_the_direction_that_is_bad():
 
 
 def test_what_the_reference_knows_is_calibrated_and_nothing_else(layout, window):
-    calibration = calibrate([window(seed) for seed in range(4)], layout, SETTINGS, "champion")
+    calibration = calibrate([window(seed) for seed in range(4)], SETTINGS, "champion")
     assert set(calibration.monitors) == {"history_length", "category", "hit_rate"}
     assert calibration.monitors["hit_rate"].users == 200
     assert calibration.monitors["hit_rate"].reference[0] == pytest.approx(0.3, abs=0.05)
     assert sum(calibration.monitors["category"].reference) == pytest.approx(1.0)
     assert 0.005 < calibration.simulated_rate <= 0.01
-    assert Calibration.model_validate_json(calibration.model_dump_json()) == calibration
+
+
+def test_a_calibration_is_kept(window, tmp_path):
+    calibration = calibrate([window(seed) for seed in range(4)], SETTINGS, "champion")
+    calibration.save(tmp_path / "deep" / "calibration.json")
+    assert Calibration.load(tmp_path / "deep" / "calibration.json") == calibration
+    (tmp_path / "calibration.json").write_text("{}")
+    with pytest.raises(ArtifactError, match="is not a calibration of the monitors: Field required"):
+        Calibration.load(tmp_path / "calibration.json")
+    with pytest.raises(ArtifactError, match="cannot be read: No such file"):
+        Calibration.load(tmp_path / "nothing.json")
 
 
 def test_a_threshold_is_about_the_quantile_that_theory_has(layout, window):
@@ -90,16 +100,16 @@ def test_a_threshold_is_about_the_quantile_that_theory_has(layout, window):
     for one in windows:
         hit_rate = dict(zip(layout.buckets, layout.columns, strict=True))["hit_rate"]
         one.values[:, : hit_rate.start] = np.nan
-    calibration = calibrate(windows, layout, settings, "champion")
+    calibration = calibrate(windows, settings, "champion")
     error = np.sqrt(0.3 * 0.7 * (1 / 400 + 1 / 3_200))
     assert calibration.monitors["hit_rate"].threshold == pytest.approx(1.645 * error, rel=0.2)
     assert calibration.level == pytest.approx(0.05, abs=0.005)
 
 
 def test_windows_that_differ_by_themselves_raise_the_threshold(layout, window):
-    steady = calibrate([window(seed) for seed in range(8)], layout, SETTINGS, "champion")
+    steady = calibrate([window(seed) for seed in range(8)], SETTINGS, "champion")
     rates = (0.2, 0.4, 0.2, 0.4, 0.2, 0.4, 0.2, 0.4)
-    restless = calibrate([window(seed, hit_rate=rate) for seed, rate in enumerate(rates)], layout, SETTINGS, "champion")
+    restless = calibrate([window(seed, hit_rate=rate) for seed, rate in enumerate(rates)], SETTINGS, "champion")
     assert restless.monitors["hit_rate"].threshold > 1.5 * steady.monitors["hit_rate"].threshold
     assert statistic("hit_rate", layout, restless, window(99, hit_rate=0.2)) < restless.monitors["hit_rate"].threshold
 
@@ -112,29 +122,27 @@ def test_what_users_have_in_common_over_time_counts(layout):
     def window(lucky, users):
         values = np.full((60, layout.width), np.nan, dtype=np.float32)
         values[:, columns] = lucky[:, None]
-        return UserMeans(users, values)
+        return UserMeans(layout, users, values)
 
     same, faithful = np.char.mod("u%03d", np.arange(60)), random.random(60) < 0.4
     settings = CalibrationSettings(replicates=1_000, min_windows=8)
-    loyal = calibrate([window(faithful, same)] * 8, layout, settings, "champion")
+    loyal = calibrate([window(faithful, same)] * 8, settings, "champion")
     fresh = [window(random.random(60) < 0.4, np.char.mod(f"w{n}-%03d", np.arange(60))) for n in range(8)]
     assert (
         loyal.monitors["hit_rate"].threshold
-        > 1.2 * calibrate(fresh, layout, settings, "champion").monitors["hit_rate"].threshold
+        > 1.2 * calibrate(fresh, settings, "champion").monitors["hit_rate"].threshold
     )
 
 
 def test_a_difference_that_does_not_matter_never_alarms(layout, window):
-    calibration = calibrate([window(seed, users=9_000) for seed in range(4)], layout, SETTINGS, "champion")
+    calibration = calibrate([window(seed, users=9_000) for seed in range(4)], SETTINGS, "champion")
     assert calibration.monitors["category"].threshold == 0.03
     assert statistic("category", layout, calibration, window(9, 9_000, shares=(0.41, 0.3, 0.29))) < 0.03
 
 
 def test_persistence_lowers_the_threshold(layout, window):
     windows = [window(seed) for seed in range(8)]
-    once, twice = (
-        calibrate(windows, layout, SETTINGS.model_copy(update={"needed": needed}), "champion") for needed in (1, 2)
-    )
+    once, twice = (calibrate(windows, SETTINGS.model_copy(update={"needed": needed}), "champion") for needed in (1, 2))
     assert twice.level > 3 * once.level
     assert twice.monitors["hit_rate"].threshold < once.monitors["hit_rate"].threshold
 
@@ -147,15 +155,18 @@ def test_small_windows_have_wider_thresholds():
 
 def test_the_same_seed_gives_the_same_thresholds(layout, window):
     windows = [window(seed) for seed in range(4)]
-    assert calibrate(windows, layout, SETTINGS, "champion") == calibrate(windows, layout, SETTINGS, "champion")
-    assert calibrate(windows, layout, SETTINGS, "champion", seed=1) != calibrate(windows, layout, SETTINGS, "champion")
+    assert calibrate(windows, SETTINGS, "champion") == calibrate(windows, SETTINGS, "champion")
+    assert calibrate(windows, SETTINGS, "champion", seed=1) != calibrate(windows, SETTINGS, "champion")
 
 
 def test_a_reference_that_is_too_small_is_refused(layout, window):
     with pytest.raises(ConfigError, match="needs 4 windows or more; got 3"):
-        calibrate([window(seed) for seed in range(3)], layout, SETTINGS, "champion")
+        calibrate([window(seed) for seed in range(3)], SETTINGS, "champion")
+    other = UserMeans(Layout({"hit_rate": ("",)}), np.array(["u"]), np.zeros((1, 1), dtype=np.float32))
+    with pytest.raises(ConfigError, match="must be of one policy's items"):
+        calibrate([*(window(seed) for seed in range(3)), other], SETTINGS, "champion")
     with pytest.raises(ConfigError, match="has 40 users in a window; at least 50 are needed"):
-        calibrate([window(seed, users=40) for seed in range(4)], layout, SETTINGS, "champion")
+        calibrate([window(seed, users=40) for seed in range(4)], SETTINGS, "champion")
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ def judged(tmp_path, request_row, calibration, served, layout):
         )
         evidence = read_evidence(folder, Window(START + hour * HOUR, START + (hour + 1) * HOUR), 0, KEY)
         own = calibration.model_copy(update={"policy_version": version})
-        return judge(own, evidence, user_means(evidence, served, layout), version, previous)
+        return judge(own, evidence, user_means(evidence, served), version, previous)
 
     return judged
 
@@ -149,7 +149,7 @@ def unreadable(files, bad):
 
 
 def test_unreadable_files_prove_nothing(calibration, layout):
-    nobody = UserMeans(np.array([], dtype=str), np.empty((0, layout.width), dtype=np.float32))
+    nobody = UserMeans(layout, np.array([], dtype=str), np.empty((0, layout.width), dtype=np.float32))
     few, many = (judge(calibration, unreadable(20, bad), nobody, "champion", []) for bad in (1, 2))
     assert "unreadable" not in {one.kind for one in few.missing}
     assert many.missing[0].text == "10% of the window's 20 files cannot be read (the limit is 5%)."
@@ -157,15 +157,16 @@ def test_unreadable_files_prove_nothing(calibration, layout):
 
 
 def test_without_a_calibration_nothing_is_judged(calibration, layout):
-    nobody = UserMeans(np.array([], dtype=str), np.empty((0, 0), dtype=np.float32))
+    nobody = UserMeans(layout, np.array([], dtype=str), np.empty((0, 0), dtype=np.float32))
     report = judge(None, unreadable(1, 0), nobody, "champion", [])
     assert report.results == ()
     assert {one.kind for one in report.missing} == {"no_reference", "silent"}
 
 
 def test_what_does_not_fit_is_refused(calibration, layout):
-    nobody = UserMeans(np.array([], dtype=str), np.empty((0, 3), dtype=np.float32))
+    nobody = UserMeans(layout, np.array([], dtype=str), np.empty((0, 3), dtype=np.float32))
     with pytest.raises(ConfigError, match="is that of policy champion, but the window is of newer"):
         judge(calibration, unreadable(1, 0), nobody, "newer", [])
-    with pytest.raises(ConfigError, match=rf"has {layout.width} columns, the window 3"):
-        judge(calibration, unreadable(1, 0), nobody, "champion", [])
+    other = UserMeans(Layout({"hit_rate": ("",)}), np.array([], dtype=str), np.empty((0, 1), dtype=np.float32))
+    with pytest.raises(ConfigError, match="other items than those that the calibration was made with"):
+        judge(calibration, unreadable(1, 0), other, "champion", [])

@@ -12,7 +12,7 @@ from gream.monitoring.evidence_reader import read_evidence
 from gream.monitoring.monitors import MONITORS
 from gream.monitoring.request_log import RequestLog
 from gream.monitoring.served_items import ServedItems
-from gream.monitoring.user_means import Layout, user_means
+from gream.monitoring.user_means import user_means
 
 pytestmark = pytest.mark.unit
 
@@ -28,10 +28,12 @@ def means(tmp_path, served, request_row, write_feedback):
     def means(requests, events=()):
         RequestLog(tmp_path).write(request_row(name, **changes) for name, changes in requests.items())
         write_feedback(tmp_path, list(events))
-        layout = Layout.of(served)
-        table = user_means(read_evidence(tmp_path, Window(START, START + HOUR), 600, KEY), served, layout)
+        table = user_means(read_evidence(tmp_path, Window(START, START + HOUR), 600, KEY), served)
         return {
-            user: {name: row[columns].tolist() for name, columns in zip(layout.buckets, layout.columns, strict=True)}
+            user: {
+                name: row[columns].tolist()
+                for name, columns in zip(table.layout.buckets, table.layout.columns, strict=True)
+            }
             for user, row in zip(table.users.tolist(), table.values, strict=True)
         }
 
@@ -116,8 +118,8 @@ def test_what_feedback_says(means):
 
 def test_a_flood_of_one_user_moves_no_mean(tmp_path, served, request_row):
     RequestLog(tmp_path).write(request_row(f"a{number}", user=f"u{number:03}") for number in range(100))
-    layout, window = Layout.of(served), Window(START, START + HOUR)
-    before = user_means(read_evidence(tmp_path, window, 0, KEY), served, layout)
+    window = Window(START, START + HOUR)
+    before = user_means(read_evidence(tmp_path, window, 0, KEY), served)
     odd = {
         "history_length": 900,
         "top_category": "Comedy",
@@ -127,12 +129,12 @@ def test_a_flood_of_one_user_moves_no_mean(tmp_path, served, request_row):
         "scores": (-9.0,),
     }
     RequestLog(tmp_path).write(request_row(f"f{number}", user="u050", **odd) for number in range(5_000))
-    after = user_means(read_evidence(tmp_path, window, 0, KEY), served, layout)
+    after = user_means(read_evidence(tmp_path, window, 0, KEY), served)
     seen = ~np.isnan(before.values).all(axis=0)
     moved = np.abs(np.nanmean(after.values[:, seen], axis=0) - np.nanmean(before.values[:, seen], axis=0))
     # One of a hundred users; the overlap is measured in pairs, and so with two of the 99.
     assert moved.max() <= 2 / 99 + 1e-6
-    assert moved[layout.columns[0]].max() == pytest.approx(5_000 / 5_001 / 100, rel=1e-3)
+    assert moved[before.layout.columns[0]].max() == pytest.approx(5_000 / 5_001 / 100, rel=1e-3)
 
 
 def test_served_items_are_described_by_training_data():
