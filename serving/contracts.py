@@ -52,7 +52,8 @@ class RankedItem(Message):
     Attributes:
         item_id: its id.
         title: its title.
-        score: its log-probability among all items of the catalogue; filters do not change it.
+        score: its log-probability among all items of the catalogue; filters change it only by what the prior,
+            where the policy has one, does not spend on items that they leave out.
         tokens: its index tokens.
     """
 
