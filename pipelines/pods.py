@@ -100,6 +100,11 @@ def pod_for(step: str, cluster: Cluster) -> Pod:
     return pod.times(cluster.gpus, cluster.memory_gib) if pod is TRAINING_POD else pod
 
 
+def pods_of(cluster: Cluster) -> list[Pod]:
+    """What all steps ask for on this cluster."""
+    return [pod_for(step, cluster) for step in PODS]
+
+
 def set_cache(task: dsl.PipelineTask) -> None:
     """Say whether KFP's cache may answer in a step's place."""
     task.set_caching_options(enable_caching=task.component_spec.name in CACHED)

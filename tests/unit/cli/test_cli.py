@@ -14,6 +14,7 @@ COMMANDS = [
     "champion",
     "data",
     "decisions",
+    "doctor",
     "evaluate",
     "extend",
     "features",
