@@ -147,6 +147,26 @@ def test_persistence_lowers_the_threshold(layout, window):
     assert twice.monitors["hit_rate"].threshold < once.monitors["hit_rate"].threshold
 
 
+def test_a_small_window_in_the_reference_does_not_widen_the_threshold(window):
+    even = calibrate([window(seed, users=330) for seed in range(8)], SETTINGS, "champion")
+    sizes = (420, 420, 60, 420, 420, 60, 420, 420)
+    uneven = calibrate([window(seed, users=users) for seed, users in enumerate(sizes)], SETTINGS, "champion")
+    assert uneven.monitors["hit_rate"].users == even.monitors["hit_rate"].users == 330
+    for name, monitor in even.monitors.items():
+        assert uneven.monitors[name].threshold < 1.2 * monitor.threshold
+
+
+def test_a_window_without_labels_alarms_nobody(window):
+    windows = [window(seed) for seed in range(8)]
+    once = SETTINGS.model_copy(update={"needed": 1})
+    whole = calibrate(windows, once, "champion")
+    hit_rate = dict(zip(windows[3].layout.buckets, windows[3].layout.columns, strict=True))["hit_rate"]
+    windows[3].values[:, hit_rate] = np.nan
+    gap = calibrate(windows, once, "champion")
+    assert gap.monitors["hit_rate"].users == 175
+    assert gap.monitors["hit_rate"].threshold == pytest.approx(whole.monitors["hit_rate"].threshold, rel=0.25)
+
+
 def test_small_windows_have_wider_thresholds():
     threshold = MonitorThreshold(threshold=0.1, users=400, reference=(0.3,))
     assert threshold.at(100) == pytest.approx(0.2)

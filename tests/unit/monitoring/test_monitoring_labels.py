@@ -62,7 +62,8 @@ def test_what_comes_after_the_match_time_does_not_count(labels):
 
 
 def test_an_event_that_names_a_request_belongs_to_it_though_a_clock_is_behind(labels):
-    assert labels([("a", 100)], [("u", "m0", "click", 90, "a")]) == [(1.0, None, None)]
+    assert labels([("a", 400)], [("u", "m0", "click", 100, "a")]) == [(1.0, None, None)]
+    assert labels([("b", 401)], [("u", "m0", "click", 100, "b")])[-1] == (0.0, None, None)
 
 
 def test_other_users_events_are_not_labels(labels):

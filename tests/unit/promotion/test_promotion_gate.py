@@ -55,6 +55,12 @@ def test_a_worse_challenger_is_refused_on_the_whole():
     assert verdict.reasons[0].endswith("not above the margin of -0.0100.")
 
 
+def test_what_cannot_be_told_apart_is_refused_too():
+    noisy = np.where(np.arange(USERS) % 2, 0.5, -0.5)
+    found = check(judge(noisy, champion=np.zeros(USERS)), "all users")
+    assert (found.difference.value, found.state) == (0.0, "failed")
+
+
 def test_harm_to_one_slice_refuses_though_the_whole_gains():
     harmful = np.clip(BASE + 0.3, 0, 1)
     harmful[:100] = 0.0
