@@ -156,6 +156,7 @@ class SrpoConfig(Section):
     """Mini-batches that one step's rollouts are split into, each with its own optimiser update."""
     micro_batch: Annotated[int, Field(ge=0)] = 0
     """Completions in one forward and backward pass; 0 takes a whole mini-batch."""
+    gradient_checkpointing: bool = False
     group_size: Annotated[int, Field(ge=2)] = 10
     pass_k: Positive = 4
     """K of the bonus; must be smaller than `group_size` or the bonus is identically zero."""

@@ -29,8 +29,8 @@ def encode_texts(
 ) -> np.ndarray:
     """Encode one text field of every item.
 
-    A share takes every so many-th of the batches that the whole work has. Batches being the same, rounding is too: the
-    vectors of all shares add up to exactly those of `WHOLE`.
+    A share takes every so many-th of the batches that the whole work has. Batches being the same, so is rounding, on
+    machines that are alike: the vectors of all shares add up to exactly those of `WHOLE`.
 
     Args:
         texts: n texts. A blank text has nothing to say and gets the zero vector.

@@ -46,7 +46,7 @@ def trainer_arguments(sharding: Sharding) -> dict[str, Any]:
 
 
 def whole_model(model: Any, plain: Callable[[], Any]) -> Any:
-    """The trained model in one piece. Every process must call this, and each gets one that only the first should use.
+    """The trained model in one piece, in the first process; every process must call this, and the others keep theirs.
 
     Args:
         model: as the trainer left it.
@@ -56,9 +56,10 @@ def whole_model(model: Any, plain: Callable[[], Any]) -> Any:
         return model
     options = StateDictOptions(full_state_dict=True, cpu_offload=True)
     state = get_model_state_dict(cast(nn.Module, model), options=options)
+    if process_number() > 0:
+        return model
     whole = plain()
-    if process_number() == 0:
-        whole.load_state_dict(state)
+    whole.load_state_dict(state)
     return whole
 
 

@@ -216,7 +216,7 @@ def train_srpo(
         loss_type="bnpo",  # The mean over the tokens of a mini-batch, as in the paper.
         bf16=settings.precision == "bf16",
         use_cpu=not torch.cuda.is_available(),
-        gradient_checkpointing=False,
+        gradient_checkpointing=settings.gradient_checkpointing,
         seed=seed,
         # Only between steps: the rollouts of a step are not part of a checkpoint.
         save_steps=settings.checkpoint_steps * updates,
