@@ -98,8 +98,8 @@ def _pools(cluster: Cluster, api: Any) -> str:
         if len(fitting) < at_once:
             most = max(_accelerators(node, cluster.accelerator) for node in welcome)
             raise SickError(
-                f"the pool {pool} has {len(fitting)} nodes with {gpus} {cluster.accelerator}, {at_once} are needed; "
-                f"the largest has {most}.",
+                f"the pool {pool} has {len(fitting)} of the nodes with {gpus} {cluster.accelerator} that are needed "
+                f"({at_once}); the largest has {most}.",
                 "install the device plugin, add nodes, or compile with fewer --gpus or --nodes.",
             )
         told.append(f"{pool} {len(welcome)}")

@@ -99,13 +99,13 @@ def test_cluster_without_accelerators_needs_the_cpu_pool_alone(kubernetes):
         (
             [node("c1", "cpu"), node("s1", "gpu-small", 1), node("l1", "gpu-large", 4, [GPU_TAINT])],
             {"gpus": 8},
-            "the pool gpu-large has 0 nodes with 8 nvidia.com/gpu, 1 are needed; the largest has 4.",
+            "the pool gpu-large has 0 of the nodes with 8 nvidia.com/gpu that are needed (1); the largest has 4.",
             "compile with fewer --gpus",
         ),
         (
             [node("c1", "cpu"), node("s1", "gpu-small"), node("l1", "gpu-large", 8, [GPU_TAINT])],
             {"gpus": 8},
-            "the pool gpu-small has 0 nodes with 1 nvidia.com/gpu, 1 are needed; the largest has 0.",
+            "the pool gpu-small has 0 of the nodes with 1 nvidia.com/gpu that are needed (1); the largest has 0.",
             "install the device plugin",
         ),
     ],

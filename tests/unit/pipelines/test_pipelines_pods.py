@@ -1,10 +1,12 @@
 """The pods of a compiled pipeline: everything that a step needs to be scheduled, run, stopped and tried again."""
 
+from pathlib import Path
+
 import pytest
 
 from gream.errors import ConfigError
 from pipelines.cluster import Cluster
-from pipelines.pods import PODS
+from pipelines.pods import PODS, TRAINING_POD
 
 pytestmark = pytest.mark.unit
 
@@ -137,3 +139,17 @@ def test_every_step_has_a_pod_and_every_pod_a_step(gpu, compiled):
 def test_choices_that_do_not_fit(choices, message):
     with pytest.raises(ConfigError, match=message):
         Cluster(**choices)
+
+
+def test_documentation_says_what_pods_ask_for():
+    text = (Path(__file__).resolve().parents[3] / "docs" / "platform-teams.md").read_text()
+    told = {}
+    for line in text.split("## What each step takes")[1].split("\n## ")[0].splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        for step in cells[0].replace("`", "").split(", ") if len(cells) == 6 else []:
+            told[step] = cells[1:]
+    assert set(PODS) < set(told)
+    for step, pod in PODS.items():
+        each = " x gpus" if pod is TRAINING_POD else ""
+        gpus = "gpus" if each else str(pod.gpus or "")
+        assert told[step] == [pod.pool, f"{pod.cpu}{each}", f"{pod.memory_gib}{each}", gpus, str(pod.hours)], step
