@@ -9,7 +9,8 @@ While it runs, a stage works in `FINGERPRINT.work/`, which outlives a kill: chec
 attempt. The finished artifact moves out of it in one rename. A lock lets one process at a time make an output; others
 wait and then reuse it.
 
-Not part of the fingerprint: versions of other packages. After an upgrade, start with a new workspace.
+Not part of the fingerprint: versions of other packages, after whose upgrade you start with a new workspace, and the
+number of threads, on which the last bits of an output may depend.
 """
 
 import fcntl
