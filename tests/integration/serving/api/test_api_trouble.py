@@ -22,7 +22,7 @@ def until(holds):
 def event(number, user=None):
     return {
         "event_id": f"e{number}",
-        "user_id": user or f"user-{number % 40}",
+        "user_id": user or f"user-{number // 100}",  # Well within the window that the feature store keeps of each.
         "item_id": f"item-{number % 60}",
         "kind": "click",
         "timestamp": int(time.time()) - number,
@@ -111,6 +111,7 @@ def test_no_acknowledged_event_is_lost_when_everything_is_killed_under_load(shop
         for thread in threads:
             thread.join()
     at_the_kill = set(acknowledged)
+    users = {event(number)["user_id"] for number in range(next(numbers))}
 
     with gream_serve(shop / "policy", tmp_path) as server, server.client() as client:
         first = client.post("/feedback", json={"events": [event(0)]}).json()
@@ -118,8 +119,8 @@ def test_no_acknowledged_event_is_lost_when_everything_is_killed_under_load(shop
         until(lambda: 'gream_feedback_undelivered{receiver="features"} 0.0' in client.get("/metrics").text)
         seen = {
             (entry["item_id"], entry["timestamp"])
-            for user in range(40)
-            for entry in client.get(f"/users/user-{user}/history").json()["entries"]
+            for user in users
+            for entry in client.get(f"/users/{user}/history").json()["entries"]
         }
         assert server.stop() == 0
     logged = pl.read_parquet(log_folder(tmp_path) / "**" / "*.parquet")
