@@ -76,7 +76,7 @@ def kubernetes_stub():
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=server.serve_forever)
+    thread = Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     stub.host = f"http://127.0.0.1:{server.server_port}"
     try:

@@ -59,7 +59,8 @@ def beam_search(
         k: items to return for each row.
         beams: width of the search; at least k are used. As many as items makes it exact.
         exclude: items to leave out, for each row. They are removed inside the search, so that min(k, allowed items)
-            always come back; the scores of the others do not change, because nothing is renormalised for it.
+            always come back. The policy's scores of the others do not change, because nothing is renormalised for it;
+            a prior shares out among the others what it gave to those left out.
         prior: a row for each prompt; items are then ranked and scored by the mixture.
         token_budget: see `length_batches`.
         progress: see `length_batches`.

@@ -42,8 +42,7 @@ class Grounding:
     """What the chains of R rows may cite. A row's state is a node of the catalogue's trie, the root between citations.
 
     Attributes:
-        paths: (R, H, depth + 2) int64, the trie nodes from the root to each of a row's H items, then `NOTHING`; rows
-            with fewer items are filled up with `NOTHING`.
+        paths: (R, H, depth + 2) int64, see `citable_paths`.
         index_ids, unspoken_ids: int64, see `ChainTokens`.
         trie: the catalogue.
     """
@@ -58,13 +57,8 @@ class Grounding:
         cls, trie: TokenTrie, histories: Sequence[Sequence[int]], tokens: ChainTokens, device: torch.device
     ) -> "Grounding":
         """Ground rows in their histories, given as item numbers (those that the prompt shows; an item may repeat)."""
-        citable = [np.unique(np.asarray(history, dtype=np.int64)) for history in histories]
-        width = max((len(items) for items in citable), default=0)
-        paths = np.full((len(citable), max(width, 1), trie.depth + 2), NOTHING, dtype=np.int64)
-        for row, items in enumerate(citable):
-            paths[row, : len(items), :-1] = trie.paths(items)
         return cls(
-            torch.from_numpy(paths).to(device),
+            citable_paths(trie, histories, device),
             torch.tensor(tokens.index_ids, dtype=torch.long, device=device),
             torch.tensor(tokens.unspoken_ids, dtype=torch.long, device=device),
             DeviceTrie.of(trie, device),
@@ -124,3 +118,22 @@ class Grounding:
         """(R, H) where each item's path goes on from the row's node; `NOTHING` where it does not pass through it."""
         on_path = self.paths[..., :-1] == nodes[:, None, None]
         return torch.where(on_path, self.paths[..., 1:], NOTHING).amax(dim=-1)
+
+
+def citable_paths(trie: TokenTrie, histories: Sequence[Sequence[int]], device: torch.device) -> Tensor:
+    """Where chains may go: (R, H, depth + 2) int64, the trie nodes from the root to each of a row's H items.
+
+    A path ends with `NOTHING`.
+
+    Args:
+        trie: the catalogue.
+        histories: item numbers for each row; an item may repeat. Rows with fewer items than H are filled up with
+            `NOTHING`.
+        device: where the paths go.
+    """
+    citable = [np.unique(np.asarray(history, dtype=np.int64)) for history in histories]
+    width = max((len(items) for items in citable), default=0)
+    paths = np.full((len(citable), max(width, 1), trie.depth + 2), NOTHING, dtype=np.int64)
+    for row, items in enumerate(citable):
+        paths[row, : len(items), :-1] = trie.paths(items)
+    return torch.from_numpy(paths).to(device)

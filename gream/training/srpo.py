@@ -36,7 +36,7 @@ from trl import GRPOConfig, GRPOTrainer
 
 from gream.config import SrpoConfig
 from gream.decoding.batching import left_pad
-from gream.decoding.grounding import ChainTokens, Grounding
+from gream.decoding.grounding import Grounding, citable_paths
 from gream.decoding.mask import PUT_IN, masked_log_probs
 from gream.decoding.trie import TokenTrie
 from gream.errors import ConfigError
@@ -281,7 +281,7 @@ def assemble(groups: Sequence[Group], trie: TokenTrie, pad_id: int, device: torc
         "completion_mask": padded(lambda rollout: [1] * len(rollout.completion), 0, torch.long),
         "tool_mask": sampled,
         "trie_nodes": padded(lambda rollout: rollout.nodes, PUT_IN, torch.long),
-        "citable": Grounding.of(trie, [rollout.citable for rollout in rollouts], ChainTokens((), ()), device).paths,
+        "citable": citable_paths(trie, [rollout.citable for rollout in rollouts], device),
         "old_per_token_logps": padded(lambda rollout: rollout.log_probs, 0.0, torch.float32),
         "advantages": torch.tensor(advantages, dtype=torch.float32, device=device),
         "num_items_in_batch": sampled.sum(),

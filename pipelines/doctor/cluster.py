@@ -13,7 +13,7 @@ from urllib3.exceptions import HTTPError
 from pipelines.cluster import Cluster
 from pipelines.doctor.examination import Check, NotAskedError, SickError
 from pipelines.pods import LLM_SECRET, POOL_LABEL, pods_of
-from pipelines.trainjob import RUNTIME
+from pipelines.trainjob import GROUP, RUNTIME, VERSION
 
 TIMEOUT_S: Final = 8.0
 PASSING: Final = "node.kubernetes.io/"
@@ -22,7 +22,7 @@ HARD: Final = frozenset({"NoSchedule", "NoExecute"})
 
 REMEDY: Final = "is this the right context, and may you read this? kubectl auth can-i --list"
 
-TRAINJOBS: Final = "trainjobs.trainer.kubeflow.org"
+TRAINJOBS: Final = f"trainjobs.{GROUP}"
 QUEUES: Final = "localqueues.kueue.x-k8s.io"
 OPTIONAL: Final = {
     "featurestores.feast.dev": "Feast's operator",
@@ -137,7 +137,7 @@ def _definitions(cluster: Cluster, connection: Any) -> str:
     if cluster.nodes > 1:
         try:
             client.CustomObjectsApi(connection).get_cluster_custom_object(
-                "trainer.kubeflow.org", "v1alpha1", "clustertrainingruntimes", RUNTIME, _request_timeout=TIMEOUT_S
+                GROUP, VERSION, "clustertrainingruntimes", RUNTIME, _request_timeout=TIMEOUT_S
             )
         except ApiException as error:
             if error.status != 404:

@@ -38,7 +38,7 @@ def checks(url: str) -> list[Check]:
     def features() -> str:
         if readiness()["features"] != "up":
             raise SickError(
-                "the feature store is down: users get popular items instead of their own.",
+                "the feature store is down: every user gets what a stranger gets.",
                 "look at Redis: kubectl -n gream get pods, and fill it: kubectl -n gream create job "
                 "--from=cronjob/features features-first",
             )

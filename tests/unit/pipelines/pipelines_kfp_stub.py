@@ -118,7 +118,7 @@ def kfp_stub(token=""):
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=server.serve_forever)
+    thread = Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     stub.endpoint = f"http://127.0.0.1:{server.server_port}"
     try:
