@@ -18,6 +18,8 @@ from typing import Any
 from gream.errors import ArtifactError
 
 MANIFEST = "manifest.json"
+VERSION_DIGITS = 12
+"""Of a content digest: what names an artifact where people read it, in answers, logs and metrics."""
 
 
 def file_digest(path: Path) -> str:

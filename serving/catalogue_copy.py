@@ -8,7 +8,7 @@ import zipfile
 from pathlib import Path
 from typing import Final
 
-from gream.artifacts import MANIFEST, content_digest
+from gream.artifacts import MANIFEST, VERSION_DIGITS, content_digest
 from gream.errors import ArtifactError
 from gream.policy.bundle import FACTS, INDEX, ITEMS
 
@@ -44,7 +44,9 @@ def unpack(packed: str, folder: Path) -> None:
             source.extractall(staging)
         found = content_digest(staging)
         if not found.startswith(folder.name):
-            raise ArtifactError(f"the engine gave the catalogue of policy {found[:12]}, not of {folder.name}.")
+            raise ArtifactError(
+                f"the engine gave the catalogue of policy {found[:VERSION_DIGITS]}, not of {folder.name}."
+            )
         staging.rename(folder)
     finally:
         shutil.rmtree(staging, ignore_errors=True)

@@ -21,7 +21,7 @@ from typing import Annotated, Final, TypeVar
 from pydantic import AfterValidator, BaseModel, ValidationError
 from tqdm import tqdm
 
-from gream.artifacts import MANIFEST, content_digest, verify_artifact
+from gream.artifacts import MANIFEST, VERSION_DIGITS, content_digest, verify_artifact
 from gream.errors import ArtifactError, StoreError
 from gream.objectstore.bucket import Bucket
 from gream.objectstore.pointer import Pointer
@@ -86,7 +86,7 @@ def upload_artifact(folder: Path, uri: str) -> str:
     # Wrong keys or a missing bucket show here, before anything is written.
     bucket.get(f"{place.version_prefix(digest)}/{MANIFEST}")
     total = sum((folder / name).stat().st_size for name in files)
-    with tqdm(total=total, desc=f"upload {digest[:12]}", unit="B", unit_scale=True) as bar:
+    with tqdm(total=total, desc=f"upload {digest[:VERSION_DIGITS]}", unit="B", unit_scale=True) as bar:
 
         def upload(name: str) -> None:
             file, key = folder / name, f"{place.version_prefix(digest)}/{name}"
@@ -137,7 +137,7 @@ def fetch_artifact(uri: str, cache: Path) -> Path:
     if _is_sound(target):
         return target
     cache.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(dir=cache, prefix=f".{digest[:12]}.partial-"))
+    staging = Path(tempfile.mkdtemp(dir=cache, prefix=f".{digest[:VERSION_DIGITS]}.partial-"))
     try:
         _download(ArtifactUri.parse(uri), digest, staging)
         staging.chmod(0o755)
@@ -165,7 +165,7 @@ def _download(place: ArtifactUri, digest: str, staging: Path) -> None:
         if f"{version}/{name}" not in sizes:
             raise ArtifactError(f"{bucket.place(version)}/{name} is missing from the store; publish it again.")
     total = sum(sizes[f"{version}/{name}"] for name in files)
-    with tqdm(total=total, desc=f"fetch {digest[:12]}", unit="B", unit_scale=True) as bar:
+    with tqdm(total=total, desc=f"fetch {digest[:VERSION_DIGITS]}", unit="B", unit_scale=True) as bar:
 
         def download(name: str) -> None:
             file, key = staging / name, f"{version}/{name}"

@@ -12,7 +12,7 @@ from typing import Annotated, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from gream.artifacts import content_digest, verify_artifact
+from gream.artifacts import VERSION_DIGITS, content_digest, verify_artifact
 from gream.errors import GreamError
 from gream.objectstore.uri import is_store_uri
 from gream.policy.bundle import KIND
@@ -41,7 +41,7 @@ class Champion(BaseModel):
     @property
     def version(self) -> str:
         """As the policy is called in answers, evidence and logs."""
-        return self.digest[:12]
+        return self.digest[:VERSION_DIGITS]
 
     def age_seconds(self, now: datetime | None = None) -> float:
         """For how long it has been the champion."""
@@ -136,14 +136,15 @@ def promote(place: ChampionPlace, bundle: Path, verdict: Verdict) -> Champion:
     digest = content_digest(bundle)
     if verdict.challenger != digest:
         raise PromotionError(
-            f"the verdict is about challenger {verdict.challenger[:12]}, but {bundle} is {digest[:12]}."
+            f"the verdict is about challenger {verdict.challenger[:VERSION_DIGITS]}, "
+            f"but {bundle} is {digest[:VERSION_DIGITS]}."
         )
     now = place.read()
     if now is None or now.digest != verdict.champion:
         stands = now.version if now else "nobody"
         raise PromotionError(
-            f"the verdict compares with champion {verdict.champion[:12]}, but {stands} is the champion now: compare "
-            "again."
+            f"the verdict compares with champion {verdict.champion[:VERSION_DIGITS]}, "
+            f"but {stands} is the champion now: compare again."
         )
     return place.move(place.keep(bundle), expected=now)
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from gream.artifacts import content_digest, link_or_copy, verify_artifact, write_text_atomic
+from gream.artifacts import VERSION_DIGITS, content_digest, link_or_copy, verify_artifact, write_text_atomic
 from gream.documents import locked
 from gream.errors import ArtifactError, StoreError
 from gream.policy.bundle import KIND
@@ -90,7 +90,7 @@ class FolderChampion:
     def _copy(self, bundle: Path, digest: str) -> None:
         target = self._version(digest)
         target.parent.mkdir(exist_ok=True)
-        staging = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{digest[:12]}.partial-"))
+        staging = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{digest[:VERSION_DIGITS]}.partial-"))
         try:
             shutil.copytree(bundle, staging, copy_function=link_or_copy, dirs_exist_ok=True)
             verify_artifact(staging, KIND)

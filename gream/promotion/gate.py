@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from gream.artifacts import VERSION_DIGITS
 from gream.errors import ConfigError
 from gream.evaluation.metrics import paired_bootstrap
 from gream.evaluation.verdicts import COLLISION_LIMIT, label
@@ -151,7 +152,7 @@ def _comparisons(
         if contender.values is not None and contender.values.shape != everybody.shape:
             raise ConfigError(
                 f"{len(everybody)} values are needed, one for each user of the hold-out; policy "
-                f"{contender.digest[:12]} has an array of shape {contender.values.shape}."
+                f"{contender.digest[:VERSION_DIGITS]} has an array of shape {contender.values.shape}."
             )
     differences = challenger.values - champion.values
     one_sided = (1.0 - settings.confidence) / len(groups)

@@ -8,13 +8,11 @@ from pathlib import Path
 import polars as pl
 
 from gream import columns
-from gream.artifacts import content_digest, open_artifact
+from gream.artifacts import VERSION_DIGITS, content_digest, open_artifact
 from gream.errors import ArtifactError
 from gream.indexing.semantic_index import SemanticIndex
 from gream.policy.bundle import INDEX, ITEMS, KIND, PolicyFacts, read_facts
 from serving.api.models import ItemView
-
-VERSION_DIGITS = 12
 
 
 class PolicyCatalogue:

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from gream.artifacts import VERSION_DIGITS
 from gream.errors import GreamError
 from serving.contracts import EngineRequest, PolicyEngine
 from serving.engine.metrics import EngineMetrics
-from serving.engine.policy_source import VERSION_LENGTH, PolicySource
+from serving.engine.policy_source import PolicySource
 
 LONGEST_PAUSE: Final = 300.0
 """Seconds between attempts to load a policy that failed before, at most."""
@@ -137,7 +138,7 @@ class PolicyKeeper:
             self._metrics.failed_swaps.inc()
             old = f"policy {served.engine.policy_version} goes on serving" if served else "nothing is served yet"
             _LOG.exception(
-                "policy %s cannot be loaded, %s; next attempt in %.0f s", digest[:VERSION_LENGTH], old, pause
+                "policy %s cannot be loaded, %s; next attempt in %.0f s", digest[:VERSION_DIGITS], old, pause
             )
 
     def _watch(self) -> None:
@@ -149,7 +150,7 @@ class PolicyKeeper:
         """Load the policy, and have it answer in each mode."""
         started = time.monotonic()
         bundle = self._source.fetch()
-        engine = self._load(bundle, bundle.name[:VERSION_LENGTH])
+        engine = self._load(bundle, bundle.name[:VERSION_DIGITS])
         try:
             for answer in engine.recommend([EngineRequest(history=()), EngineRequest(history=(), mode="reasoning")]):
                 if not answer.items:

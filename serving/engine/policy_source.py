@@ -8,17 +8,13 @@ the copy is made of hard links and takes no room.
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Final
 from urllib.parse import unquote, urlsplit
 
-from gream.artifacts import content_digest, link_or_copy, open_artifact, verify_artifact
+from gream.artifacts import VERSION_DIGITS, content_digest, link_or_copy, open_artifact, verify_artifact
 from gream.errors import ArtifactError, ConfigError
 from gream.objectstore import artifact_version, fetch_artifact
 from gream.objectstore.uri import is_store_uri
 from gream.policy.bundle import KIND
-
-VERSION_LENGTH: Final = 12
-"""Hex digits of a digest that name a policy in answers, logs and metrics."""
 
 
 class PolicySource:
@@ -69,7 +65,7 @@ class PolicySource:
 
     def _copy(self, folder: Path, target: Path) -> None:
         self._cache.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(dir=self._cache, prefix=f".{target.name[:VERSION_LENGTH]}.partial-"))
+        staging = Path(tempfile.mkdtemp(dir=self._cache, prefix=f".{target.name[:VERSION_DIGITS]}.partial-"))
         try:
             shutil.copytree(folder, staging, copy_function=link_or_copy, dirs_exist_ok=True)
             if content_digest(staging) != target.name:
