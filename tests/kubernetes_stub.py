@@ -3,9 +3,9 @@
 import json
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from urllib.parse import urlsplit
 
+from background_server import in_background
 from kubernetes import client
 
 
@@ -75,13 +75,6 @@ def kubernetes_stub():
         def log_message(self, *_):
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    stub.host = f"http://127.0.0.1:{server.server_port}"
-    try:
+    with in_background(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as server:
+        stub.host = f"http://127.0.0.1:{server.server_port}"
         yield stub
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 import urllib.error
 import urllib.request
@@ -15,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from background_server import in_background
 from enrichment_chat_server import KEY, ChatServer
 
 START_LIMIT_S = 400
@@ -23,12 +23,10 @@ START_LIMIT_S = 400
 @pytest.fixture
 def chat(monkeypatch: pytest.MonkeyPatch) -> Iterator[ChatServer]:
     """A chat server that the environment names as the endpoint."""
-    with ChatServer() as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    with in_background(ChatServer()) as server:
         monkeypatch.setenv("GREAM_LLM_BASE_URL", server.url)
         monkeypatch.setenv("GREAM_LLM_API_KEY", KEY)
         yield server
-        server.shutdown()
 
 
 @pytest.fixture(scope="session")

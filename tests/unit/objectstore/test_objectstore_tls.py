@@ -2,10 +2,10 @@
 
 import ipaddress
 import ssl
-import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from background_server import in_background
 from objectstore_tiny_s3 import TinyS3
 
 from gream.errors import StoreError
@@ -46,15 +46,14 @@ def certificate(tmp_path):
 def secure_server(certificate, monkeypatch):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
-    with TinyS3() as tiny:
-        tiny.socket = context.wrap_socket(tiny.socket, server_side=True)
-        threading.Thread(target=tiny.serve_forever, args=(0.01,), daemon=True).start()
+    tiny = TinyS3()
+    tiny.socket = context.wrap_socket(tiny.socket, server_side=True)
+    with in_background(tiny):
         monkeypatch.setenv("GREAM_S3_ENDPOINT", f"https://127.0.0.1:{tiny.server_port}")
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", "id")
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s3cr3t")
         monkeypatch.setenv("GREAM_S3_RETRIES", "0")
         yield tiny
-        tiny.shutdown()
 
 
 def test_its_authority_is_named_in_the_environment(secure_server, certificate, monkeypatch):

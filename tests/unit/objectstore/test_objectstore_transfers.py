@@ -2,10 +2,10 @@
 
 import hashlib
 import json
-import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
+from background_server import in_background
 
 from gream.artifacts import MANIFEST
 from gream.errors import ArtifactError, StoreError
@@ -54,8 +54,7 @@ def test_what_is_no_s3_server_is_said(monkeypatch):
         def log_message(self, *_):
             pass
 
-    with HTTPServer(("127.0.0.1", 0), Website) as website:
-        threading.Thread(target=website.serve_forever, args=(0.01,), daemon=True).start()
+    with in_background(HTTPServer(("127.0.0.1", 0), Website)) as website:
         endpoint = f"http://127.0.0.1:{website.server_port}"
         monkeypatch.setenv("GREAM_S3_ENDPOINT", endpoint)
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", "id")

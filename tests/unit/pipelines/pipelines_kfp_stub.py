@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from email.message import Message
 from email.parser import BytesParser
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from urllib.parse import parse_qs, urlsplit
 
 import yaml
+from background_server import in_background
 
 NEVER = "1970-01-01T00:00:00Z"
 
@@ -117,13 +117,6 @@ def kfp_stub(token=""):
         def log_message(self, *_):
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    stub.endpoint = f"http://127.0.0.1:{server.server_port}"
-    try:
+    with in_background(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as server:
+        stub.endpoint = f"http://127.0.0.1:{server.server_port}"
         yield stub
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

@@ -106,6 +106,19 @@ def test_each_checkpoint_is_complete_when_it_is_announced(toy, tmp_path):
     assert seen == [str(tmp_path / f"checkpoint-{step}") for step in (updates, 2 * updates)]
 
 
+def test_recomputing_activations_changes_nothing(toy, tmp_path):
+    trained, layers_run = [], []
+    for recompute in (False, True):
+        model, runs = toy.model(), []
+        model.model.layers[0].register_forward_pre_hook(lambda *_, runs=runs: runs.append(1))
+        settings = SETTINGS.model_copy(update={"steps": 1, "gradient_checkpointing": recompute})
+        srpo.train_srpo(model, toy.tokenizer, sampler(toy), tasks(), settings, tmp_path / str(recompute), seed=0)
+        trained.append(weights(model))
+        layers_run.append(len(runs))
+    assert torch.allclose(*trained, atol=1e-5)
+    assert layers_run[1] > layers_run[0]
+
+
 def test_srpo_learns_the_item_that_is_rewarded(toy, tmp_path):
     settings = SETTINGS.model_copy(update={"steps": 25, "learning_rate": 5e-3, "reasoning_share": 0.0})
     direct = [Task(task.history, task.target, reasoning=False) for task in tasks()]

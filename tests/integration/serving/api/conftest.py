@@ -1,7 +1,6 @@
 import gzip
 import shutil
 import subprocess
-import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 from api_server import free_port, gream_serve
+from background_server import in_background
 from tiny_policy import write_tiny_policy
 
 from gream.data.catalog import ITEM_SCHEMA, Catalog, CatalogFacts
@@ -69,10 +69,8 @@ class Collector(ThreadingHTTPServer):
 
 @pytest.fixture(scope="session")
 def collector():
-    with Collector() as running:
-        threading.Thread(target=running.serve_forever, daemon=True).start()
+    with in_background(Collector()) as running:
         yield running
-        running.shutdown()
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,10 @@
 """The page in headless Chromium, over a server that plays the API."""
 
 import shutil
-import threading
 from collections.abc import Iterator
 
 import pytest
+from background_server import in_background
 from page_browser import Page
 from page_stub import PageStub
 from selenium.webdriver import Chrome, ChromeOptions
@@ -30,11 +30,9 @@ def driver() -> Iterator[Chrome]:
 @pytest.fixture
 def stub() -> Iterator[PageStub]:
     """The server; tests may change how it behaves before they open the page."""
-    with PageStub() as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    with in_background(PageStub()) as server:
         yield server
         server.may_end.set()
-        server.shutdown()
 
 
 @pytest.fixture
