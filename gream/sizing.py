@@ -26,6 +26,7 @@ from dataclasses import dataclass, fields
 from typing import Final
 
 from gream.config import SftConfig, SrpoConfig
+from gream.decoding.batching import TOKEN_BUDGET
 
 GIB: Final = 2**30
 BF16: Final = 2
@@ -36,8 +37,6 @@ LOSS_BYTES: Final = 24
 """For each logit of a completion in SRPO: bfloat16 twice, and five float32 tables on the way to log-probabilities,
 entropies and their gradients. In SFT, TRL takes the loss in chunks: `SFT_LOSS`."""
 SFT_LOSS: Final = GIB
-ROLLOUT_TOKENS: Final = 32_768
-"""Tokens whose keys and values rollouts hold at a time (`gream.decoding.batching.TOKEN_BUDGET`)."""
 
 
 @dataclass(frozen=True)
@@ -131,10 +130,6 @@ class Memory:
         """All of it."""
         return sum(getattr(self, field.name) for field in fields(self))
 
-    def gib(self, name: str) -> float:
-        """An attribute in GiB."""
-        return float(getattr(self, name)) / GIB
-
 
 def sft_memory(backbone: Backbone, config: SftConfig, processes: int) -> Memory:
     """What supervised fine-tuning takes, where every example of a batch is as long as is allowed.
@@ -171,7 +166,7 @@ def srpo_memory(backbone: Backbone, config: SrpoConfig, prompt_tokens: int, proc
     rollout = Memory(
         **{**states, "gathered": BF16 * backbone.parameters if pieces else states["gathered"]},
         reference=reference,
-        cache=ROLLOUT_TOKENS * backbone.cache_bytes_per_token,
+        cache=TOKEN_BUDGET * backbone.cache_bytes_per_token,
     )
     rows = config.micro_batch or config.mini_batch // processes
     update = Memory(
@@ -187,12 +182,12 @@ def srpo_memory(backbone: Backbone, config: SrpoConfig, prompt_tokens: int, proc
 
 def evaluation_memory(backbone: Backbone) -> Memory:
     """What evaluation takes on its one GPU: the policy, and the keys and values of as many tokens as rollouts hold."""
-    return Memory(weights=BF16 * backbone.parameters, cache=ROLLOUT_TOKENS * backbone.cache_bytes_per_token)
+    return Memory(weights=BF16 * backbone.parameters, cache=TOKEN_BUDGET * backbone.cache_bytes_per_token)
 
 
-def host_memory(backbone: Backbone, processes_on_node: int) -> int:
-    """Bytes of a node's own memory while training begins: every process reads the whole model."""
-    return processes_on_node * BF16 * backbone.parameters
+def host_memory(backbone: Backbone) -> int:
+    """Bytes of a node's own memory that a process takes while training begins: it reads the whole model."""
+    return BF16 * backbone.parameters
 
 
 def _states(backbone: Backbone, rank: int | None, pieces: bool, processes: int) -> dict[str, int]:

@@ -10,6 +10,7 @@ from typing import Final
 
 from gream import sizing
 from gream.config import Profile, load_profile
+from gream.decoding.batching import TOKEN_BUDGET
 from gream.sizing import Backbone, Memory
 
 PROFILE: Final = "paper"
@@ -112,7 +113,7 @@ total holds a reserve of {_gib(sizing.RESERVE)} GiB.
 {_prose(told[1:])}
 
 SRPO adds the reference, 2 bytes for each parameter (whole or in pieces like the rest), and the logits of a
-micro-batch's completions ({sizing.LOSS_BYTES} bytes each). A rollout holds {sizing.ROLLOUT_TOKENS:,} tokens of keys and
+micro-batch's completions ({sizing.LOSS_BYTES} bytes each). A rollout holds {TOKEN_BUDGET:,} tokens of keys and
 values (2 x 2 bytes x layers x heads of keys x their width) and, where the model is in pieces, its whole weights.
 
 ## Backbones
@@ -127,7 +128,7 @@ needs none), and `evaluate`, on one of 80 GB.
 def _settings_table() -> str:
     rows = []
     for setting in SETTINGS:
-        host = math.ceil(sizing.host_memory(setting.backbone, 1) * 1.25 / sizing.GIB / 8) * 8
+        host = math.ceil(sizing.host_memory(setting.backbone) * 1.25 / sizing.GIB / 8) * 8
         flags = f"`--gpus {setting.gpus}{f' --nodes {setting.nodes}' if setting.nodes > 1 else ''}`"
         memory = f"`--memory-gib {host}`" if host > 96 else "as it is"
         overrides = ", ".join(f"`{override}`" for override in setting.overrides)

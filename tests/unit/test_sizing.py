@@ -118,7 +118,7 @@ def test_reinforcement_is_as_large_as_its_larger_moment():
 
 def test_evaluation_and_host():
     assert evaluation_memory(TOY).total == 2 * P + 32_768 * 32 + RESERVE
-    assert host_memory(TOY, 8) == 16 * P
+    assert host_memory(TOY) == 2 * P
 
 
 @pytest.mark.parametrize(
