@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from gream.documents import open_document
 from gream.errors import ArtifactError
 from gream.monitoring.decision import DecisionSettings, decide
-from gream.monitoring.entries import ENTRY, Decision, Entry
+from gream.monitoring.entries import ENTRY, Decision, Entry, Outcome
 from gream.monitoring.judgement import WindowReport
 
 
@@ -55,6 +55,24 @@ class DecisionLog:
             self._parse(content.text)
             if self._document.replace(_with(content.text, entries), content.tag):
                 return
+
+    def close(self, outcome: Outcome) -> Outcome:
+        """Record how a run ended, unless the record says so already.
+
+        Returns:
+            What the record says now: of several outcomes of one decision, the first.
+
+        Raises:
+            StoreError: the store does not answer.
+            ArtifactError: see `entries`.
+        """
+        while True:
+            content = self._document.read()
+            for entry in self._parse(content.text):
+                if isinstance(entry, Outcome) and entry.decision == outcome.decision:
+                    return entry
+            if self._document.replace(_with(content.text, [outcome]), content.tag):
+                return outcome
 
     def _parse(self, text: str) -> list[Entry]:
         if text and not text.endswith("\n"):

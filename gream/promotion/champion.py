@@ -79,6 +79,19 @@ class ChampionPlace(Protocol):
         """
         ...
 
+    def fetch(self, digest: str, cache: Path) -> Path:
+        """The folder of a version that is kept; read it, never write into it.
+
+        Args:
+            digest: of the version.
+            cache: folder for what comes from a store.
+
+        Raises:
+            StoreError: there is no such version, or the place does not answer.
+            ArtifactError: what is kept is damaged.
+        """
+        ...
+
     def move(self, digest: str, expected: Champion | None) -> Champion:
         """Let the pointer name a version that is kept, if it still says what the caller has read.
 

@@ -57,6 +57,13 @@ class FolderChampion:
             raise StoreError(f"{self._place} cannot be written: {error.strerror}.") from error
         return digest
 
+    def fetch(self, digest: str, cache: Path) -> Path:
+        """See `ChampionPlace.fetch`."""
+        if not self._version(digest).is_dir():
+            raise StoreError(f"{self._place} has no version {digest}.")
+        verify_artifact(self._version(digest), KIND)
+        return self._version(digest)
+
     def move(self, digest: str, expected: Champion | None) -> Champion:
         """See `ChampionPlace.move`."""
         try:

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gream.artifacts import verify_artifact
-from gream.objectstore.artifacts import upload_artifact
+from gream.objectstore.artifacts import fetch_artifact, upload_artifact
 from gream.objectstore.pointer import Pointer, PointerMovedError, Publication
+from gream.objectstore.uri import ArtifactUri
 from gream.policy.bundle import KIND
 from gream.promotion.champion import Champion, PromotionError
 
@@ -31,6 +32,10 @@ class StoreChampion:
         """See `ChampionPlace.keep`."""
         verify_artifact(bundle, KIND)
         return upload_artifact(bundle, self._uri)
+
+    def fetch(self, digest: str, cache: Path) -> Path:
+        """See `ChampionPlace.fetch`."""
+        return fetch_artifact(ArtifactUri.parse(self._uri).pin(digest), cache)
 
     def move(self, digest: str, expected: Champion | None) -> Champion:
         """See `ChampionPlace.move`."""

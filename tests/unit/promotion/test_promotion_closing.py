@@ -1,0 +1,139 @@
+"""The end of a run: promoted or not, once, whatever was killed in between."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from gream.artifacts import content_digest
+from gream.monitoring.decision_log import DecisionLog
+from gream.monitoring.entries import Outcome
+from gream.promotion import closing
+from gream.promotion.champion import install, open_champion, promote, roll_back
+from gream.promotion.closing import Ending, Order, close_run
+from gream.promotion.verdict import Check, Verdict
+
+pytestmark = pytest.mark.unit
+
+
+@pytest.fixture
+def place(tmp_path, bundle):
+    """Where A is the champion."""
+    place = open_champion(str(tmp_path / "champion"))
+    install(place, bundle("A"))
+    return place
+
+
+@pytest.fixture
+def log(tmp_path):
+    return DecisionLog(str(tmp_path / "decisions.jsonl"))
+
+
+@pytest.fixture
+def order(tmp_path):
+    return Order("retrain", "d1", str(tmp_path / "decisions.jsonl"))
+
+
+@pytest.fixture
+def verdict(bundle):
+    def verdict(challenger="B", champion="A", accepted=True):
+        return Verdict(
+            accepted=accepted,
+            champion=content_digest(bundle(champion)),
+            challenger=content_digest(bundle(challenger)),
+            at=datetime.now(UTC),
+            metric="ndcg@10",
+            hold_out_start=1,
+            hold_out_users=30,
+            confidence=0.95,
+            checks=(Check(name="all", state="passed" if accepted else "failed", text="Told in the test."),),
+        )
+
+    return verdict
+
+
+def moves(place):
+    return [state.version for state in place.history()]
+
+
+def test_accepted_becomes_the_champion_and_the_record_says_so(place, bundle, verdict, order, log):
+    ending = close_run(place, bundle("B"), verdict(), order)
+    assert ending == Ending("promoted", f"{place.read().version} is the champion.")
+    assert place.read().digest == content_digest(bundle("B"))
+    (outcome,) = log.entries()
+    assert (outcome.decision, outcome.result, outcome.text) == ("d1", "promoted", ending.text)
+
+
+def test_new_items_are_indexed_and_a_run_by_hand_records_nothing(place, bundle, verdict, log):
+    ending = close_run(place, bundle("B"), verdict(), Order("index_new_items", "", ""))
+    assert ending.result == "indexed"
+    assert log.entries() == []
+
+
+def test_refused_stays_out_with_the_gate_s_reasons(place, bundle, verdict, order, log):
+    assert close_run(place, bundle("B"), verdict(accepted=False), order) == Ending("refused", "Told in the test.")
+    assert len(moves(place)) == 1
+    assert [entry.result for entry in log.entries()] == ["refused"]
+
+
+def test_again_after_the_end_nothing_happens(place, bundle, verdict, order, log):
+    judged = verdict()
+    first = close_run(place, bundle("B"), judged, order)
+    assert close_run(place, bundle("B"), judged, order) == first
+    assert len(moves(place)) == 2
+    assert len(log.entries()) == 1
+
+
+def test_killed_between_the_pointer_and_the_record(place, bundle, verdict, order, log):
+    judged = verdict()
+    promote(place, bundle("B"), judged)
+    assert close_run(place, bundle("B"), judged, order).result == "promoted"
+    assert len(moves(place)) == 2
+    assert [entry.result for entry in log.entries()] == ["promoted"]
+
+
+def test_what_somebody_went_back_from_is_not_promoted_again(place, bundle, verdict, order):
+    judged = verdict()
+    promote(place, bundle("B"), judged)
+    roll_back(place)
+    assert close_run(place, bundle("B"), judged, order).result == "promoted"
+    assert place.read().digest == content_digest(bundle("A"))
+
+
+def test_the_same_bundle_with_a_verdict_of_today_is(place, bundle, verdict, order):
+    """Indexing the same items for the same champion gives the same bundle, whatever became of it before."""
+    promote(place, bundle("B"), verdict())
+    roll_back(place)
+    later = verdict().model_copy(update={"at": datetime.now(UTC) + timedelta(hours=1)})
+    close_run(place, bundle("B"), later, order)
+    assert place.read().digest == content_digest(bundle("B"))
+
+
+def test_a_champion_of_somebody_else_is_not_replaced(place, bundle, verdict, order, log):
+    judged = verdict()
+    promote(place, bundle("C"), verdict("C"))
+    ending = close_run(place, bundle("B"), judged, order)
+    assert ending.result == "refused"
+    assert "compare again" in ending.text
+    assert place.read().digest == content_digest(bundle("C"))
+    assert [entry.result for entry in log.entries()] == ["refused"]
+
+
+def test_a_run_that_was_given_up_promotes_nothing(place, bundle, verdict, order, log):
+    log.append(Outcome(decision="d1", at=1, result="failed", text="Node gone."))
+    assert close_run(place, bundle("B"), verdict(), order) == Ending("failed", "Node gone.")
+    assert len(moves(place)) == 1
+    assert len(log.entries()) == 1
+
+
+def test_of_two_that_close_at_once_the_record_keeps_the_first(place, bundle, verdict, order, log, monkeypatch):
+    """Another process records its outcome after this one has looked and before it writes."""
+    settle = closing._settle
+
+    def settle_slowly(*arguments):
+        ending = settle(*arguments)
+        log.append(Outcome(decision="d1", at=1, result="failed", text="Given up meanwhile."))
+        return ending
+
+    monkeypatch.setattr(closing, "_settle", settle_slowly)
+    assert close_run(place, bundle("B"), verdict(), order) == Ending("failed", "Given up meanwhile.")
+    assert len(log.entries()) == 1
