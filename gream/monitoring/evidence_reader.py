@@ -57,7 +57,7 @@ _REQUEST_RULES: Final = {
     .list.all(),
 }
 """Reason -> what a sound row fulfils."""
-_FEEDBACK_RULES: Final = {
+FEEDBACK_RULES: Final = {
     "a value that must be there is missing": pl.all_horizontal(
         pl.col(name).is_not_null() for name in FEEDBACK_SCHEMA if name != "request_id"
     ),
@@ -80,7 +80,7 @@ def read_evidence(folder: Path, window: Window, match_seconds: int, key: str) ->
     if match_seconds < 0:
         raise ConfigError(f"match_seconds must not be negative; got {match_seconds}.")
     known_from = max(0, window.start - match_seconds)
-    reader = _Reader(folder)
+    reader = TableReader(folder)
     requests = reader.table(
         REQUESTS, REQUEST_SCHEMA, Window(known_from, window.end), columns.TIMESTAMP, "request_id", _REQUEST_RULES
     )
@@ -90,7 +90,7 @@ def read_evidence(folder: Path, window: Window, match_seconds: int, key: str) ->
         Window(max(0, known_from - CLOCK_SECONDS), window.end),
         "received",
         "event_id",
-        _FEEDBACK_RULES,
+        FEEDBACK_RULES,
     )
     users = feedback[columns.USER].unique()
     hashed = {user: user_hash(user, key) for user in users}
@@ -109,7 +109,7 @@ def read_evidence(folder: Path, window: Window, match_seconds: int, key: str) ->
     )
 
 
-class _Reader:
+class TableReader:
     """Reads tables below an evidence folder, and keeps account of what it left out."""
 
     def __init__(self, folder: Path) -> None:

@@ -1,0 +1,44 @@
+"""Feedback in an S3 store: all that arrived in a stretch of time of any length, for a retraining."""
+
+import os
+from pathlib import Path
+
+from gream.monitoring.evidence import FEEDBACK, HOUR, Window
+from gream.monitoring.feedback_reader import hour_of
+from gream.objectstore.bucket import Bucket
+from gream.objectstore.uri import ArtifactUri
+
+
+def pull_feedback(uri: str, window: Window, folder: Path) -> int:
+    """Download the parts that `read_feedback` looks at for a window, as far as the folder lacks them.
+
+    Args:
+        uri: see `gream.monitoring.evidence_store.push_evidence`.
+        window: the window; one listing of the store finds its hours, however many these are.
+        folder: where they go.
+
+    Returns:
+        How many came down.
+
+    Raises:
+        ConfigError: the URI or the environment does not fit.
+        StoreError: the store does not answer or refuses; call again.
+    """
+    place = ArtifactUri.parse_unpinned(uri)
+    bucket = Bucket.from_environment(place.bucket)
+    hours = range(window.start // HOUR, (window.end - 1) // HOUR + 1)
+    (folder / FEEDBACK).mkdir(parents=True, exist_ok=True)
+    pulled = 0
+    for key, size in sorted(bucket.sizes(f"{place.prefix}/{FEEDBACK}").items()):
+        name = key.removeprefix(f"{place.prefix}/")
+        _, *hour, part = name.split("/")
+        file = folder / name
+        if len(hour) != 2 or hour_of(*hour) not in hours or not part.startswith("part-"):
+            continue
+        if not (file.is_file() and file.stat().st_size == size):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
+            bucket.download(key, partial, lambda _: None)
+            partial.replace(file)
+            pulled += 1
+    return pulled
