@@ -220,6 +220,23 @@ class SearchConfig(Section):
     (`gream.decoding.prior`); not in the paper."""
 
 
+class RetrainConfig(Section):
+    """What a retraining that goes on from the champion does otherwise than a training from the backbone."""
+
+    replay_share: Share = 0.3
+    """Of the users about whom nothing new is known, the share whose histories are trained on again, so that the policy
+    does not forget them; those with fresh events are all trained on."""
+    seqrec_passes: Positive = 1
+    """In place of `corpus.seqrec_passes`. Samples of searches and of reasoning chains shrink in proportion, so that the
+    mixture of the tasks stays."""
+    text_passes: Annotated[int, Field(ge=0)] = 1
+    """In place of `corpus.text_passes`: new items must be named, and the old names kept."""
+    learning_rate: Annotated[float, Field(gt=0)] = 2e-5
+    """In place of `sft.learning_rate`; lower, since the weights are good already."""
+    srpo_steps: Annotated[int, Field(ge=0)] = 0
+    """In place of `srpo.steps`; 0 leaves reinforcement out."""
+
+
 class EvaluationConfig(Section):
     """Protocol of the evaluation."""
 
@@ -250,7 +267,27 @@ class Profile(Section):
     sft: SftConfig = SftConfig()
     srpo: SrpoConfig = SrpoConfig()
     search: SearchConfig = SearchConfig()
+    retrain: RetrainConfig = RetrainConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
+
+    def for_retraining(self) -> "Profile":
+        """The same profile for a training that goes on from a policy, as `retrain` says."""
+        change, corpus = self.retrain, self.corpus
+        share = change.seqrec_passes / corpus.seqrec_passes
+        return self.model_copy(
+            update={
+                "corpus": corpus.model_copy(
+                    update={
+                        "seqrec_passes": change.seqrec_passes,
+                        "text_passes": change.text_passes,
+                        "itemsearch_samples": round(corpus.itemsearch_samples * share),
+                        "reasoning_samples": round(corpus.reasoning_samples * share),
+                    }
+                ),
+                "sft": self.sft.model_copy(update={"learning_rate": change.learning_rate}),
+                "srpo": self.srpo.model_copy(update={"steps": change.srpo_steps}),
+            }
+        )
 
 
 def profile_names() -> list[str]:

@@ -114,6 +114,11 @@ def index_new_items(index: SemanticIndex, titles: Mapping[str, str], profile_tex
         DataError: an item has no profile, is already indexed, or the index cannot take new items.
         ConfigError: the index's encoder cannot be loaded.
     """
+    return index.add_items(list(titles), new_item_vectors(index, titles, profile_texts))
+
+
+def new_item_vectors(index: SemanticIndex, titles: Mapping[str, str], profile_texts: Mapping[str, str]) -> np.ndarray:
+    """Vectors `(m, d)` of new items in the space of an index's codebooks; arguments and errors of `index_new_items`."""
     missing = [item for item in titles if item not in profile_texts]
     if missing:
         raise DataError(f"new item {missing[0]!r} has no profile ({len(missing)} such items); run enrichment on it.")
@@ -124,11 +129,10 @@ def index_new_items(index: SemanticIndex, titles: Mapping[str, str], profile_tex
         encoder_batch=index.facts["encoder_batch"],
         encoder_max_tokens=index.facts["encoder_max_tokens"],
     )
-    item_ids = list(titles)
     text = average_fields(
-        [_encode(list(titles.values()), config), _encode([profile_texts[item] for item in item_ids], config)]
+        [_encode(list(titles.values()), config), _encode([profile_texts[item] for item in titles], config)]
     )
-    return index.add_items(item_ids, text if index.space is None else index.space.project(text))
+    return text if index.space is None else index.space.project(text)
 
 
 def _encode(texts: list[str], config: IndexConfig, share: Share = WHOLE) -> np.ndarray:

@@ -35,6 +35,10 @@ SPACE_PREFIX = "space_"
 Tokens: TypeAlias = "str | Iterable[Tokens]"
 
 
+class OutgrownError(DataError):
+    """The codebooks have no room for a new item: the catalogue must be indexed anew."""
+
+
 @dataclass(frozen=True, eq=False)
 class SemanticIndex:
     """Items and their index tokens.
@@ -194,8 +198,8 @@ class SemanticIndex:
         """A larger index: new items by their vectors `(m, d)` in the codebooks' space; old items keep their tokens.
 
         Raises:
-            DataError: an id is already there or comes twice, the index has no codebooks, the vectors do not fit them,
-                or around an item every path is taken (then the catalogue has outgrown its codebooks: index it anew).
+            DataError: an id is already there or comes twice, the index has no codebooks, the vectors do not fit them.
+            OutgrownError: around an item every path is taken.
         """
         if not self.codebooks:
             raise DataError("this semantic index was imported without codebooks, so new items cannot be added to it.")
@@ -237,7 +241,7 @@ class SemanticIndex:
             candidate = (*prefix, code)
             if candidate not in sealed and carried[candidate] < self.ordinal_capacity:
                 return candidate
-        raise DataError(
+        raise OutgrownError(
             f"new item {item!r}: all {self.level_sizes[-1]} last-level codes around it are taken; "
             "the catalogue has outgrown its codebooks, index it anew."
         )

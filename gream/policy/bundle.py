@@ -36,6 +36,8 @@ class PolicyFacts(BaseModel):
     stage: str
     """The training that it went through last: `sft` or `srpo`."""
     seed: int
+    trained_until: int | None = None
+    """Time of the last event of its training data; None where nobody has noted it."""
     prompts_version: int = PROMPTS_VERSION
     prompts: dict[str, Any]
     """The inference prompts themselves: a later release may word its own differently."""
@@ -50,13 +52,16 @@ class PolicyFacts(BaseModel):
     metrics: dict[str, Any] = {}
 
     @classmethod
-    def of(cls, profile: Profile, dataset: str, stage: str, seed: int) -> "PolicyFacts":
+    def of(
+        cls, profile: Profile, dataset: str, stage: str, seed: int, trained_until: int | None = None
+    ) -> "PolicyFacts":
         """The facts of a policy that is trained under a profile."""
         return cls(
             dataset=dataset,
             profile=profile.name,
             stage=stage,
             seed=seed,
+            trained_until=trained_until,
             prompts=load_prompts("policy"),
             history_window=profile.corpus.history_window,
             reasoning_window=profile.corpus.reasoning_window,

@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -54,6 +55,20 @@ def build_backbone(config: ModelConfig, tokenizer: Any, seed: int) -> Any:
     if config.dropout:
         _add_dropout(model, config.dropout)
     return model.to(getattr(torch, config.dtype))
+
+
+def continued_backbone(config: ModelConfig, policy: Path) -> Any:
+    """The model of a policy bundle, to be trained further; a scratch model with the dropout that it was trained with.
+
+    Args:
+        config: the model section of a profile; its dropout and number type are taken.
+        policy: the bundle.
+    """
+    dtype = getattr(torch, config.dtype)
+    model = AutoModelForCausalLM.from_pretrained(policy, dtype=dtype, attn_implementation=ATTENTION)
+    if config.backbone == SCRATCH and config.dropout:
+        _add_dropout(model, config.dropout)
+    return model
 
 
 def _from_scratch(config: ModelConfig, tokenizer: Any) -> Any:

@@ -70,3 +70,14 @@ def test_a_file_of_ones_own(tmp_path):
     assert (load_profile(str(own)).name, load_profile(str(own)).srpo.beta) == ("mine", 0.3)
     own.write_text("[srpo\n")
     assert "mine.toml is not valid TOML" in refusal(profile=str(own))
+
+
+def test_a_retraining_changes_what_its_section_says_and_keeps_the_mixture():
+    profile = load_profile("laptop", ["retrain.seqrec_passes=2", "retrain.srpo_steps=7", "retrain.learning_rate=1e-4"])
+    changed = profile.for_retraining()
+    assert (changed.corpus.seqrec_passes, changed.srpo.steps, changed.sft.learning_rate) == (2, 7, 1e-4)
+    assert changed.corpus.reasoning_samples * profile.corpus.seqrec_passes == profile.corpus.reasoning_samples * 2
+    assert changed.corpus.itemsearch_samples * profile.corpus.seqrec_passes == profile.corpus.itemsearch_samples * 2
+    same = {"name", "data", "enrichment", "index", "model", "search", "retrain", "evaluation"}
+    assert changed.model_dump(include=same) == profile.model_dump(include=same)
+    assert "retrain.replay_share = 1.5 is not allowed" in refusal("retrain.replay_share=1.5")
