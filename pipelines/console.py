@@ -11,7 +11,7 @@ from collections.abc import Callable
 from io import TextIOBase
 from typing import Final, TextIO
 
-STAGE_LINE: Final = re.compile(r"\[\d+/\d+ \w+\] ")
+STAGE_LINE: Final = re.compile(r"\[(\d+/\d+ )?[a-z]+\] ")
 BAR_LINE: Final = re.compile(r"\d+%\||\d+(it|s)? \[\d+:\d+")
 """A tqdm bar with a total, or without one."""
 ERROR_LINE: Final = re.compile(r"^gream\.errors\.\w+: (.+)")

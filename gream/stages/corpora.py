@@ -4,28 +4,45 @@ from pathlib import Path
 from typing import Any, Final
 
 from gream.corpora.build import KIND, build_corpus
+from gream.corpora.replay import replay_split
 from gream.data.catalog import Catalog
 from gream.data.split import leave_last_one_out
 from gream.enrichment.client import LlmClient
 from gream.enrichment.profiles import ItemProfiles
 from gream.indexing.semantic_index import SemanticIndex
+from gream.policy.bundle import read_facts
 from gream.stages.enrich import REPLIES
 from gream.stages.store import Recipe, RunContext, produce
+from gream.stages.warm_start import is_warm, training_profile
 
 CODE: Final = ("corpora", "prompts", "data/split.py", "indexing/tokens.py", "enrichment")
 
 
-def run(catalog: Path, item_profiles: Path, semantic_index: Path, context: RunContext) -> Path:
+def run(
+    catalog: Path, item_profiles: Path, semantic_index: Path, context: RunContext, champion: Path | None = None
+) -> Path:
     """The folder of the corpus.
+
+    Args:
+        catalog: from `gream.stages.ingest` or `gream.stages.refresh`.
+        item_profiles: from `gream.stages.enrich`.
+        semantic_index: from `gream.stages.index`.
+        context: the run.
+        champion: of a retraining; where it goes on from this policy, older data are replayed, not repeated.
 
     Raises:
         ConfigError: a teacher is asked for and its endpoint is not configured.
         EnrichmentError: the endpoint failed for good, or the budget is spent; the next attempt continues.
     """
-    profile = context.profile
-    settings = {"corpus": profile.corpus.model_dump()}
+    warm = is_warm(semantic_index, champion)
+    profile = training_profile(context, warm)
+    settings: dict[str, Any] = {"corpus": profile.corpus.model_dump()}
     if profile.corpus.teacher == "openai":
         settings["enrichment"] = profile.enrichment.model_dump()
+    trained_until = None
+    if warm and champion is not None:
+        trained_until = read_facts(champion).trained_until
+        settings["replay"] = {"share": profile.retrain.replay_share, "trained_until": trained_until}
     recipe = Recipe(
         stage="corpora",
         kind=KIND,
@@ -42,7 +59,9 @@ def run(catalog: Path, item_profiles: Path, semantic_index: Path, context: RunCo
             model = LlmClient(profile.enrichment, context.workspace / REPLIES)
         corpus = build_corpus(
             shop,
-            leave_last_one_out(shop),
+            replay_split(shop, trained_until, profile.retrain.replay_share, context.seed)
+            if warm
+            else leave_last_one_out(shop),
             ItemProfiles.load(item_profiles).texts,
             SemanticIndex.load(semantic_index),
             profile.corpus,

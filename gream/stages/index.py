@@ -1,20 +1,27 @@
 """Stage 3: item texts become index tokens.
 
 Encoding the texts may be done apart, by several machines with accelerators; clustering wants one with many cores.
+
+A retraining gives the champion's index: items that it has keep their tokens, and new ones get theirs from its frozen
+codebooks. Where too many items would collide, or the codebooks have no room, the whole catalogue is indexed anew.
 """
 
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from gream.data.catalog import Catalog
 from gream.enrichment.profiles import ItemProfiles
+from gream.evaluation.verdicts import COLLISION_LIMIT
 from gream.indexing import vectors as item_vectors
-from gream.indexing.semantic_index import KIND
+from gream.indexing.semantic_index import KIND, OutgrownError, SemanticIndex
 from gream.share import Share
 from gream.stages.shares import check_shares
 from gream.stages.store import Recipe, RunContext, produce
+
+if TYPE_CHECKING:
+    from gream.indexing.audit import CollisionAudit
 
 CODE: Final = ("indexing", "data/split.py")
 AUDIT: Final = "audit"
@@ -34,30 +41,61 @@ def run(catalog: Path, item_profiles: Path, context: RunContext, vectors: Sequen
         ConfigError: the encoder cannot be loaded, or the codebooks do not fit the catalogue.
         ArtifactError: the vectors are of something else.
     """
-    config = context.profile.index
-    recipe = Recipe(
-        stage="index",
-        kind=KIND,
-        settings={"index": config.model_dump()},
-        seed=context.seed,
-        inputs={"catalog": catalog, "item_profiles": item_profiles},
-        code=CODE,
-    )
+    recipe = _recipe(catalog, item_profiles, context)
 
     def make(target: Path, _: Path) -> dict[str, Any]:
-        # Imported late: a stage that is done already should not wait for torch.
-        from gream.indexing.build import build_index
-
         encoded = None
         if vectors:
             check_shares(vectors, lambda share: _vectors_recipe(catalog, item_profiles, share, context))
             encoded = item_vectors.ItemVectors.load(vectors)
-        texts = ItemProfiles.load(item_profiles).texts
-        index, audit = build_index(Catalog.load(catalog), texts, config, context.seed, encoded)
-        replace(index, facts={**index.facts, AUDIT: audit.to_dict()}).save(target)
+        _build(catalog, item_profiles, context, encoded).save(target)
         return {}
 
     return produce(recipe, make, context.workspace)
+
+
+def update(catalog: Path, item_profiles: Path, base: Path, context: RunContext) -> Path:
+    """The folder of the semantic index of a retraining; `stage_facts` of it say why it was indexed anew, if it was.
+
+    Args:
+        catalog: from `gream.stages.refresh`.
+        item_profiles: from `gream.stages.enrich`.
+        base: folder of the champion's index.
+        context: the run.
+
+    Raises:
+        ConfigError: an encoder cannot be loaded, or the codebooks do not fit the catalogue.
+    """
+    plain = _recipe(catalog, item_profiles, context)
+    recipe = replace(plain, inputs={**plain.inputs, "base": base}, part="onto the champion's")
+
+    def make(target: Path, _: Path) -> dict[str, Any]:
+        # Imported late: a stage that is done already should not wait for torch.
+        from gream.indexing.extend import can_grow, extend_index
+
+        old = SemanticIndex.load(base)
+        try:
+            if not can_grow(old):
+                raise OutgrownError("the champion's index was imported and cannot take new items.")
+            index, audit = extend_index(old, Catalog.load(catalog), ItemProfiles.load(item_profiles).texts)
+            if audit.collision_rate >= COLLISION_LIMIT:
+                raise OutgrownError(
+                    f"{audit.collision_rate:.1%} of the items would share all codes with another; the limit is "
+                    f"{COLLISION_LIMIT:.0%}."
+                )
+        except OutgrownError as reason:
+            recipe.say(f"indexed anew: {reason}")
+            _build(catalog, item_profiles, context).save(target)
+            return {"anew": str(reason)}
+        with_audit(index, audit).save(target)
+        return {"anew": None}
+
+    return produce(recipe, make, context.workspace)
+
+
+def with_audit(index: SemanticIndex, audit: "CollisionAudit") -> SemanticIndex:
+    """The index with its audit among its facts."""
+    return replace(index, facts={**index.facts, AUDIT: audit.to_dict()})
 
 
 def encode(catalog: Path, item_profiles: Path, share: Share, context: RunContext) -> Path:
@@ -75,6 +113,27 @@ def encode(catalog: Path, item_profiles: Path, share: Share, context: RunContext
         return {}
 
     return produce(_vectors_recipe(catalog, item_profiles, share, context), make, context.workspace)
+
+
+def _build(
+    catalog: Path, item_profiles: Path, context: RunContext, encoded: item_vectors.ItemVectors | None = None
+) -> SemanticIndex:
+    # Imported late: a stage that is done already should not wait for torch.
+    from gream.indexing.build import build_index
+
+    texts = ItemProfiles.load(item_profiles).texts
+    return with_audit(*build_index(Catalog.load(catalog), texts, context.profile.index, context.seed, encoded))
+
+
+def _recipe(catalog: Path, item_profiles: Path, context: RunContext) -> Recipe:
+    return Recipe(
+        stage="index",
+        kind=KIND,
+        settings={"index": context.profile.index.model_dump()},
+        seed=context.seed,
+        inputs={"catalog": catalog, "item_profiles": item_profiles},
+        code=CODE,
+    )
 
 
 def _vectors_recipe(catalog: Path, item_profiles: Path, share: Share, context: RunContext) -> Recipe:

@@ -1,5 +1,6 @@
 """Stage 5: the curriculum makes a language model a policy."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -10,22 +11,26 @@ from gream.corpora.build import Corpus
 from gream.corpora.curriculum import training_batches
 from gream.corpora.example import Example
 from gream.data.catalog import Catalog
+from gream.data.fresh import last_event
 from gream.data.split import leave_last_one_out
 from gream.data.transitions import transition_counts
 from gream.errors import ConfigError
 from gream.indexing.semantic_index import SemanticIndex
 from gream.indexing.tokens import TOKEN_PATTERN
-from gream.policy.bundle import KIND, PolicyFacts, save_policy
+from gream.policy.bundle import KIND, PolicyFacts, read_facts, save_policy
 from gream.policy.prompting import EncodedExample, Prompter
 from gream.policy.transition_prior import TransitionPrior
 from gream.prompts import load_prompts
 from gream.stages.launch import HERE, Launcher, TrainingJob
 from gream.stages.mirror import keep_checkpoint
 from gream.stages.store import Recipe, RunContext, produce
+from gream.stages.warm_start import is_warm, training_profile
 
 if TYPE_CHECKING:
     from gream.policy.policy import Policy
 
+CHAMPION: Final = "champion"
+"""Name of the input that a warm start has."""
 CODE: Final = (
     "corpora/curriculum.py",
     "data/split.py",
@@ -43,21 +48,33 @@ CODE: Final = (
 )
 
 
-def run(catalog: Path, semantic_index: Path, corpus: Path, context: RunContext, launcher: Launcher = HERE) -> Path:
+def run(
+    catalog: Path,
+    semantic_index: Path,
+    corpus: Path,
+    context: RunContext,
+    launcher: Launcher = HERE,
+    champion: Path | None = None,
+) -> Path:
     """The folder of the SFT policy; `stage_facts` of it has the training log.
 
     Args:
-        catalog: from `gream.stages.ingest`.
+        catalog: from `gream.stages.ingest` or `gream.stages.refresh`.
         semantic_index: from `gream.stages.index`.
         corpus: from `gream.stages.corpora`.
         context: the run.
         launcher: who trains.
+        champion: of a retraining; training goes on from this policy where the index still speaks its language.
 
     Raises:
         ConfigError: the backbone does not fit, or an example is longer than `sft.max_tokens`.
         TrainingError: processes that trained together failed.
     """
-    profile = context.profile
+    warm = is_warm(semantic_index, champion)
+    profile = training_profile(context, warm)
+    inputs = {"catalog": catalog, "semantic_index": semantic_index, "corpus": corpus}
+    if warm and champion is not None:
+        inputs[CHAMPION] = champion
     recipe = Recipe(
         stage="sft",
         kind=KIND,
@@ -72,12 +89,11 @@ def run(catalog: Path, semantic_index: Path, corpus: Path, context: RunContext, 
             "processes": launcher.processes,
         },
         seed=context.seed,
-        inputs={"catalog": catalog, "semantic_index": semantic_index, "corpus": corpus},
+        inputs=inputs,
         code=CODE,
     )
 
     def make(target: Path, work: Path) -> dict[str, Any]:
-        inputs = dict(recipe.inputs)
         job = TrainingJob(stage="sft", inputs=inputs, profile=profile, seed=context.seed, target=target, work=work)
         return launcher.launch(job)
 
@@ -87,7 +103,6 @@ def run(catalog: Path, semantic_index: Path, corpus: Path, context: RunContext, 
 def train(job: TrainingJob) -> dict[str, Any]:
     """Train the policy and save it, alone or as one of several processes; the training log."""
     # Imported late: a stage that is done already should not wait for torch.
-    from gream.policy.model import build_backbone, build_tokenizer
     from gream.policy.policy import Policy
     from gream.policy.tokenizer import answer_tags
     from gream.training.lora import add_adapters, merge_adapters
@@ -97,14 +112,13 @@ def train(job: TrainingJob) -> dict[str, Any]:
     profile, inputs = job.profile, job.inputs
     shop, index = Catalog.load(inputs["catalog"]), SemanticIndex.load(inputs["semantic_index"])
     examples = Corpus.load(inputs["corpus"])
-    index_tokens = index.vocabulary
-    tokenizer = build_tokenizer(profile.model, _plain_texts(examples, answer_tags()), index_tokens)
+    tokenizer = _tokenizer(job, examples, index)
     batches = _plan(examples, tokenizer, profile, job.seed)
 
     def untrained() -> Any:
-        model = build_backbone(profile.model, tokenizer, job.seed)
+        model = _untrained(job, tokenizer)
         if profile.sft.method == "lora":
-            new_ids = tokenizer.convert_tokens_to_ids([*answer_tags(), *index_tokens])
+            new_ids = tokenizer.convert_tokens_to_ids([*answer_tags(), *index.vocabulary])
             model = add_adapters(model, new_ids, profile.sft)
         return model
 
@@ -123,22 +137,44 @@ def train(job: TrainingJob) -> dict[str, Any]:
         return {"log": log}
     if profile.sft.method == "lora":
         model = merge_adapters(model)
-    facts = PolicyFacts.of(profile, shop.facts.dataset, "sft", job.seed)
-    policy = Policy(model, tokenizer, index, shop.items, facts)
-    if profile.search.transition_prior:
-        policy = _with_prior(policy, shop, job.seed)
+    facts = PolicyFacts.of(profile, shop.facts.dataset, "sft", job.seed, last_event(shop))
+    policy = _with_prior(Policy(model, tokenizer, index, shop.items, facts), shop, job)
     save_policy(job.target, model, tokenizer, index, shop.items, policy.facts, policy.prior)
     return {"log": log}
 
 
-def _with_prior(policy: "Policy", shop: Catalog, seed: int) -> "Policy":
-    """The policy with the transitions of its training data as the prior of its search."""
+def _tokenizer(job: TrainingJob, examples: Corpus, index: SemanticIndex) -> Any:
+    from transformers import AutoTokenizer
+
+    from gream.policy.model import build_tokenizer
+    from gream.policy.tokenizer import answer_tags
+
+    if CHAMPION in job.inputs:
+        return AutoTokenizer.from_pretrained(job.inputs[CHAMPION])
+    return build_tokenizer(job.profile.model, _plain_texts(examples, answer_tags()), index.vocabulary)
+
+
+def _untrained(job: TrainingJob, tokenizer: Any) -> Any:
+    """The model before training: the champion's where the run goes on from it, else the profile's backbone."""
+    from gream.policy.model import build_backbone, continued_backbone
+
+    if CHAMPION in job.inputs:
+        return continued_backbone(job.profile.model, job.inputs[CHAMPION])
+    return build_backbone(job.profile.model, tokenizer, job.seed)
+
+
+def _with_prior(policy: "Policy", shop: Catalog, job: TrainingJob) -> "Policy":
+    """The policy with the transitions of its training data as the prior of its search, where it is to have one."""
+    if CHAMPION in job.inputs:
+        # Everything was trained on: nothing is left to fit weights on, and the champion's were fitted.
+        weights = read_facts(job.inputs[CHAMPION]).prior
+        return policy if weights is None else policy.with_prior(_prior(policy, shop.sequences().values()), weights)
+    if not job.profile.search.transition_prior:
+        return policy
     from gream.training.prior_weights import fit_prior_weights
 
     split = leave_last_one_out(shop)
-    prior = TransitionPrior(
-        transition_counts([policy.numbers(items) for items in split.train.values()], shop.items.height)
-    )
+    prior = _prior(policy, split.train.values())
     users = list(split.validation)
     weights = fit_prior_weights(
         policy,
@@ -146,9 +182,13 @@ def _with_prior(policy: "Policy", shop: Catalog, seed: int) -> "Policy":
         [split.validation_history(user) for user in users],
         [split.validation[user] for user in users],
         shop.facts.exclude_seen,
-        seed,
+        job.seed,
     )
     return policy.with_prior(prior, weights)
+
+
+def _prior(policy: "Policy", sequences: Iterable[list[str]]) -> TransitionPrior:
+    return TransitionPrior(transition_counts([policy.numbers(items) for items in sequences], policy.items.height))
 
 
 def _plan(corpus: Corpus, tokenizer: Any, profile: Profile, seed: int) -> list[list[EncodedExample]]:

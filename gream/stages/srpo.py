@@ -9,10 +9,11 @@ from gream import columns
 from gream.corpora.build import Corpus
 from gream.corpora.rl import RlPrompt
 from gream.errors import DataError
-from gream.policy.bundle import KIND, PolicyFacts, save_policy
+from gream.policy.bundle import INDEX, KIND, PolicyFacts, save_policy
 from gream.stages.launch import HERE, Launcher, TrainingJob
 from gream.stages.mirror import keep_checkpoint
 from gream.stages.store import Recipe, RunContext, produce
+from gream.stages.warm_start import is_warm, training_profile
 
 if TYPE_CHECKING:
     from gream.policy.policy import Policy
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
 CODE: Final = ("data/transitions.py", "decoding", "policy", "training")
 
 
-def run(corpus: Path, sft_policy: Path, context: RunContext, launcher: Launcher = HERE) -> Path:
+def run(
+    corpus: Path, sft_policy: Path, context: RunContext, launcher: Launcher = HERE, champion: Path | None = None
+) -> Path:
     """The folder of the policy after SRPO; `stage_facts` of it has the training log.
 
     With `srpo.steps = 0` it is the SFT policy unchanged.
@@ -31,13 +34,14 @@ def run(corpus: Path, sft_policy: Path, context: RunContext, launcher: Launcher 
         sft_policy: from `gream.stages.sft`.
         context: the run.
         launcher: who trains.
+        champion: of a retraining; where the SFT policy went on from it, so many steps as a retraining has.
 
     Raises:
         DataError: the corpus has no RL prompts.
         ConfigError: the processes cannot share a step equally.
         TrainingError: processes that trained together failed.
     """
-    profile = context.profile
+    profile = training_profile(context, is_warm(sft_policy / INDEX, champion))
     recipe = Recipe(
         stage="srpo",
         kind=KIND,
@@ -93,7 +97,7 @@ def train(job: TrainingJob) -> dict[str, Any]:
         model = whole_model(model, lambda: Policy.load(job.inputs["sft_policy"]).model)
     if process_number() > 0:
         return {"log": log}
-    facts = PolicyFacts.of(job.profile, policy.facts.dataset, "srpo", job.seed)
+    facts = PolicyFacts.of(job.profile, policy.facts.dataset, "srpo", job.seed, policy.facts.trained_until)
     # SRPO moves the policy little: the weights of its prior stay those that were fitted after SFT.
     facts = facts.model_copy(update={"prior": policy.facts.prior})
     save_policy(job.target, model, policy.tokenizer, policy.index, policy.items, facts, policy.prior)

@@ -29,7 +29,7 @@ import gream
 from gream.artifacts import MANIFEST, content_digest, link_or_copy, verify_artifact, write_text_atomic
 from gream.config import Profile, load_profile
 from gream.errors import ArtifactError
-from gream.stages import STAGES
+from gream.stages import EVERY_STAGE, STAGES
 from gream.stages.attempts import begin_attempt, restart_clock
 from gream.stages.mirror import Mirror
 
@@ -66,7 +66,7 @@ class Recipe:
     """Everything that decides the output of a stage.
 
     Attributes:
-        stage: one of `STAGES`.
+        stage: one of `EVERY_STAGE`.
         kind: the artifact's kind, as in `gream.artifacts`.
         settings: JSON-serialisable settings, usually sections of the profile.
         seed: the run's seed.
@@ -104,9 +104,11 @@ class Recipe:
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
     def say(self, message: str) -> None:
-        """One line about it on stderr: `[3/8 index] done in 21 s`, `[2/8 enrich] share 1 of 4: started`."""
+        """One line about it on stderr: `[3/8 index] done in 21 s`, `[2/8 enrich] share 1 of 4: started`, or `[gate]
+        started` of what a training run does not have."""
         text = f"{self.part}: {message}" if self.part else message
-        print(f"[{STAGES.index(self.stage) + 1}/{len(STAGES)} {self.stage}] {text}", file=sys.stderr, flush=True)
+        place = f"{STAGES.index(self.stage) + 1}/{len(STAGES)} " if self.stage in STAGES else ""
+        print(f"[{place}{self.stage}] {text}", file=sys.stderr, flush=True)
 
 
 def produce(recipe: Recipe, make: Callable[[Path, Path], dict[str, Any]], workspace: Path) -> Path:
@@ -221,7 +223,7 @@ def _seconds_of_inputs(recipe: Recipe) -> dict[str, float]:
     for folder in recipe.inputs.values():
         if (folder / STAGE_FILE).is_file():  # Also artifacts made by hand may be inputs.
             seconds |= stage_facts(folder)["seconds"]
-    return dict(sorted(seconds.items(), key=lambda entry: STAGES.index(entry[0])))
+    return dict(sorted(seconds.items(), key=lambda entry: EVERY_STAGE.index(entry[0])))
 
 
 def _code_digest(parts: tuple[str, ...]) -> str:

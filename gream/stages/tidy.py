@@ -10,7 +10,7 @@ import shutil
 import time
 from pathlib import Path
 
-from gream.stages import STAGES
+from gream.stages import EVERY_STAGE
 
 DAY_S = 86_400
 
@@ -26,7 +26,7 @@ def tidy(workspace: Path, keep_days: int) -> list[Path]:
         The folders that were deleted.
     """
     oldest = time.time() - keep_days * DAY_S
-    locks = sorted(lock for stage in STAGES for lock in (workspace / stage).glob("*.lock"))
+    locks = sorted(lock for stage in EVERY_STAGE for lock in (workspace / stage).glob("*.lock"))
     return [folder for lock in locks if lock.stat().st_mtime <= oldest for folder in _delete_unless_held(lock)]
 
 

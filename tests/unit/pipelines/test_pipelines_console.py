@@ -65,3 +65,10 @@ def test_message_of_a_readable_error_is_kept():
     assert console.error is None
     console.write("    gream.errors.DataError: ratings.csv has no column 'title'.\n")
     assert console.error == "ratings.csv has no column 'title'."
+
+
+def test_stages_of_a_retraining_have_no_number():
+    screen = StringIO()
+    console = StageConsole(screen, StringIO())
+    console.write("[gate] started\n[KFP Executor] no\n[refresh] hold-out: done in 2 s\n")
+    assert screen.getvalue() == "[gate] started\n[refresh] hold-out: done in 2 s\n"

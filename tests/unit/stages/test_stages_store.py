@@ -13,7 +13,7 @@ import pytest
 import gream
 from gream.artifacts import atomic_folder, open_artifact
 from gream.errors import ArtifactError
-from gream.stages import STAGES
+from gream.stages import EVERY_STAGE
 from gream.stages.store import Recipe, deliver, produce, stage_facts
 
 pytestmark = pytest.mark.unit
@@ -174,7 +174,7 @@ def test_delivery_is_a_complete_artifact_and_replaces_what_stood_there(recipe, t
     assert (target / "text").stat().st_ino == (done / "text").stat().st_ino  # Linked: no second copy of the weights.
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", EVERY_STAGE)
 def test_each_stage_names_source_that_exists(stage):
     """A mistyped entry would silently take no code into the fingerprint. Read, not imported: torch takes seconds."""
     package = Path(gream.__file__).parent

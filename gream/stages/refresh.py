@@ -1,0 +1,124 @@
+"""A retraining's data: the catalog with the feedback since, cut in what trains and what is held out.
+
+Two outputs of one reading. What decides them is pinned by content: the catalog's digest, the table of new items, and
+the names and sizes of the evidence's parts, which never change under their names.
+"""
+
+import hashlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import polars as pl
+
+from gream.artifacts import content_digest, file_digest, verify_artifact
+from gream.data import held_out
+from gream.data.assembly import add_skipped, complete_items
+from gream.data.catalog import KIND, Catalog, is_catalog
+from gream.data.fresh import Cut, join_feedback, last_event
+from gream.data.held_out import HeldOut
+from gream.data.tables import ColumnMapping, read_items
+from gream.errors import DataError
+from gream.monitoring.evidence import FEEDBACK_SCHEMA, Window
+from gream.monitoring.feedback_reader import feedback_parts, read_feedback
+from gream.objectstore.uri import is_store_uri
+from gream.stages.store import Recipe, RunContext, produce
+
+CODE: Final = ("columns.py", "data/assembly.py", "data/fresh.py", "data/tables.py", "monitoring/feedback_reader.py")
+
+
+@dataclass(frozen=True)
+class FreshData:
+    """What a retraining is made from.
+
+    Attributes:
+        catalog: folder or `s3://bucket/prefix` of a saved catalog.
+        evidence: folder or `s3://bucket/prefix` of what serving wrote, with `feedback/`.
+        items: table of new items as `gream.policy.extend` takes it, or empty. A column `profile` is not read: profiles
+            are the next stage's work.
+        cut: what may be known, and what is held out.
+    """
+
+    catalog: str
+    evidence: str
+    items: str
+    cut: Cut
+
+
+def run(data: FreshData, context: RunContext) -> tuple[Path, Path]:
+    """The folders of the catalog to train on, and of the hold-out.
+
+    Raises:
+        ConfigError: a URI or the environment does not fit.
+        ArtifactError: the catalog is damaged.
+        DataError: no saved catalog or no evidence stands there, the table of new items cannot be read, there are no
+            fresh events, or the hold-out would be empty.
+        StoreError: a store does not answer or refuses.
+    """
+    new_items = complete_items(read_items(Path(data.items), ColumnMapping())) if data.items else None
+    folder = _saved_catalog(data.catalog, context.workspace)
+    base = Catalog.load(folder)
+    evidence, window = _evidence(data, last_event(base) + 1, context.workspace)
+    parts = feedback_parts(evidence, window) if window else []
+    recipe = Recipe(
+        stage="refresh",
+        kind=KIND,
+        settings={
+            "catalog": content_digest(folder),
+            "facts": base.facts.model_dump(),
+            "evidence": hashlib.sha256(repr(parts).encode()).hexdigest(),
+            "items": file_digest(Path(data.items)) if data.items else "",
+            "hold_out_since": data.cut.hold_out_since,
+            "until": data.cut.until,
+        },
+        seed=0,  # Nothing is drawn.
+        inputs={},
+        code=CODE,
+    )
+
+    def refreshed() -> tuple[Catalog, HeldOut]:
+        if window is None:
+            return join_feedback(base, pl.DataFrame(schema=FEEDBACK_SCHEMA), new_items, data.cut)
+        read = read_feedback(evidence, window)
+        joined, held = join_feedback(base, read.events, new_items, data.cut)
+        skipped = dict(joined.facts.skipped)
+        for one in read.skipped:
+            add_skipped(skipped, "unreadable_feedback_files" if one.rows is None else "unsound_feedback", one.rows or 1)
+        return replace(joined, facts=joined.facts.model_copy(update={"skipped": skipped})), held
+
+    def make_catalog(target: Path, _: Path) -> dict[str, Any]:
+        refreshed()[0].save(target)
+        return {}
+
+    def make_hold_out(target: Path, _: Path) -> dict[str, Any]:
+        refreshed()[1].save(target)
+        return {}
+
+    catalog = produce(recipe, make_catalog, context.workspace)
+    apart = replace(recipe, kind=held_out.KIND, part="hold-out")
+    return catalog, produce(apart, make_hold_out, context.workspace)
+
+
+def _saved_catalog(catalog: str, workspace: Path) -> Path:
+    """The folder of the saved catalog."""
+    if is_store_uri(catalog):
+        from gream.objectstore import fetch_artifact
+
+        return fetch_artifact(catalog, workspace / "catalogs")
+    if not is_catalog(Path(catalog)):
+        raise DataError(f"{catalog} is not a saved catalog, as `gream data --out` or a run's folder has it.")
+    verify_artifact(Path(catalog), KIND)
+    return Path(catalog)
+
+
+def _evidence(data: FreshData, since: int, workspace: Path) -> tuple[Path, Window | None]:
+    """The folder of the evidence, and when its fresh feedback arrived; None where the catalog reaches to the end."""
+    window = Window(since, data.cut.until) if since < data.cut.until else None
+    if not is_store_uri(data.evidence):
+        return Path(data.evidence), window
+    from gream.monitoring.feedback_store import pull_feedback
+
+    folder = workspace / "evidence" / hashlib.sha256(data.evidence.encode()).hexdigest()[:12]
+    if window:
+        pull_feedback(data.evidence, window, folder)
+    return folder, window

@@ -1,0 +1,105 @@
+"""The data of a retraining: made from evidence on disk, and named by what is in it."""
+
+import shutil
+
+import polars as pl
+import pytest
+
+from gream.artifacts import content_digest
+from gream.data.catalog import ITEM_SCHEMA, Catalog, CatalogFacts
+from gream.data.fresh import Cut
+from gream.data.held_out import HeldOut
+from gream.errors import DataError
+from gream.monitoring.evidence import FEEDBACK_SCHEMA
+from gream.stages import refresh
+from gream.stages.refresh import FreshData
+from gream.stages.store import open_run
+
+pytestmark = pytest.mark.unit
+
+START = 20_000 * 86_400
+HOUR = 3_600
+CUT = Cut(START + HOUR, START + 2 * HOUR)
+
+
+@pytest.fixture
+def data(tmp_path):
+    """A shop of four items, and an hour of feedback before the cut and one after it."""
+    items = pl.DataFrame([(i, f"Item {i}", "", "", []) for i in "abcd"], schema=ITEM_SCHEMA, orient="row")
+    events = pl.DataFrame({"user_id": ["ada", "ada"], "item_id": ["a", "b"], "timestamp": [START - 9, START - 8]})
+    Catalog(events, items, CatalogFacts(dataset="shop", source="made up", exclude_seen=True)).save(tmp_path / "shop")
+    write(tmp_path / "evidence", 0, [("e1", "ada", "c", START + 5)])
+    write(tmp_path / "evidence", 1, [("e2", "ada", "d", START + HOUR + 5), ("e3", "ben", "a", START + HOUR + 6)])
+    (tmp_path / "new.csv").write_text("item_id,title\nnew,A new thing\n")
+    return FreshData(str(tmp_path / "shop"), str(tmp_path / "evidence"), "", CUT)
+
+
+def write(folder, hour, rows, name="part-1-1.parquet"):
+    target = folder / "feedback" / "date=2024-10-04" / f"hour={hour:02}"
+    target.mkdir(parents=True, exist_ok=True)
+    full = [(event, user, item, "click", at, None, at) for event, user, item, at in rows]
+    pl.DataFrame(full, schema=FEEDBACK_SCHEMA, orient="row").write_parquet(target / name)
+
+
+def run(data, tmp_path, seed=0):
+    return refresh.run(data, open_run("laptop", [], seed, str(tmp_path / "workspace")))
+
+
+def test_two_artifacts_of_one_reading(data, tmp_path):
+    catalog, hold_out = run(data, tmp_path)
+    assert Catalog.load(catalog).sequences() == {"ada": ["a", "b", "c"]}
+    assert HeldOut.load(hold_out).cases.rows() == [
+        ("ada", ["a", "b", "c"], "d", START + HOUR + 5),
+        ("ben", [], "a", START + HOUR + 6),
+    ]
+
+
+def test_named_by_content_wherever_it_lies_and_whatever_comes_later(data, tmp_path, capsys):
+    first = run(data, tmp_path)
+    for name in ("shop", "evidence"):
+        shutil.copytree(tmp_path / name, tmp_path / "moved" / name)
+    write(tmp_path / "moved" / "evidence", 2, [("e9", "ada", "a", START + 2 * HOUR)])
+    moved = FreshData(str(tmp_path / "moved/shop"), str(tmp_path / "moved/evidence"), "", CUT)
+    assert run(moved, tmp_path, seed=1) == first
+    assert capsys.readouterr().err.splitlines() == [
+        "[refresh] started",
+        "[refresh] done in 0 s",
+        "[refresh] hold-out: started",
+        "[refresh] hold-out: done in 0 s",
+        "[refresh] done already, reused",
+        "[refresh] hold-out: done already, reused",
+    ]
+
+
+def test_a_part_that_comes_late_makes_another_output(data, tmp_path):
+    first, _ = run(data, tmp_path)
+    write(tmp_path / "evidence", 0, [("e4", "ben", "b", START + 7)], "part-2-1.parquet")
+    late, _ = run(data, tmp_path)
+    assert late != first
+    assert Catalog.load(late).sequences()["ben"] == ["b"]
+
+
+def test_damaged_files_are_counted_and_the_rest_is_used(data, tmp_path):
+    first, _ = run(data, tmp_path)
+    (tmp_path / "evidence/feedback/date=2024-10-04/hour=00/part-9-9.parquet").write_bytes(b"nothing of the kind")
+    damaged, _ = run(data, tmp_path)
+    assert damaged != first
+    assert content_digest(damaged) == content_digest(first)
+    assert Catalog.load(damaged).facts.skipped == {"held_out": 2, "unreadable_feedback_files": 1}
+
+
+def test_new_items_come_from_a_table(data, tmp_path):
+    write(tmp_path / "evidence", 0, [("e5", "ben", "new", START + 9)], "part-2-1.parquet")
+    without, _ = run(data, tmp_path)
+    assert Catalog.load(without).facts.skipped["unknown_item"] == 1
+    told = FreshData(data.catalog, data.evidence, str(tmp_path / "new.csv"), CUT)
+    catalog = Catalog.load(run(told, tmp_path)[0])
+    assert catalog.sequences()["ben"] == ["new"]
+    assert catalog.items.row(-1) == ("new", "A new thing", "", "", [])
+
+
+def test_places_that_hold_something_else_are_named(data, tmp_path):
+    with pytest.raises(DataError, match="is not a saved catalog"):
+        run(FreshData(str(tmp_path), data.evidence, "", CUT), tmp_path)
+    with pytest.raises(DataError, match="is not a folder of evidence"):
+        run(FreshData(data.catalog, str(tmp_path / "no"), "", CUT), tmp_path)

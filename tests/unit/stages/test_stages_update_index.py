@@ -1,0 +1,83 @@
+"""The index of a retraining: the champion's while it will do, a new one where it will not."""
+
+import pytest
+
+from gream.artifacts import content_digest
+from gream.indexing import SemanticIndex
+from gream.indexing.same_language import speaks_like
+from gream.stages import enrich, index, ingest
+from gream.stages.store import open_run, stage_facts
+
+pytestmark = pytest.mark.unit
+
+SETTINGS = ["data.k_core=0", "index.levels=2", "index.codebook_size=16", "index.shrink_to_catalog=false"]
+KINDS = ["lamp", "chair", "table", "sofa", "shelf", "garden rake", "chess board", "jazz record"]
+COLOURS = ["Red", "Green", "Blue", "Black"]
+
+
+def shop(folder, titles):
+    folder.mkdir()
+    rows = [f"{title.replace(' ', '-')},{title}" for title in titles]
+    events = [f"u{n},{rows[(n + step) % 8].split(',')[0]},{step}" for n in range(8) for step in range(4)]
+    (folder / "items.csv").write_text("\n".join(["item_id,title", *rows]) + "\n")
+    (folder / "interactions.csv").write_text("\n".join(["user_id,item_id,timestamp", *events]) + "\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def context(tmp_path_factory):
+    return open_run("laptop", SETTINGS, 0, str(tmp_path_factory.mktemp("workspace")))
+
+
+@pytest.fixture(scope="module")
+def texts(context, tmp_path_factory):
+    """Catalog and profiles of a shop with these titles."""
+
+    def texts(*titles):
+        catalog = ingest.run(str(shop(tmp_path_factory.mktemp("shop") / "tables", titles)), "as-dataset", context)
+        return catalog, enrich.run(catalog, context)
+
+    return texts
+
+
+OLD = [f"{colour} {kind}" for kind in KINDS for colour in COLOURS]
+
+
+@pytest.fixture(scope="module")
+def base(texts, context):
+    return index.run(*texts(*OLD), context)
+
+
+def test_a_new_item_joins_and_the_audit_is_that_of_all(base, texts, context):
+    made = index.update(*texts(*OLD, "Purple lamp"), base, context)
+    old, new = SemanticIndex.load(base), SemanticIndex.load(made)
+    assert speaks_like(new, old)
+    assert new.item_ids == (*old.item_ids, "Purple-lamp")
+    assert stage_facts(made)["notes"] == {"anew": None}
+    assert new.facts[index.AUDIT]["items"] == len(OLD) + 1
+    assert new.facts[index.AUDIT]["collision_rate"] < 0.05
+
+
+def test_too_many_who_would_collide_are_indexed_anew(base, texts, context, capsys):
+    """Eight more of what is there: the nearest codes are taken."""
+    more = texts(*OLD, *[f"{title} " + "again" for title in OLD[::4]])
+    made = index.update(*more, base, context)
+    assert "would share all codes with another; the limit is 5%." in stage_facts(made)["notes"]["anew"]
+    assert "[3/8 index] onto the champion's: indexed anew: " in capsys.readouterr().err
+    assert not speaks_like(SemanticIndex.load(made), SemanticIndex.load(base))
+    assert content_digest(made) == content_digest(index.run(*more, context))
+
+
+def test_an_imported_index_is_replaced(base, texts, context, tmp_path):
+    old = SemanticIndex.load(base)
+    SemanticIndex.from_codes(old.item_ids, old.codes, old.level_sizes).save(tmp_path / "imported")
+    made = index.update(*texts(*OLD), tmp_path / "imported", context)
+    assert "was imported and cannot take new items" in stage_facts(made)["notes"]["anew"]
+
+
+def test_it_is_the_base_that_decides(base, texts, context, tmp_path):
+    first = index.update(*texts(*OLD, "Purple lamp"), base, context)
+    assert index.update(*texts(*OLD, "Purple lamp"), base, context) == first
+    other = SemanticIndex.load(base)
+    SemanticIndex.from_codes(other.item_ids, other.codes, other.level_sizes).save(tmp_path / "other")
+    assert index.update(*texts(*OLD, "Purple lamp"), tmp_path / "other", context) != first
