@@ -201,6 +201,8 @@ def _wait(server: "KfpServer", run_id: str) -> "RunStatus":
 
 
 def _finish(run: "RunStatus") -> None:
+    from pipelines.run_status import SUCCEEDED
+
     click.echo(run.table(datetime.now(UTC)))
-    if run.ended and run.state != "SUCCEEDED":
+    if run.ended and run.state != SUCCEEDED:
         raise SystemExit(1)

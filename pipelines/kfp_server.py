@@ -176,6 +176,21 @@ class KfpServer:
             created = api.RunServiceApi(self._client).run_service_create_run(run, _request_timeout=TIMEOUT_S)
         return str(created.run_id)
 
+    def find_run(self, name: str) -> str | None:
+        """The id of the run that was started under a name, of several the first; None where there is none.
+
+        Raises:
+            KfpError: the server does not answer or refuses.
+        """
+        with self._readable(f"run {name!r}"):
+            found = api.RunServiceApi(self._client).run_service_list_runs(
+                namespace=self._namespace,
+                filter=_equals("display_name", name),
+                sort_by="created_at asc",
+                _request_timeout=TIMEOUT_S,
+            )
+        return str(found.runs[0].run_id) if found.runs else None
+
     def run(self, run_id: str) -> Any:
         """A run as the server describes it (`V2beta1Run`).
 

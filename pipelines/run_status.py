@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from pipelines.pods import PODS
 
-ENDED: Final = frozenset({"SUCCEEDED", "FAILED", "CANCELED", "SKIPPED"})
+SUCCEEDED: Final = "SUCCEEDED"
+ENDED: Final = frozenset({SUCCEEDED, "FAILED", "CANCELED", "SKIPPED"})
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,6 @@ whole weeks. That users come again in the real period, while the simulation draw
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Final, Self
 
 import numpy as np
@@ -33,7 +32,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from gream.artifacts import write_text_atomic
+from gream.documents import open_document
 from gream.errors import ArtifactError, ConfigError
 from gream.monitoring.monitors import MONITORS, Array
 from gream.monitoring.user_means import Layout, UserMeans
@@ -128,24 +127,33 @@ class Calibration(BaseModel):
         """Of the windows that can be judged by it."""
         return Layout(self.buckets)
 
-    def save(self, path: Path) -> None:
-        """Write it, whole or not at all."""
-        write_text_atomic(path, self.model_dump_json(indent=2) + "\n")
-
-    @classmethod
-    def load(cls, path: Path) -> "Calibration":
-        """Read it.
+    def save(self, place: str) -> None:
+        """Keep it at a path or `s3://bucket/key`; where one stands already, of the same windows, it is the same.
 
         Raises:
-            ArtifactError: there is none, or it is not one of this shape.
+            ConfigError: the URI or the environment does not fit.
+            StoreError: it cannot be written.
         """
+        document = open_document(place)
+        document.replace(self.model_dump_json(indent=2) + "\n", document.read().tag)
+
+    @classmethod
+    def load(cls, place: str) -> "Calibration | None":
+        """Read it; None where there is none yet.
+
+        Raises:
+            ConfigError: the URI or the environment does not fit.
+            StoreError: it cannot be read.
+            ArtifactError: it is not one of this shape.
+        """
+        content = open_document(place).read()
+        if content.tag is None:
+            return None
         try:
-            return cls.model_validate_json(path.read_bytes())
-        except OSError as error:
-            raise ArtifactError(f"{path} cannot be read: {error.strerror}.") from error
+            return cls.model_validate_json(content.text)
         except ValidationError as error:
             reason = error.errors(include_url=False)[0]["msg"]
-            raise ArtifactError(f"{path} is not a calibration of the monitors: {reason}.") from error
+            raise ArtifactError(f"{place} is not a calibration of the monitors: {reason}.") from error
 
 
 def calibrate(

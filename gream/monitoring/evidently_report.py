@@ -25,7 +25,7 @@ from evidently.legacy.renderers.html_widgets import plotly_figure
 from evidently.sdk.models import DashboardModel, DashboardPanelPlot, DashboardTabModel, PanelMetric
 from evidently.sdk.panels import line_plot_panel
 from evidently.tests import lte
-from evidently.ui.workspace import Project, Workspace
+from evidently.ui.workspace import Project, RemoteWorkspace, Workspace, WorkspaceBase
 
 from gream.errors import ConfigError
 from gream.monitoring.calibration import Calibration
@@ -34,6 +34,7 @@ from gream.monitoring.monitors import MONITORS, Group, Monitor
 from gream.monitoring.user_means import UserMeans
 
 PROJECT: Final = "GREAM"
+SECRET: Final = "EVIDENTLY_SECRET"
 BY_NAME: Final = {monitor.name: monitor for monitor in MONITORS}
 
 
@@ -99,16 +100,30 @@ def evidently_report(calibration: Calibration, means: UserMeans, report: WindowR
     )
 
 
-def add_snapshot(workspace: Path, snapshot: Snapshot) -> None:
-    """Keep a snapshot in an Evidently workspace, a folder, which is made with its dashboards where there is none."""
-    workspace.mkdir(parents=True, exist_ok=True)
-    opened = Workspace(str(workspace))
+def add_snapshot(place: str, snapshot: Snapshot) -> None:
+    """Keep a snapshot in an Evidently workspace, where the project with its dashboards is made if it is not there.
+
+    Args:
+        place: a folder, or the URL of an Evidently UI; EVIDENTLY_SECRET is what that asks for before it lets write.
+        snapshot: from `evidently_report`.
+
+    Raises:
+        OSError: the folder cannot be written, or the UI does not answer or refuses.
+    """
+    opened = _open(place)
     found = opened.search_project(PROJECT)
     project = found[0] if found else _new_project(opened)
     opened.add_run(project.id, snapshot)
 
 
-def _new_project(workspace: Workspace) -> Project:
+def _open(place: str) -> WorkspaceBase:
+    if place.startswith(("http://", "https://")):
+        return RemoteWorkspace(place, secret=os.environ.get(SECRET) or None)
+    Path(place).mkdir(parents=True, exist_ok=True)
+    return Workspace(place)
+
+
+def _new_project(workspace: WorkspaceBase) -> Project:
     project = workspace.create_project(PROJECT, "The champion, watched: a panel for each monitor.")
     panels = {monitor: _panel(monitor) for monitor in MONITORS}
     tabs = [

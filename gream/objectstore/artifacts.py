@@ -13,7 +13,7 @@ the bucket (abort incomplete multipart uploads) clears them away. Nor are old ve
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Final, TypeVar
@@ -151,13 +151,43 @@ def fetch_artifact(uri: str, cache: Path) -> Path:
     return target
 
 
-def _download(place: ArtifactUri, digest: str, staging: Path) -> None:
+def fetch_parts(uri: str, parts: Sequence[str], cache: Path) -> Path:
+    """Some files of a published artifact, for readers that can do without the rest.
+
+    Args:
+        uri: see `fetch_artifact`.
+        parts: files and folders at the artifact's top.
+        cache: folder that keeps what was fetched, by digest; always give it the same parts.
+
+    Returns:
+        `cache/digest`, every file checked when it came. It is no complete artifact.
+
+    Raises:
+        As `fetch_artifact`.
+    """
+    digest = artifact_version(uri)
+    target = cache / digest
+    if target.is_dir():
+        return target
+    cache.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(dir=cache, prefix=f".{digest[:VERSION_DIGITS]}.partial-"))
+    try:
+        _download(ArtifactUri.parse(uri), digest, staging, parts)
+        staging.rename(target)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return target
+
+
+def _download(place: ArtifactUri, digest: str, staging: Path, parts: Sequence[str] = ()) -> None:
+    """Fetch a version's files into a folder; with `parts`, those below them alone."""
     bucket, version = Bucket.from_environment(place.bucket), place.version_prefix(digest)
     manifest = bucket.get(f"{version}/{MANIFEST}")
     if manifest is None:
         raise StoreError(f"{place} has no complete version {digest}.")
     (staging / MANIFEST).write_bytes(manifest.content)
-    files = _Manifest.parse(manifest.content, bucket.place(version)).files
+    manifest_files = _Manifest.parse(manifest.content, bucket.place(version)).files
+    files = {name: digest for name, digest in manifest_files.items() if not parts or name.split("/")[0] in parts}
     if content_digest(staging) != digest:
         raise ArtifactError(f"{bucket.place(version)}/{MANIFEST} is damaged: it is not that of version {digest}.")
     sizes = bucket.sizes(version)

@@ -92,7 +92,7 @@ def get(calibration, window, tmp_path):
     """Asks an Evidently server over a workspace of two windows."""
     workspace = tmp_path / "workspace"
     for day in (0, 1):
-        add_snapshot(workspace, evidently_report(calibration, *window(day)))
+        add_snapshot(str(workspace), evidently_report(calibration, *window(day)))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

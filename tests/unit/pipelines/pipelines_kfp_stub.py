@@ -63,6 +63,8 @@ class KfpStub:
             made = {**body, "experiment_id": f"experiment-{len(self.experiments)}"}
             self.experiments[made["experiment_id"]] = made
             return 200, made
+        if (method, path) == ("GET", "/apis/v2beta1/runs"):
+            return 200, {"runs": [run for run in self.runs.values() if run["display_name"] == wanted]}
         if (method, path) == ("POST", "/apis/v2beta1/runs"):
             made = {**body, "run_id": f"run-{len(self.runs)}"}
             self.runs[made["run_id"]] = made

@@ -1,0 +1,81 @@
+"""What the monitor needs to know of the champion: who it is, since when, and its items. No weights."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from gream.artifacts import VERSION_DIGITS, open_artifact
+from gream.data.catalog import Catalog
+from gream.errors import ConfigError
+from gream.indexing.semantic_index import SemanticIndex
+from gream.monitoring.catalogue import CatalogueLimits, CountResult, count_catalogue
+from gream.monitoring.served_items import ServedItems
+from gream.objectstore.uri import ArtifactUri, is_store_uri
+from gream.policy.bundle import FACTS, INDEX, ITEMS, KIND
+from gream.promotion.champion import Champion, open_champion
+
+
+@dataclass(frozen=True)
+class ChampionView:
+    """Attributes:
+    champion: the state of the pointer.
+    made_from: version of the policy that has the same weights and fewer items; None for one that was trained.
+    index: of its bundle.
+    served: its items.
+    catalog: the shop's catalog as it is now.
+    """
+
+    champion: Champion
+    made_from: str | None
+    index: SemanticIndex
+    served: ServedItems
+    catalog: Catalog
+
+    @classmethod
+    def open(cls, place: str, catalog: str, cache: Path) -> "ChampionView":
+        """Look at the champion of a place.
+
+        Args:
+            place: see `gream.promotion.champion`.
+            catalog: folder or `s3://bucket/prefix` of the shop's catalog; how popular items are is counted there.
+            cache: for what comes from a store.
+
+        Raises:
+            ConfigError: there is no champion, or a URI or the environment does not fit.
+            StoreError: a store does not answer.
+            ArtifactError: the bundle or the catalog is not sound.
+        """
+        champion = open_champion(place).read()
+        if champion is None:
+            raise ConfigError(f"there is no champion at {place}: promote one first (`gream champion promote`).")
+        bundle, shop = champion_parts(place, champion, cache), Catalog.load(_catalog(catalog, cache))
+        index, items = SemanticIndex.load(bundle / INDEX), pl.read_parquet(bundle / ITEMS)
+        made_from = open_artifact(bundle, KIND).get("made_from")
+        before = made_from[:VERSION_DIGITS] if made_from else None
+        return cls(champion, before, index, ServedItems.of(index, items, shop.interactions), shop)
+
+    def counts(self, limits: CatalogueLimits) -> tuple[CountResult, ...]:
+        """The catalogue now beside the one that is served."""
+        served = set(self.index.item_ids)
+        return count_catalogue(self.catalog.items, served, self.index.codes, limits)
+
+
+def champion_parts(place: str, champion: Champion, cache: Path) -> Path:
+    """The folder of a champion's bundle, from a store without its weights.
+
+    Args and errors: see `ChampionView.open`.
+    """
+    if not is_store_uri(place):
+        return Path(place) / "versions" / champion.digest
+    from gream.objectstore.artifacts import fetch_parts
+
+    return fetch_parts(ArtifactUri.parse(place).pin(champion.digest), (FACTS, INDEX, ITEMS), cache / "champions")
+
+
+def _catalog(catalog: str, cache: Path) -> Path:
+    if not is_store_uri(catalog):
+        return Path(catalog)
+    from gream.objectstore import fetch_artifact
+
+    return fetch_artifact(catalog, cache / "catalogs")

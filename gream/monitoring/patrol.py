@@ -1,0 +1,188 @@
+"""One round of the monitor: every window that is over and has not been decided yet, and the runs that decisions start.
+
+What a schedule calls. A round may be killed anywhere and called again: a window is decided once, a run is named by its
+decision and started once, and a calibration is made anew from the same windows. A run that was decided and never
+started, because the round was killed in between or whoever runs it did not answer, is started by the next round.
+"""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from gream.errors import GreamError
+from gream.monitoring.calibration import Calibration, calibrate
+from gream.monitoring.champion_view import ChampionView
+from gream.monitoring.decision import running
+from gream.monitoring.decision_log import DecisionLog
+from gream.monitoring.entries import RUNS, Decision, Outcome, clock
+from gream.monitoring.evidence import Window
+from gream.monitoring.runs import RunOrder, Runs
+from gream.monitoring.settings import MonitoringSettings
+from gream.monitoring.user_means import Layout
+from gream.monitoring.watch import Watch, Watched
+from gream.objectstore.uri import is_store_uri
+
+_LOG = logging.getLogger("gream.monitor")
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where everything is; paths, or `s3://bucket/...` but for `cache`.
+
+    Attributes:
+        champion: see `gream.promotion.champion`.
+        catalog: the shop's catalog as it is now.
+        evidence: what serving writes.
+        decisions: the record.
+        calibrations: folder or prefix that keeps the champions' thresholds.
+        evidently: workspace folder or URL of Evidently's UI; empty for no pages.
+        cache: folder on this machine for what comes from a store.
+    """
+
+    champion: str
+    catalog: str
+    evidence: str
+    decisions: str
+    calibrations: str
+    evidently: str
+    cache: Path
+
+
+class Patrol:
+    """The monitor of one champion."""
+
+    def __init__(self, places: Places, key: str, settings: MonitoringSettings, runs: Runs) -> None:
+        """Args:
+        places: see there.
+        key: of the user hashes in the evidence.
+        settings: see there.
+        runs: where decisions start their runs.
+
+        Raises:
+            ConfigError: a URI or the environment does not fit.
+        """
+        self._places = places
+        self._key = key
+        self._settings = settings
+        self._runs = runs
+        self._log = DecisionLog(places.decisions)
+
+    def round(self, now: int) -> list[Decision]:
+        """Decide on every window that is due, oldest first, and start what was decided.
+
+        Args:
+            now: seconds since 1970 (UTC).
+
+        Returns:
+            The new decisions. Those before an error are recorded all the same.
+
+        Raises:
+            ConfigError: there is no champion, or a setting does not fit.
+            ArtifactError: the record of decisions or an artifact is damaged.
+            StoreError: a store does not answer; nothing is lost, the next round goes on.
+            GreamError: a run could not be started or asked for; the windows were judged before that.
+        """
+        trouble = self._settle(now)
+        decided = []
+        view = ChampionView.open(self._places.champion, self._places.catalog, self._places.cache)
+        for window in self._due(view, now):
+            watched = self._judge(view, window, now)
+            self._show(watched)
+            decided.append(watched.decision)
+            if watched.decision.action in RUNS:
+                self._runs.start(RunOrder.of(watched.decision, self._settings))
+                break  # There may be another champion now.
+        if trouble is not None:
+            raise trouble
+        return decided
+
+    def _settle(self, now: int) -> GreamError | None:
+        """See to the run that is under way; what went wrong, which is no reason not to judge."""
+        run = running(self._log.entries())
+        if run is None:
+            return None
+        try:
+            match self._runs.state(run.id):
+                case "unknown":
+                    _LOG.warning("the run that was decided at %s never started; it is started now", clock(run.at))
+                    self._runs.start(RunOrder.of(run, self._settings))
+                case "failed":
+                    text = "The run failed before its gate; the champion stays."
+                    self._log.close(Outcome(decision=run.id, at=now, result="failed", text=text))
+        except GreamError as error:
+            return error
+        return None
+
+    def _due(self, view: ChampionView, now: int) -> Iterator[Window]:
+        """Windows of the champion that are over and undecided, oldest first."""
+        length = self._settings.window_seconds
+        since = self._first_start(view)
+        reports = [entry.report for entry in self._log.entries() if isinstance(entry, Decision)]
+        ends = [report.end for report in reports if report.policy_version == view.champion.version]
+        for start in range(max([since, *ends]), now - self._settings.grace_seconds - length + 1, length):
+            yield Window(start, start + length)
+
+    def _first_start(self, view: ChampionView) -> int:
+        """The first window that is the champion's from its beginning on."""
+        length = self._settings.window_seconds
+        return -(-int(view.champion.since.timestamp()) // length) * length
+
+    def _judge(self, view: ChampionView, window: Window, now: int) -> Watched:
+        match_seconds, version = self._settings.match_seconds, view.champion.version
+        watch = Watch(self._evidence(window), self._key, match_seconds, version, view.served)
+        calibration = self._calibration(version) or self._calibrate(view, watch, window)
+        counts = view.counts(self._settings.catalogue)
+        return watch.look(window, calibration, counts, self._log, now, self._settings.decision)
+
+    def _evidence(self, window: Window) -> Path:
+        """The folder of the evidence of a stretch of time."""
+        place = self._places.evidence
+        if not is_store_uri(place):
+            return Path(place)
+        from gream.monitoring.evidence_store import pull_evidence
+
+        folder = self._places.cache / "evidence"
+        pull_evidence(place, window, self._settings.match_seconds, folder)
+        return folder
+
+    def _calibration_place(self, version: str) -> str:
+        return f"{self._places.calibrations.rstrip('/')}/{version}.json"
+
+    def _calibration(self, version: str) -> Calibration | None:
+        """A champion's thresholds; None as long as there are none."""
+        return Calibration.load(self._calibration_place(version))
+
+    def _calibrate(self, view: ChampionView, watch: Watch, window: Window) -> Calibration | None:
+        """Make the champion's thresholds of its first healthy windows; None as long as these are too few.
+
+        A champion that only got new items answers as the one before: it takes over that one's thresholds, so that
+        nothing goes unwatched after each indexing.
+        """
+        settings, version, since = self._settings.calibration, view.champion.version, self._first_start(view)
+        before = self._calibration(view.made_from) if view.made_from else None
+        if before is not None and before.layout == Layout.of(view.served):
+            before.model_copy(update={"policy_version": version}).save(self._calibration_place(version))
+            return self._calibration(version)
+        if window.start - since < settings.min_windows * self._settings.window_seconds:
+            return None
+        self._evidence(Window(since, window.start))
+        reference = watch.reference(since, window.start, self._settings.window_seconds, settings)
+        if reference is None:
+            return None
+        calibrate(reference, settings, version).save(self._calibration_place(version))
+        return self._calibration(version)
+
+    def _show(self, watched: Watched) -> None:
+        """A page for people; that it cannot be kept is no reason to stop."""
+        report = watched.decision.report
+        calibration = self._calibration(report.policy_version)
+        measured = any(result.statistic is not None for result in report.results)
+        if not self._places.evidently or calibration is None or not measured:
+            return
+        from gream.monitoring.evidently_report import add_snapshot, evidently_report
+
+        try:
+            add_snapshot(self._places.evidently, evidently_report(calibration, watched.means, report))
+        except OSError as error:
+            _LOG.warning("Evidently's workspace took no page of a window (%s); the decision stands", error)

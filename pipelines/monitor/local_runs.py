@@ -1,0 +1,63 @@
+"""Runs of the retraining pipeline in the monitor's own process, through KFP's local runner."""
+
+import logging
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from gream.monitoring.decision_log import DecisionLog
+from gream.monitoring.entries import Outcome
+from gream.monitoring.runs import RunOrder, RunState
+
+_LOG = logging.getLogger("gream.monitor")
+
+
+@dataclass(frozen=True)
+class LocalRuns:
+    """See `gream.monitoring.runs.Runs`; the fields are those of `pipelines.local_retraining.RetrainRequest`."""
+
+    champion: str
+    data: str
+    evidence: str
+    decisions: str
+    profile: str
+    overrides: tuple[str, ...]
+    workspace: Path
+    out: Path
+
+    def state(self, _: str) -> RunState:
+        """See `Runs.state`: whoever can ask is the process that would run it, so it was killed, or never started."""
+        return "unknown"
+
+    def start(self, order: RunOrder) -> None:
+        """See `Runs.start`; returns when the run has ended. One that fails is over: its outcome is recorded.
+
+        Raises:
+            ConfigError: the profile or an override is not allowed.
+        """
+        from pipelines.local_retraining import RetrainRequest, retrain_locally
+        from pipelines.local_runner import RunError
+
+        request = RetrainRequest(
+            champion=self.champion,
+            data=self.data,
+            evidence=self.evidence,
+            until=order.until,
+            hold_out_since=order.hold_out_since,
+            action=order.action,
+            profile=self.profile,
+            overrides=self.overrides,
+            seed=order.seed,
+            workspace=self.workspace,
+            out=self.out,
+            decision=order.decision,
+            decisions=self.decisions,
+        )
+        try:
+            ended = retrain_locally(request)
+        except RunError as error:
+            _LOG.error("the run of decision %s failed: %s", order.decision, error)
+            failed = Outcome(decision=order.decision, at=int(time.time()), result="failed", text=str(error))
+            DecisionLog(self.decisions).close(failed)
+            return
+        _LOG.info("the run of decision %s ended, %s: %s", order.decision, ended.result, ended.text)

@@ -1,0 +1,63 @@
+"""`gream status`: what on-call sees on one screen."""
+
+from datetime import UTC, datetime
+
+import pytest
+from monitoring_reports import DAY, START, report
+
+from gream.monitoring.decision import DecisionSettings, decide
+from gream.monitoring.entries import Freeze
+from gream.monitoring.status import describe_status
+from gream.promotion.champion import Champion
+
+pytestmark = pytest.mark.unit
+
+CHAMPION = Champion(digest="ab" * 32, since=datetime.fromtimestamp(START, UTC), number=3)
+VERSION = CHAMPION.version
+NOW = START + 4 * DAY
+
+
+def decided(*reports):
+    history = []
+    for one in reports:
+        history.append(decide(one, history, one.end, DecisionSettings()))
+    return history
+
+
+def line_of(text, monitor):
+    (line,) = [line for line in text.splitlines() if f" {monitor:18} " in line]
+    return line
+
+
+def test_the_champion_its_monitors_and_the_last_decisions():
+    quiet, worse = report(0, version=VERSION), report(1, alarms=["hit_rate"], version=VERSION)
+    text = describe_status(CHAMPION, {}, decided(quiet, worse, report(2, unmeasured=["ndcg"], version=VERSION)), NOW)
+    assert text.startswith(f"Champion {VERSION}, move 3, since 2024-10-04 00:00 UTC (4.0 days).\nUnder way: retrain, ")
+    assert "Monitors over 3 windows" in text
+    assert line_of(text, "hit_rate").endswith("▃█▃  0.100 of 0.200")  # 0.1, 0.5 and 0.1, each of 0.2.
+    assert line_of(text, "ndcg").endswith("▃▃·  too few users")
+    assert text.count("retrain, champion") == 1
+    assert "    hit_rate alarms" in text
+
+
+def test_an_alarm_is_written_out():
+    text = describe_status(CHAMPION, {}, decided(report(0, ["latency"], version=VERSION)), NOW)
+    assert line_of(text, "latency").endswith("█  0.500 of 0.200  ALARM")
+
+
+def test_the_champions_metrics_are_those_that_it_carries():
+    text = describe_status(CHAMPION, {"recall@10": 0.2195, "ndcg@10": 0.1171}, [], NOW)
+    assert text.splitlines()[1] == "Measured when it was trained: recall@10 0.2195, ndcg@10 0.1171."
+
+
+def test_only_the_champions_own_windows_are_drawn():
+    text = describe_status(CHAMPION, {}, decided(report(0, version="older"), report(1, version=VERSION)), NOW)
+    assert "Monitors over 1 windows" in text
+    assert "Last of 2 entries" in text
+
+
+def test_a_freeze_is_seen_and_an_empty_record_too():
+    text = describe_status(None, {}, [Freeze(at=START, by="ann", reason="A sale is on.")], NOW)
+    assert text.startswith("There is no champion.\nNo run is under way.\nFrozen by ann at 2024-10-04 00:00 UTC: A sale")
+    assert describe_status(CHAMPION, {}, [], NOW).endswith("Nothing decided.")
+    assert "reference is still being gathered" in describe_status(CHAMPION, {}, [], NOW)

@@ -1,0 +1,100 @@
+"""Retrainings through a KFP server, and the commands of the monitor."""
+
+import pytest
+from click.testing import CliRunner
+from pipelines_kfp_stub import kfp_stub
+
+from gream.cli import main
+from gream.monitoring.runs import RunOrder
+from pipelines.kfp_server import Connection, KfpError, KfpServer
+from pipelines.monitor.kfp_runs import KfpRuns
+
+pytestmark = pytest.mark.unit
+
+ORDER = RunOrder("champion-1-2", "retrain", until=7_200, hold_out_since=3_600, seed=5)
+FORM = {"champion": "s3://gream/policies/champion", "data": "s3://gream/catalogs/current"}
+
+
+@pytest.fixture
+def kfp():
+    with kfp_stub() as stub:
+        stub.pipelines["pipeline-0"] = {"name": "gream-retraining", "pipeline_id": "pipeline-0"}
+        stub.versions.append(
+            {"pipeline_id": "pipeline-0", "pipeline_version_id": "version-0", "name": "v", "pipeline_spec": {}}
+        )
+        yield stub
+
+
+@pytest.fixture
+def runs(kfp):
+    return KfpRuns(KfpServer(Connection(kfp.endpoint)), FORM)
+
+
+def test_a_run_is_named_by_its_decision_and_starts_once(runs, kfp):
+    assert runs.state(ORDER.decision) == "unknown"
+    runs.start(ORDER)
+    runs.start(ORDER)
+    (run,) = kfp.runs.values()
+    assert run["display_name"] == "champion-1-2"
+    assert run["runtime_config"]["parameters"] == {
+        **FORM,
+        "action": "retrain",
+        "decision": "champion-1-2",
+        "until": 7_200,
+        "hold_out_since": 3_600,
+        "seed": 5,
+    }
+
+
+@pytest.mark.parametrize(
+    ("said", "state"),
+    [("RUNNING", "running"), ("SUCCEEDED", "succeeded"), ("FAILED", "failed"), ("CANCELED", "failed")],
+)
+def test_the_state_of_a_run_is_what_kfp_says(runs, kfp, said, state):
+    runs.start(ORDER)
+    kfp.states = [said]
+    assert runs.state(ORDER.decision) == state
+
+
+def test_a_server_without_the_pipeline_says_how_to_get_it_there(runs, kfp):
+    kfp.pipelines.clear()
+    with pytest.raises(KfpError, match=r"upload it with `gream pipelines upload`"):
+        runs.start(ORDER)
+
+
+def test_the_monitor_asks_for_the_key(monkeypatch, tmp_path):
+    monkeypatch.delenv("GREAM_EVIDENCE_KEY", raising=False)
+    result = CliRunner().invoke(main, ["monitor", "--champion", str(tmp_path)])
+    assert result.exit_code == 1
+    assert "GREAM_EVIDENCE_KEY is not set" in result.output
+
+
+def test_the_monitor_without_a_champion_says_what_to_do(monkeypatch, tmp_path):
+    monkeypatch.setenv("GREAM_EVIDENCE_KEY", "k")
+    monkeypatch.setenv("GREAM_CHAMPION", str(tmp_path / "nobody"))
+    result = CliRunner().invoke(main, ["monitor", "--decisions", str(tmp_path / "decisions.jsonl")])
+    assert result.exit_code == 1
+    assert f"there is no champion at {tmp_path / 'nobody'}: promote one first" in result.output
+
+
+def test_status_of_nothing(tmp_path):
+    options = ["--champion", str(tmp_path / "nobody"), "--decisions", str(tmp_path / "decisions.jsonl")]
+    assert (
+        CliRunner().invoke(main, ["status", *options]).output.startswith("There is no champion.\nNo run is under way.")
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("window_seconds = 0", "window_seconds is not allowed: Input should be greater than or equal to 1"),
+        ("[decision]\nbudget = 3", "decision.budget is not allowed: Extra inputs are not permitted"),
+        ("= 3", "is not valid TOML"),
+    ],
+)
+def test_settings_are_checked_before_anything_is_looked_at(monkeypatch, tmp_path, text, message):
+    monkeypatch.setenv("GREAM_EVIDENCE_KEY", "k")
+    (tmp_path / "monitoring.toml").write_text(text)
+    result = CliRunner().invoke(main, ["monitor", "--settings", str(tmp_path / "monitoring.toml")])
+    assert result.exit_code == 1
+    assert message in result.output
