@@ -15,6 +15,7 @@ from typing import Final
 
 import polars as pl
 
+from gream.monitoring.durable import write_durably
 from gream.monitoring.evidence import HOUR, REQUEST_SCHEMA, REQUESTS, RequestEvidence, hour_folder
 
 DIGEST_LENGTH: Final = 16
@@ -48,25 +49,10 @@ class RequestLog:
         folder.mkdir(parents=True, exist_ok=True)
         target = folder / f"part-{content_name(content)}.parquet"
         # Unique to the process, so that two that write the same rows do not write into one file.
-        partial = folder / f".{target.name}.{os.getpid()}.partial"
-        with partial.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(target)
-        sync_folder(folder)
+        write_durably(target, folder / f".{target.name}.{os.getpid()}.partial", content)
         return target
 
 
 def content_name(content: bytes) -> str:
     """What a part of this content is called."""
     return hashlib.sha256(content).hexdigest()[:DIGEST_LENGTH]
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -7,28 +7,16 @@ replaces itself: each event stands in the log once. The hour is that of arrival,
 is over and nothing waits in the outbox, its folder is complete.
 """
 
-import os
 from collections import defaultdict
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from io import BytesIO
 from pathlib import Path
-from typing import Final
 
 import polars as pl
 
-from gream import columns
+from gream.monitoring.durable import write_durably
+from gream.monitoring.evidence import FEEDBACK_SCHEMA, HOUR, hour_folder
 from serving.feedback.outbox import Part, StoredEvent
-
-LOG_SCHEMA: Final = {
-    "event_id": pl.String(),
-    columns.USER: pl.String(),
-    columns.ITEM: pl.String(),
-    "kind": pl.String(),
-    columns.TIMESTAMP: pl.Int64(),
-    "request_id": pl.String(),
-    "received": pl.Int64(),
-}
-"""`timestamp` is when the event happened, `received` when it arrived, both in seconds since 1970 (UTC)."""
 
 
 class FeedbackLog:
@@ -46,28 +34,17 @@ class FeedbackLog:
         """
         hours: dict[int, list[StoredEvent]] = defaultdict(list)
         for event in part.events:
-            hours[event.received // 3600].append(event)
+            hours[event.received // HOUR].append(event)
         for hour, events in hours.items():
-            start = datetime.fromtimestamp(hour * 3600, UTC)
-            folder = self._folder / f"date={start:%Y-%m-%d}" / f"hour={start:%H}"
+            folder = hour_folder(self._folder, hour)
             folder.mkdir(parents=True, exist_ok=True)
-            _write(folder / f"part-{self._outbox_id}-{part.number:012}.parquet", _frame(events))
+            target = folder / f"part-{self._outbox_id}-{part.number:012}.parquet"
+            # After a crash the next attempt overwrites what was half written.
+            write_durably(target, folder / f".{target.name}.partial", _content(events))
 
 
-def _frame(events: Sequence[StoredEvent]) -> pl.DataFrame:
+def _content(events: Sequence[StoredEvent]) -> bytes:
     rows = [{**stored.event.model_dump(), "received": stored.received} for stored in events]
-    return pl.DataFrame(rows, schema=LOG_SCHEMA)
-
-
-def _write(target: Path, frame: pl.DataFrame) -> None:
-    partial = target.with_name(f".{target.name}.partial")  # After a crash the next attempt overwrites it.
-    with partial.open("wb") as file:
-        frame.write_parquet(file)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(target)
-    folder = os.open(target.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    buffer = BytesIO()
+    pl.DataFrame(rows, schema=FEEDBACK_SCHEMA).write_parquet(buffer)
+    return buffer.getvalue()

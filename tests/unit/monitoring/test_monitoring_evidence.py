@@ -4,7 +4,7 @@ import pytest
 from monitoring_faults import flip_a_bit, truncate
 
 from gream.errors import ConfigError
-from gream.monitoring.evidence import FEEDBACK_SCHEMA, Evidence, Skipped, Window, user_hash
+from gream.monitoring.evidence import Evidence, Skipped, Window, user_hash
 from gream.monitoring.evidence_reader import read_evidence
 from gream.monitoring.request_log import RequestLog
 
@@ -28,12 +28,6 @@ def read(tmp_path):
         return read_evidence(tmp_path, window, match_seconds, KEY)
 
     return read
-
-
-def test_the_feedback_is_what_serving_writes():
-    from serving.feedback.log import LOG_SCHEMA
-
-    assert LOG_SCHEMA == FEEDBACK_SCHEMA
 
 
 def test_requests_come_back_as_they_were(log, read, request_row):

@@ -8,9 +8,10 @@ import polars as pl
 import pytest
 
 from gream.errors import RequestError
+from gream.monitoring.evidence import FEEDBACK_SCHEMA
 from serving.feedback import pump
 from serving.feedback.feedback import Accepted, Feedback, FeedbackError
-from serving.feedback.log import LOG_SCHEMA, FeedbackLog
+from serving.feedback.log import FeedbackLog
 from serving.feedback.outbox import Backlog, Outbox, Part, StoredEvent
 from serving.feedback.writer import OutboxWriter
 
@@ -28,7 +29,7 @@ def test_events_are_acknowledged_and_delivered_once(feedback, store, event, logg
     running.stop()
     log = logged()
     assert sorted(log["event_id"]) == ["a", "b", "c"]
-    assert dict(log.schema) == LOG_SCHEMA
+    assert dict(log.schema) == FEEDBACK_SCHEMA
     assert store.ids == {"a", "c"}
 
 
