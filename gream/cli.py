@@ -45,8 +45,8 @@ class GreamGroup(click.Group):
             raise click.ClickException(str(error)) from error
 
 
-def run_options(command: Command) -> Command:
-    """The options of every command that runs stages."""
+def profile_options(command: Command) -> Command:
+    """The options of every command that runs stages, but for what they are run on."""
     for option in (
         click.option(
             "--workspace",
@@ -65,6 +65,15 @@ def run_options(command: Command) -> Command:
         click.option(
             "--profile", default="laptop", show_default=True, help="laptop, small, paper, or the path of a TOML file."
         ),
+    ):
+        command = option(command)
+    return command
+
+
+def run_options(command: Command) -> Command:
+    """The options of every command that runs stages on a dataset."""
+    command = profile_options(command)
+    for option in (
         click.option(
             "--seen-items",
             type=click.Choice(["as-dataset", "exclude", "keep"]),

@@ -1,11 +1,14 @@
-"""`gream run`: the training pipeline on this machine. Found through the entry-point group `gream.commands`."""
+"""`gream run`, `gream retrain`: the pipelines on this machine. Found through the entry-point group `gream.commands`."""
 
+import time
 from pathlib import Path
 from typing import Any
 
 import click
 
-from gream.cli import run_options
+from gream.cli import profile_options, run_options
+
+HOUR = 3_600
 
 
 @click.command()
@@ -40,3 +43,56 @@ def run(workspace: str, overrides: tuple[str, ...], publish: str | None, **optio
     click.echo(f"\n{folder}: metrics.json, report.html, policy/, catalog/, run.log")
     if publish is not None:
         click.echo(publish_run(folder, publish))
+
+
+@click.command()
+@click.option("--champion", default="runs/champion", show_default=True, help="Folder or s3://BUCKET/PREFIX.")
+@click.option(
+    "--data",
+    default="runs/latest/catalog",
+    show_default=True,
+    help="The shop's catalog: folder of a saved one, or s3://BUCKET/PREFIX of a published one.",
+)
+@click.option(
+    "--evidence", default="runs/serving/evidence", show_default=True, help="What serving wrote: folder or s3://..."
+)
+@click.option("--until", type=int, help="Feedback that arrived earlier counts (unix seconds); the last full hour.")
+@click.option(
+    "--hold-out-hours",
+    type=click.FloatRange(min=0, min_open=True),
+    default=24.0,
+    show_default=True,
+    help="The latest feedback, so many hours of it, is kept from training, for the gate.",
+)
+@click.option("--action", type=click.Choice(["retrain", "index_new_items"]), default="retrain", show_default=True)
+@click.option("--items", default="", help="Table of new items (CSV, TSV, Parquet) beside those of the catalog.")
+@click.option("--decision", default="", help="Id of the decision that this run carries out.")
+@click.option("--decisions", default="", help="The record that has it: a file or s3://BUCKET/KEY.")
+@profile_options
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default="runs/retraining",
+    show_default=True,
+    help="Folder that receives the run's folder, and `latest`.",
+)
+def retrain(
+    until: int | None, hold_out_hours: float, overrides: tuple[str, ...], workspace: str, **options: Any
+) -> None:
+    """Retrain the champion on fresh feedback on this machine, judge the result, and promote it if it is not worse.
+
+    The same command goes on where it was stopped, as long as it names the same hour.
+    """
+    from pipelines.local_retraining import RetrainRequest, retrain_locally
+
+    end = int(time.time()) // HOUR * HOUR if until is None else until
+    ended = retrain_locally(
+        RetrainRequest(
+            until=end,
+            hold_out_since=end - round(hold_out_hours * HOUR),
+            overrides=overrides,
+            workspace=Path(workspace),
+            **options,
+        )
+    )
+    click.echo(f"{ended.result}: {ended.text}\n{ended.folder}: verdict.json, verdict.html, run.log")

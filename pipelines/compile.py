@@ -15,9 +15,13 @@ from kfp.compiler.compiler_utils import KubernetesManifestOptions
 from gream.artifacts import write_text_atomic
 from gream.errors import ConfigError
 from pipelines.cluster import Cluster
+from pipelines.retraining import define_retraining
 from pipelines.training import define_training
 
-PIPELINES: Final[Mapping[str, Callable[[Cluster], Any]]] = {"training": define_training}
+PIPELINES: Final[Mapping[str, Callable[[Cluster], Any]]] = {
+    "training": define_training,
+    "retraining": define_retraining,
+}
 """What defines each pipeline for a cluster, by the name that commands use."""
 
 

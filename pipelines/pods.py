@@ -4,7 +4,7 @@ Pools are node labels `gream.dev/pool`:
 
     cpu         no accelerator; reading, asking a language model, clustering, drawing
     gpu-small   one accelerator, 24 GB; the text encoder
-    gpu-large   accelerators of 80 GB; training, and evaluation, which holds the policy and the caches of its beams
+    gpu-large   accelerators of 80 GB; training, and evaluation and gate, which hold policies and the caches of beams
 
 A pod with an accelerator must carry its limit, its node selector, its toleration and shared memory together: without
 one of them it waits for ever, or dies when processes exchange tensors. So `equip` sets them all or none.
@@ -77,6 +77,12 @@ PODS: Final[Mapping[str, Pod]] = {
     "srpo-job": TRAINING_POD,
     "evaluate": Pod("gpu-large", cpu=4, memory_gib=48, hours=24, gpus=1),
     "report": Pod("cpu", cpu=1, memory_gib=4, hours=1),
+    "champion": Pod("cpu", cpu=1, memory_gib=4, hours=2),
+    "refresh": Pod("cpu", cpu=2, memory_gib=16, hours=4),
+    "update-index": Pod("gpu-small", cpu=4, memory_gib=32, hours=12, gpus=1),
+    "extend": Pod("gpu-small", cpu=4, memory_gib=32, hours=4, gpus=1),
+    "gate": Pod("gpu-large", cpu=4, memory_gib=48, hours=12, gpus=1),
+    "promote": Pod("cpu", cpu=1, memory_gib=4, hours=2),
     "tidy": Pod("cpu", cpu=1, memory_gib=1, hours=1),
 }
 """By component name."""

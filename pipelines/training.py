@@ -4,13 +4,10 @@ One definition for this machine and for clusters. On a cluster each step also ge
 exit handler tidies the workspace.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from kfp import dsl
 
-from components import TRAIN_IMAGE
 from components.corpora.component import corpora
 from components.encode_share.component import encode_share
 from components.enrich.component import enrich
@@ -19,18 +16,11 @@ from components.evaluate.component import evaluate
 from components.index.component import index
 from components.ingest.component import ingest
 from components.report.component import report
-from components.sft.component import sft
-from components.sft_job.component import sft_job
 from components.shares.component import shares as numbered
-from components.srpo.component import srpo
-from components.srpo_job.component import srpo_job
-from components.tidy.component import tidy
 from pipelines.cluster import Cluster
-from pipelines.pods import equip, set_cache
+from pipelines.steps import pipeline_config, step_maker, tidied, trainers
 
 PIPELINE_NAME = "gream-training"
-FINISHED_DAYS = 7
-"""How long a finished run's pods stay for their logs and scratch volumes; what KFP keeps of a run stays longer."""
 
 
 class TrainingOutputs(NamedTuple):
@@ -45,26 +35,10 @@ class TrainingOutputs(NamedTuple):
 def define_training(cluster: Cluster | None = None) -> Any:
     """The pipeline, for a cluster, or for KFP's local runner, which knows no pods.
 
-    On a cluster it has no outputs: KFP gives out none of what is made inside an exit handler. The steps' own outputs
-    are all in the UI.
+    On a cluster it has no outputs (see `pipelines.steps.tidied`). The steps' own outputs are all in the UI.
     """
-
-    def step(task: dsl.PipelineTask, title: str) -> dsl.PipelineTask:
-        set_cache(task)
-        if cluster is not None:
-            equip(task, cluster)
-        return task.set_display_name(title)
-
-    tune, reinforce, together = _training(cluster or Cluster())
-
-    @contextmanager
-    def tidied(workspace: str) -> Iterator[None]:
-        if cluster is None or not cluster.claim:
-            yield
-            return
-        last = step(tidy(workspace=workspace, keep_days=cluster.keep_days), "Tidy")
-        with dsl.ExitHandler(last, name="run"):
-            yield
+    step = step_maker(cluster)
+    tune, reinforce, together = trainers(cluster or Cluster())
 
     def training_pipeline(
         data: str = "movielens-100k",
@@ -92,7 +66,7 @@ def define_training(cluster: Cluster | None = None) -> Any:
             metrics.json.
         """
         common = {"profile": profile, "overrides": overrides, "seed": seed, "workspace": workspace}
-        with tidied(workspace):
+        with tidied(cluster, workspace):
             catalog = step(ingest(data=data, seen_items=seen_items, **common), "Ingest").outputs["catalog"]
             each = step(numbered(count=shares), "Shares").output
 
@@ -133,16 +107,8 @@ def define_training(cluster: Cluster | None = None) -> Any:
             "Turns interactions and item texts into a generative reasoning recommender: ingest, enrich, index, build "
             "corpora, supervised fine-tuning with the curriculum, SRPO, evaluation beside baselines, report."
         ),
-        pipeline_config=dsl.PipelineConfig(ttl_seconds_after_finished=FINISHED_DAYS * 86_400) if cluster else None,
+        pipeline_config=pipeline_config(cluster),
     )(training_pipeline)
-
-
-def _training(cluster: Cluster) -> tuple[Any, Any, dict[str, Any]]:
-    """The components that train, in their own pod or on several nodes, and what tells them who trains together."""
-    together: dict[str, Any] = {"processes": cluster.processes}
-    if cluster.nodes == 1:
-        return sft, srpo, together
-    return sft_job, srpo_job, {**together, "nodes": cluster.nodes, "image": TRAIN_IMAGE, "queue": cluster.queue}
 
 
 training_pipeline = define_training()

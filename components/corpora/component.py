@@ -1,6 +1,6 @@
 """KFP component `corpora`: what the policy is trained on."""
 
-from kfp.dsl import Artifact, Dataset, Input, Output, component
+from kfp.dsl import Artifact, Dataset, Input, Model, Output, component
 
 from components import DATA_IMAGE
 
@@ -15,6 +15,7 @@ def corpora(
     overrides: list[str],
     seed: int,
     workspace: str,
+    champion: Input[Model] | None = None,
 ) -> None:
     """Write the six alignment tasks, the checked reasoning chains, and the RL prompts.
 
@@ -27,6 +28,7 @@ def corpora(
         overrides: single settings, each `section.key=value`.
         seed: of every random choice.
         workspace: folder where stages keep their outputs and checkpoints between runs.
+        champion: of a retraining, from `champion`; its weights are gone on from where the index still fits them.
     """
     from pathlib import Path
 
@@ -38,5 +40,6 @@ def corpora(
         Path(item_profiles.path),
         Path(semantic_index.path),
         open_run(profile, overrides, seed, workspace),
+        Path(champion.path) if champion else None,
     )
     corpus.metadata.update(deliver(made, corpus.path))

@@ -16,6 +16,7 @@ def sft(
     overrides: list[str],
     seed: int,
     workspace: str,
+    champion: Input[Model] | None = None,
 ) -> None:
     """Fine-tune the backbone on alignment and reasoning examples in curriculum order.
 
@@ -29,6 +30,7 @@ def sft(
         overrides: single settings, each `section.key=value`.
         seed: of every random choice.
         workspace: folder where stages keep their outputs and checkpoints between runs.
+        champion: of a retraining, from `champion`; its weights are gone on from where the index still fits them.
     """
     from pathlib import Path
 
@@ -42,5 +44,6 @@ def sft(
         Path(corpus.path),
         open_run(profile, overrides, seed, workspace),
         on_this_machine(processes),
+        Path(champion.path) if champion else None,
     )
     policy.metadata.update(deliver(made, policy.path))

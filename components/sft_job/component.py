@@ -20,6 +20,7 @@ def sft_job(
     overrides: list[str],
     seed: int,
     workspace: str,
+    champion: Input[Model] | None = None,
 ) -> None:
     """Fine-tune the backbone on alignment and reasoning examples in curriculum order.
 
@@ -37,6 +38,7 @@ def sft_job(
         overrides: single settings, each `section.key=value`.
         seed: of every random choice.
         workspace: folder where stages keep their outputs and checkpoints between runs.
+        champion: of a retraining, from `champion`; its weights are gone on from where the index still fits them.
     """
     from pathlib import Path
 
@@ -52,5 +54,6 @@ def sft_job(
         Path(corpus.path),
         open_run(profile, overrides, seed, workspace),
         TrainJobLauncher.in_cluster(template),
+        Path(champion.path) if champion else None,
     )
     policy.metadata.update(deliver(made, policy.path))

@@ -15,6 +15,7 @@ def srpo(
     overrides: list[str],
     seed: int,
     workspace: str,
+    champion: Input[Model] | None = None,
 ) -> None:
     """Improve the SFT policy with sparse-regularised group policy optimisation.
 
@@ -27,6 +28,7 @@ def srpo(
         overrides: single settings, each `section.key=value`.
         seed: of every random choice.
         workspace: folder where stages keep their outputs and checkpoints between runs.
+        champion: of a retraining, from `champion`; its weights are gone on from where the index still fits them.
     """
     from pathlib import Path
 
@@ -39,5 +41,6 @@ def srpo(
         Path(sft_policy.path),
         open_run(profile, overrides, seed, workspace),
         on_this_machine(processes),
+        Path(champion.path) if champion else None,
     )
     policy.metadata.update(deliver(made, policy.path))

@@ -19,6 +19,7 @@ def srpo_job(
     overrides: list[str],
     seed: int,
     workspace: str,
+    champion: Input[Model] | None = None,
 ) -> None:
     """Improve the SFT policy with sparse-regularised group policy optimisation.
 
@@ -35,6 +36,7 @@ def srpo_job(
         overrides: single settings, each `section.key=value`.
         seed: of every random choice.
         workspace: folder where stages keep their outputs and checkpoints between runs.
+        champion: of a retraining, from `champion`; its weights are gone on from where the index still fits them.
     """
     from pathlib import Path
 
@@ -49,5 +51,6 @@ def srpo_job(
         Path(sft_policy.path),
         open_run(profile, overrides, seed, workspace),
         TrainJobLauncher.in_cluster(template),
+        Path(champion.path) if champion else None,
     )
     policy.metadata.update(deliver(made, policy.path))

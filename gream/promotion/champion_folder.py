@@ -57,7 +57,7 @@ class FolderChampion:
             raise StoreError(f"{self._place} cannot be written: {error.strerror}.") from error
         return digest
 
-    def fetch(self, digest: str, cache: Path) -> Path:
+    def fetch(self, digest: str, cache: Path) -> Path:  # noqa: ARG002 - nothing has to be fetched here
         """See `ChampionPlace.fetch`."""
         if not self._version(digest).is_dir():
             raise StoreError(f"{self._place} has no version {digest}.")

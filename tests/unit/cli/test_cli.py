@@ -21,6 +21,7 @@ COMMANDS = [
     "index",
     "pipelines",
     "recommend",
+    "retrain",
     "run",
     "score",
     "serve",

@@ -13,6 +13,8 @@ import yaml
 from pipelines.cluster import Cluster
 from pipelines.compile import compile_pipeline
 
+GROUPS = ("for-loop", "exit-handler", "condition")
+
 
 @dataclass(frozen=True)
 class Compiled:
@@ -26,7 +28,7 @@ class Compiled:
         """All tasks that run in a pod, by name, in whatever group they are."""
         dags = [self.spec["root"]["dag"], *(c["dag"] for c in self.spec["components"].values() if "dag" in c)]
         tasks = {name: task for dag in dags for name, task in dag["tasks"].items()}
-        return {name: task for name, task in tasks.items() if not name.startswith(("for-loop", "exit-handler"))}
+        return {name: task for name, task in tasks.items() if not name.startswith(GROUPS)}
 
     def container(self, step: str) -> dict[str, Any]:
         return self.spec["deploymentSpec"]["executors"][f"exec-{step}"]["container"]
@@ -55,12 +57,12 @@ def two_frames() -> tuple[tuple[None, None, None, str], ...]:
 
 @pytest.fixture(scope="session")
 def compiled(tmp_path_factory):
-    """Compile the training pipeline for a cluster, once for each."""
+    """Compile a pipeline for a cluster, once for each."""
 
     @functools.cache
-    def compile_for(cluster: Cluster) -> Compiled:
-        path = tmp_path_factory.mktemp("compiled") / "training.yaml"
-        compile_pipeline("training", cluster, path)
+    def compile_for(cluster: Cluster, pipeline: str = "training") -> Compiled:
+        path = tmp_path_factory.mktemp("compiled") / f"{pipeline}.yaml"
+        compile_pipeline(pipeline, cluster, path)
         spec, platform = yaml.safe_load_all(path.read_text())
         return Compiled(spec, platform["platforms"]["kubernetes"])
 

@@ -8,6 +8,7 @@ from pipelines_kfp_stub import NEVER, kfp_stub
 
 from gream.cli import main
 from pipelines import cluster_commands
+from pipelines.compile import PIPELINES
 
 pytestmark = pytest.mark.unit
 
@@ -37,10 +38,10 @@ def task(name, state, start=0, end=0, **more):
 def test_upload_makes_one_version_of_one_choice(invoke, kfp):
     first, again, other = invoke("upload"), invoke("upload"), invoke("upload", "--gpus", "8")
     assert [result.exit_code for result in (first, again, other)] == [0, 0, 0], first.output
-    assert first.output.endswith("uploaded\n")
+    assert [line.split()[-1] for line in first.output.splitlines()] == ["uploaded"] * len(PIPELINES)
     assert again.output == first.output.replace("uploaded", "is there already")
-    assert [pipeline["name"] for pipeline in kfp.pipelines.values()] == ["gream-training"]
-    newest, oldest = kfp.versions
+    assert [pipeline["name"] for pipeline in kfp.pipelines.values()] == [f"gream-{name}" for name in PIPELINES]
+    newest, oldest = [version for version in kfp.versions if version["pipeline_id"] == "pipeline-0"]
     assert newest["name"] != oldest["name"]
     executors = newest["pipeline_spec"]["pipeline_spec"]["deploymentSpec"]["executors"]
     assert executors["exec-sft"]["container"]["resources"]["accelerator"]["resourceCount"] == "8"
@@ -61,7 +62,8 @@ def test_run_takes_the_newest_version_and_typed_parameters(invoke, kfp):
         "shares": 4,
         "overrides": ["srpo.beta=0.7"],
     }
-    assert run["pipeline_version_reference"] == {"pipeline_id": "pipeline-0", "pipeline_version_id": "version-1"}
+    newest = next(version for version in kfp.versions if version["pipeline_id"] == "pipeline-0")
+    assert run["pipeline_version_reference"] == {key: newest[key] for key in ("pipeline_id", "pipeline_version_id")}
     assert kfp.experiments[run["experiment_id"]]["display_name"] == "gream"
 
 
@@ -144,7 +146,7 @@ def test_logs_of_every_attempt_and_every_turn_of_a_loop(invoke, kfp):
     ("arguments", "message"),
     [
         (["run", "training"], "has no pipeline 'gream-training': upload it with `gream pipelines upload`."),
-        (["run", "retraining"], "there is no pipeline 'retraining'; there are training."),
+        (["run", "retrain"], "there is no pipeline 'retrain'; there are training, retraining."),
         (["status", "run-9"], "run 'run-9': the server does not know it."),
     ],
 )

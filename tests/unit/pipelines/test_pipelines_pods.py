@@ -6,21 +6,35 @@ import pytest
 
 from gream.errors import ConfigError
 from pipelines.cluster import Cluster
+from pipelines.compile import PIPELINES
 from pipelines.pods import PODS, TRAINING_POD
 
 pytestmark = pytest.mark.unit
 
-GPU_STEPS = {"encode-share": "gpu-small", "sft": "gpu-large", "srpo": "gpu-large", "evaluate": "gpu-large"}
+GPU_STEPS = {
+    "encode-share": "gpu-small",
+    "update-index": "gpu-small",
+    "extend": "gpu-small",
+    "sft": "gpu-large",
+    "srpo": "gpu-large",
+    "evaluate": "gpu-large",
+    "gate": "gpu-large",
+}
 
 
-@pytest.fixture(scope="module")
-def gpu(compiled):
-    return compiled(Cluster(gpus=4, queue="training"))
+def component(step):
+    """Of a step that a pipeline has twice, KFP numbers the second."""
+    return step.removesuffix("-2")
 
 
-@pytest.fixture(scope="module")
-def cpu(compiled):
-    return compiled(Cluster(claim="", remote="s3://gream/workspace"))
+@pytest.fixture(scope="module", params=PIPELINES)
+def gpu(compiled, request):
+    return compiled(Cluster(gpus=4, queue="training"), request.param)
+
+
+@pytest.fixture(scope="module", params=PIPELINES)
+def cpu(compiled, request):
+    return compiled(Cluster(claim="", remote="s3://gream/workspace"), request.param)
 
 
 def accelerators(pipeline, step):
@@ -31,9 +45,9 @@ def accelerators(pipeline, step):
 def test_a_step_has_an_accelerator_with_all_that_belongs_to_it_or_nothing_of_it(gpu):
     for step in gpu.steps:
         pod = gpu.pod(step)
-        if step in GPU_STEPS:
+        if component(step) in GPU_STEPS:
             assert accelerators(gpu, step) == ("nvidia.com/gpu", "4" if step in ("sft", "srpo") else "1")
-            assert pod["nodeSelector"]["labels"] == {"gream.dev/pool": GPU_STEPS[step]}
+            assert pod["nodeSelector"]["labels"] == {"gream.dev/pool": GPU_STEPS[component(step)]}
             assert pod["tolerations"] == [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]
             (shared,) = pod["emptyDirMounts"]
             assert (shared["mountPath"], shared["medium"]) == ("/dev/shm", "Memory")
@@ -121,8 +135,10 @@ def test_workspace_without_a_claim_is_scratch_with_a_mirror(cpu):
         assert plain["GREAM_WORKSPACE_REMOTE"] == "s3://gream/workspace"
 
 
-def test_every_step_has_a_pod_and_every_pod_a_step(gpu, compiled):
-    assert set(gpu.steps) | set(compiled(Cluster(gpus=1, nodes=2)).steps) == set(PODS)
+def test_every_step_has_a_pod_and_every_pod_a_step(compiled):
+    clusters = (Cluster(gpus=4, queue="training"), Cluster(gpus=1, nodes=2))
+    steps = {step for name in PIPELINES for cluster in clusters for step in compiled(cluster, name).steps}
+    assert set(map(component, steps)) == set(PODS)
 
 
 @pytest.mark.parametrize(

@@ -10,15 +10,15 @@ from click.testing import CliRunner
 
 from gream.cli import main
 from pipelines.cluster import Cluster
-from pipelines.compile import compile_resources
+from pipelines.compile import PIPELINES, compile_resources
 
 pytestmark = pytest.mark.unit
 
 SHARED = Path(__file__).resolve().parents[4] / "shared"
 
 
-def resources(path, cluster):
-    compile_resources("training", cluster, path)
+def resources(path, cluster, pipeline="training"):
+    compile_resources(pipeline, cluster, path)
     return list(yaml.safe_load_all(path.read_text()))
 
 
@@ -35,11 +35,12 @@ def test_version_is_named_by_what_is_in_it(tmp_path, compiled):
     assert version["metadata"]["name"] == same["metadata"]["name"] != other["metadata"]["name"]
 
 
-def test_resources_fit_the_schemas_of_kfp(tmp_path):
+@pytest.mark.parametrize("pipeline", PIPELINES)
+def test_resources_fit_the_schemas_of_kfp(tmp_path, pipeline):
     if not (SHARED / "tools" / "crdcheck.py").is_file():
         pytest.skip("the CRD check is not here: put crdcheck.py and KFP's CRDs into ../shared to run this test")
-    path = tmp_path / "training.yaml"
-    resources(path, Cluster(gpus=4))
+    path = tmp_path / "pipeline.yaml"
+    resources(path, Cluster(gpus=4), pipeline)
     command = [
         sys.executable,
         SHARED / "tools" / "crdcheck.py",
@@ -54,9 +55,11 @@ def test_resources_fit_the_schemas_of_kfp(tmp_path):
 def test_command_writes_both_for_a_cluster(tmp_path):
     arguments = ["pipelines", "compile", "--out", str(tmp_path), "--gpus", "2", "--claim", "team-a"]
     result = CliRunner().invoke(main, arguments, catch_exceptions=False)
-    assert result.output.splitlines() == [str(tmp_path / "training.yaml"), str(tmp_path / "training.kubernetes.yaml")]
-    assert "resourceCount: '2'" in (tmp_path / "training.yaml").read_text()
-    assert "constant: team-a" in (tmp_path / "training.yaml").read_text()
+    files = [tmp_path / f"{name}{ending}" for name in PIPELINES for ending in (".yaml", ".kubernetes.yaml")]
+    assert result.output.splitlines() == list(map(str, files))
+    for file in files:
+        assert "resourceCount: '2'" in file.read_text()
+        assert "constant: team-a" in file.read_text()
 
 
 def test_choices_that_do_not_fit_end_in_one_sentence(tmp_path):

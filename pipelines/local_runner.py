@@ -1,0 +1,129 @@
+"""Pipelines through KFP's local runner: the same definitions as on a cluster, each step a process of this machine.
+
+Until a run is finished everything is in the workspace, from where the next attempt continues. A run's folder appears
+when the run is finished, complete, and `latest` points to the newest one.
+"""
+
+import os
+import re
+import shutil
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from kfp import local
+
+from gream.errors import GreamError
+from pipelines.console import StageConsole
+
+
+class RunError(GreamError):
+    """A step of a local run failed."""
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """A run whose steps have all ended well.
+
+    Attributes:
+        outputs: of the pipeline: texts, and artifacts of KFP, which go when the caller is done with them.
+        log: file with everything that was printed.
+    """
+
+    outputs: Mapping[str, Any]
+    log: Path
+
+
+@contextmanager
+def finished_run(pipeline: Any, name: str, workspace: Path, arguments: Mapping[str, Any]) -> Iterator[FinishedRun]:
+    """Run a pipeline to its end.
+
+    Args:
+        pipeline: as KFP's decorator has made it.
+        name: of the run, for its log.
+        workspace: the workspace; absolute.
+        arguments: of the pipeline.
+
+    Raises:
+        RunError: a step failed; the message is that of the step, with the place of the full log.
+    """
+    log = workspace / "logs" / f"{name}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    kfp_root = workspace / "kfp" / name
+    local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(kfp_root))
+    with _console(log) as console:
+        try:
+            outputs = pipeline(**arguments).outputs
+        except RuntimeError as error:
+            message = console.error or "it ended without a message that is meant to be read."
+            own = pipeline.pipeline_spec.pipeline_info.name
+            raise RunError(f"{_failed_step(str(error), own)}: {message} Everything that was printed: {log}") from error
+    yield FinishedRun(outputs, log)
+    shutil.rmtree(kfp_root)
+
+
+def run_name(data: str, profile: str) -> str:
+    """The name of a run that starts now.
+
+    Args:
+        data: what it is about.
+        profile: name of its profile.
+    """
+    return f"{datetime.now():%Y%m%d-%H%M%S}-{_slug(Path(data).name)}-{_slug(profile)}"
+
+
+@contextmanager
+def published_folder(target: Path) -> Iterator[Path]:
+    """An empty folder that becomes a run's folder, and `latest` beside it, when it is filled."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.partial-"))
+    try:
+        yield staging
+        staging.chmod(0o755)
+        staging.rename(target)
+    except BaseException:
+        shutil.rmtree(staging, ignore_errors=True)
+        raise
+    _point(target.parent / "latest", target)
+
+
+def absolute(text: str) -> str:
+    """Steps run in processes of their own: a path that exists here is given to them in full."""
+    path = Path(text)
+    return str(path.resolve()) if text and path.exists() else text
+
+
+@contextmanager
+def _console(log: Path) -> Iterator[StageConsole]:
+    # The steps write into a pipe: a fixed width and one update a second keep their bars legible there.
+    os.environ |= {"TQDM_NCOLS": "100", "TQDM_MININTERVAL": "1", "PYTHONUNBUFFERED": "1"}
+    with log.open("w", encoding="utf-8") as file, warnings.catch_warnings():
+        # Images and display names are for clusters; that they mean nothing here is no news.
+        warnings.filterwarnings("ignore", message="You may be attemping to run a task", category=RuntimeWarning)
+        warnings.filterwarnings("ignore", message="Task .* have no effect in the current local runner")
+        console = StageConsole(sys.stderr, file)
+        with redirect_stdout(console):
+            yield console
+
+
+def _failed_step(message: str, pipeline: str) -> str:
+    """The name of the step in KFP's own error message, which comes with terminal colours."""
+    names = re.findall(r"'([\w-]+)'", message)
+    steps = [name for name in names if name != pipeline]
+    return f"step {steps[0]!r} failed" if steps else "the run failed"
+
+
+def _point(link: Path, folder: Path) -> None:
+    fresh = link.with_name(f".{link.name}.{os.getpid()}")
+    fresh.symlink_to(folder.name)
+    fresh.replace(link)
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "data"
