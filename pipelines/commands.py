@@ -41,6 +41,7 @@ def run(workspace: str, overrides: tuple[str, ...], publish: str | None, **optio
     folder = run_locally(LocalRun(workspace=Path(workspace), overrides=overrides, **options))
     click.echo(summary_table(Metrics.load(folder / "metrics.json")))
     click.echo(f"\n{folder}: metrics.json, report.html, policy/, catalog/, run.log")
+    click.echo(f"Serve it at http://127.0.0.1:3000: gream serve --policy {folder}/policy (from a clone: make serve)")
     if publish is not None:
         click.echo(publish_run(folder, publish))
 
