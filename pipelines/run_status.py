@@ -1,5 +1,6 @@
 """A run of KFP as a table: its state, and that of each step."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -9,6 +10,8 @@ from pipelines.pods import PODS
 
 SUCCEEDED: Final = "SUCCEEDED"
 ENDED: Final = frozenset({SUCCEEDED, "FAILED", "CANCELED", "SKIPPED"})
+NUMBER: Final = re.compile(r"-\d+$")
+"""What KFP adds to the name of a component that a pipeline has twice."""
 
 
 @dataclass(frozen=True)
@@ -16,7 +19,7 @@ class Step:
     """One execution of a step; a step in a loop has several.
 
     Attributes:
-        name: of its component.
+        name: of its component, with KFP's number where a pipeline has it twice.
         state: in KFP's words.
         started: None where it has not begun.
         ended: None where it has not ended.
@@ -59,7 +62,7 @@ class RunStatus:
         tasks = list(run.run_details.task_details or []) if run.run_details else []
         known = {task.task_id: task for task in tasks}
         # KFP also lists what is its own: drivers, loops, handlers.
-        steps = [_step(task, known) for task in tasks if task.display_name in PODS]
+        steps = [_step(task, known) for task in tasks if NUMBER.sub("", task.display_name) in PODS]
         steps.sort(key=lambda step: step.started or datetime.max.replace(tzinfo=UTC))
         error = run.error.message if run.error else ""
         return cls(run.display_name, run.state or "PENDING", error, tuple(steps))

@@ -111,8 +111,11 @@ def _fresh_events(
     taken = feedback.filter(pl.col("kind").is_in(TAKEN), received > last_event(base), received < cut.until)
     known = taken.join(items, on=columns.ITEM, how="semi").sort(columns.USER, RECEIVED, columns.TIMESTAMP, "event_id")
     add_skipped(skipped, "unknown_item", taken.height - known.height)
-    before = pl.col(columns.ITEM).shift(1).over(columns.USER)
-    steps = known.filter(before.is_null() | (before != pl.col(columns.ITEM)))
+    last = base.interactions.group_by(columns.USER, maintain_order=True).agg(pl.col(columns.ITEM).last().alias("last"))
+    before = pl.col(columns.ITEM).shift(1).over(columns.USER).fill_null(pl.col("last"))
+    steps = known.join(last, on=columns.USER, how="left", maintain_order="left").filter(
+        before.ne_missing(pl.col(columns.ITEM))
+    )
     add_skipped(skipped, "repeated_item", known.height - steps.height)
     newest = steps.group_by(columns.USER, maintain_order=True).tail(MOST_FRESH_EVENTS)
     add_skipped(skipped, "flood", steps.height - newest.height)

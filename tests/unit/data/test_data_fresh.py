@@ -96,10 +96,18 @@ def test_impressions_and_unknown_items_do_not_count_and_new_items_do():
 
 
 def test_a_purchase_after_its_click_is_one_step():
-    rows = feedback(("ada", "c", 150), ("ada", "c", 155, {"kind": "purchase"}), ("ada", "a", 160), ("ada", "c", 170))
-    joined, _ = join_feedback(catalog(), pl.concat([rows, feedback(("ben", "a", 210))]), None, CUT)
+    """Also where the click is the last event that the catalog has."""
+    rows = feedback(
+        ("ada", "b", 140, {"kind": "purchase"}),
+        ("ada", "c", 150),
+        ("ada", "c", 155, {"kind": "purchase"}),
+        ("ada", "a", 160),
+        ("ada", "c", 170),
+        ("ben", "a", 210),
+    )
+    joined, _ = join_feedback(catalog(), rows, None, CUT)
     assert [item for user, item, _ in events(joined) if user == "ada"] == ["a", "b", "c", "a", "c"]
-    assert joined.facts.skipped["repeated_item"] == 1
+    assert joined.facts.skipped["repeated_item"] == 2
 
 
 def test_a_flood_keeps_its_newest_events_and_nobody_else_loses_any():

@@ -122,6 +122,15 @@ def test_status_of_a_run_that_goes_well(invoke, kfp):
     assert (result.exit_code, result.output) == (0, "training-7: SUCCEEDED\n")
 
 
+def test_status_shows_the_second_of_two_equal_steps(invoke, kfp):
+    """A retraining has a gate in each of its branches."""
+    kfp.runs["run-7"] = {"display_name": "d1", "run_id": "run-7"}
+    kfp.states = ["SUCCEEDED"]
+    kfp.tasks = [task("gate-2", "SUCCEEDED", 10, 40), task("gate-2-driver", "SUCCEEDED", 1, 9), task("condition-4", "")]
+    result = invoke("status", "run-7")
+    assert result.output.splitlines() == ["d1: SUCCEEDED", "  gate-2         SUCCEEDED          30 s"]
+
+
 def test_logs_of_every_attempt_and_every_turn_of_a_loop(invoke, kfp):
     """Of a container, KFP lists the step, its executor, and one node for each attempt."""
     kfp.runs["run-7"] = {"display_name": "training-7", "run_id": "run-7"}
