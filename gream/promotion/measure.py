@@ -99,6 +99,7 @@ def answering_times(
     Returns:
         `(n,)` and `(n,)`.
     """
+    both = (first, second)
     requests = [_only(cases, row) for row in range(min(TIMED_REQUESTS, len(cases.users)))]
 
     def seconds(candidate: Candidate, request: Cases) -> float:
@@ -107,18 +108,17 @@ def answering_times(
         return time.perf_counter() - start
 
     for request in requests[:WARM_UP]:
-        for candidate in (first, second):
+        for candidate in both:
             seconds(candidate, request)
-    times: tuple[list[float], list[float]] = ([], [])
+    quickest: tuple[list[float], list[float]] = ([], [])
     for request in tqdm(requests, desc="answering times", unit="request"):
-        tries = []
+        tries: tuple[list[float], list[float]] = ([], [])
         for turn in range(TRIES):
-            ours, theirs = (first, second) if turn % 2 == 0 else (second, first)
-            pair = seconds(ours, request), seconds(theirs, request)
-            tries.append(pair if turn % 2 == 0 else pair[::-1])
-        for quickest, place in zip(times, (0, 1), strict=True):
-            quickest.append(min(pair[place] for pair in tries))
-    return np.array(times[0]), np.array(times[1])
+            for place in (0, 1) if turn % 2 == 0 else (1, 0):
+                tries[place].append(seconds(both[place], request))
+        for times, taken in zip(quickest, tries, strict=True):
+            times.append(min(taken))
+    return np.array(quickest[0]), np.array(quickest[1])
 
 
 def _only(cases: Cases, row: int) -> Cases:
