@@ -33,11 +33,14 @@ def serve(policy: str, engine: str | None, catalog: Path | None, port: int, host
     and stops.
     """
     from serving.api.keys import ApiKeys
+    from serving.evidence.pusher import require_store
     from serving.launch import require_port, serve_until_stopped
     from serving.settings import load_settings
 
     settings = load_settings()
     keys = ApiKeys.parse(settings.api_keys.get_secret_value())
+    if settings.evidence_store:
+        require_store(settings.evidence_store)
     _require_policy(policy)
     require_port(host, port)
     # BentoML keeps its metrics in its home, and empties them when it starts: one home for each state folder.

@@ -168,7 +168,8 @@ class FeedbackEvent(Message):
         item_id: with what.
         kind: `click` and `purchase` extend the user's history, `impression` does not.
         timestamp: when, in seconds since 1970 (UTC).
-        request_id: of the recommendation that showed the item, where there was one.
+        request_id: of the recommendation that showed the item, where there was one: the 128 characters of an
+            `X-Request-ID` at most, and the place in a batch.
     """
 
     event_id: Annotated[str, Field(min_length=1, max_length=128)]
@@ -176,7 +177,7 @@ class FeedbackEvent(Message):
     item_id: Annotated[str, Field(min_length=1, max_length=256)]
     kind: Literal["impression", "click", "purchase"]
     timestamp: Annotated[int, Field(ge=0, le=4_102_444_800), WHOLE]
-    request_id: Annotated[str, Field(max_length=128)] | None = None
+    request_id: Annotated[str, Field(max_length=136)] | None = None
 
 
 class FeatureStoreError(Exception):

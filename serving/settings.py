@@ -1,12 +1,15 @@
 """Settings of the online path, from the environment (`GREAM_...`), checked at the door."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from gream.errors import ConfigError
+
+EVIDENCE_FOLDER: Final = "evidence"
+"""Folder in the state folder, see `gream.monitoring.evidence`."""
 
 
 class ServingSettings(BaseSettings):
@@ -35,13 +38,18 @@ class ServingSettings(BaseSettings):
     """Start without compiling: sooner ready, slower afterwards."""
 
     state: Path = Path("runs/serving")
-    """Folder of this replica: Feast's registry, offline files and sqlite store, the feedback outbox."""
+    """Folder of this replica: Feast's registry, offline files and sqlite store, the feedback outbox, the evidence."""
     online_store: Literal["sqlite", "redis"] = "sqlite"
     redis: SecretStr = SecretStr("127.0.0.1:6379")
     """Feast's connection string for Redis: `host:port[,password=...][,ssl=true]`."""
     feature_timeout_seconds: Annotated[float, Field(gt=0)] = 0.5
     history_window: Annotated[int, Field(ge=1)] = 500
     """Most recent events of a user that the feature store keeps, offline and online."""
+
+    evidence_key: SecretStr = SecretStr("")
+    """Secret of the user hashes in the evidence of requests, one for all replicas; without it none is written."""
+    evidence_store: str | None = None
+    """`s3://bucket/prefix` where the evidence of all replicas comes together; by default it stays in `state`."""
 
     api_keys: SecretStr = SecretStr("")
     """`name:key,name:key`; empty means that no key is asked for."""
@@ -56,6 +64,11 @@ class ServingSettings(BaseSettings):
     """A Parquet file whose column `user_id` `GET /users` may show; by default that route shows nobody."""
     max_concurrency: Annotated[int, Field(ge=1)] = 256
     """Requests in flight; more are answered 429 with Retry-After."""
+
+    @property
+    def evidence(self) -> Path:
+        """Folder of this replica's evidence."""
+        return self.state / EVIDENCE_FOLDER
 
 
 def load_settings() -> ServingSettings:

@@ -6,6 +6,8 @@ killed, or that the store broke off, goes on with the next call; files that were
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -15,15 +17,17 @@ from gream.monitoring.evidence_reader import CLOCK_SECONDS
 from gream.objectstore.bucket import Bucket
 from gream.objectstore.uri import ArtifactUri
 
-PARTS: Final = "date=*/hour=*/part-*.parquet"
+HOURS: Final = "date=*/hour=*"
+PARTS: Final = "part-*.parquet"
 
 
-def push_evidence(folder: Path, uri: str) -> int:
-    """Upload the parts that the store lacks.
+def push_evidence(folder: Path, uri: str, since: int = 0) -> int:
+    """Upload the parts that the store lacks. In the store, only those hours are listed that have parts here.
 
     Args:
         folder: of the evidence.
         uri: `s3://bucket/prefix` of all replicas' evidence; names of parts differ by replica or by content.
+        since: hours that ended by then are not looked at, in seconds since 1970 (UTC).
 
     Returns:
         How many went up.
@@ -34,15 +38,80 @@ def push_evidence(folder: Path, uri: str) -> int:
     """
     place = ArtifactUri.parse_unpinned(uri)
     bucket = Bucket.from_environment(place.bucket)
-    stored = bucket.sizes(place.prefix)
     pushed = 0
-    for table in (REQUESTS, FEEDBACK):
-        for file in sorted((folder / table).glob(PARTS)):
-            key = f"{place.prefix}/{file.relative_to(folder).as_posix()}"
-            if stored.get(key) != file.stat().st_size:
-                bucket.upload(key, file, file_digest(file), lambda _: None)
+    for hour in _hours_here(folder):
+        if not hour.ended_by(since):
+            for file in hour.lacking(bucket, place.prefix):
+                bucket.upload(f"{place.prefix}/{hour.name}/{file.name}", file, file_digest(file), lambda _: None)
                 pushed += 1
     return pushed
+
+
+def prune_evidence(folder: Path, uri: str, before: int) -> int:
+    """Delete the parts here that the store has too; what it lacks stays.
+
+    Args:
+        folder: see `push_evidence`.
+        uri: see `push_evidence`.
+        before: only of hours that ended by then, in seconds since 1970 (UTC).
+
+    Returns:
+        How many were deleted.
+
+    Raises:
+        ConfigError: the URI or the environment does not fit.
+        StoreError: the store does not answer or refuses; call again.
+    """
+    place = ArtifactUri.parse_unpinned(uri)
+    bucket = Bucket.from_environment(place.bucket)
+    deleted = 0
+    for hour in _hours_here(folder):
+        if hour.ended_by(before):
+            stored = set(hour.parts) - set(hour.lacking(bucket, place.prefix))
+            for file in stored:
+                file.unlink()
+            deleted += len(stored)
+            with suppress(OSError):  # Something is left in it.
+                hour.folder.rmdir()
+                hour.folder.parent.rmdir()
+    return deleted
+
+
+@dataclass(frozen=True)
+class _HourHere:
+    """An hour of a table that has parts on this disk.
+
+    Attributes:
+        table: the folder of the table.
+        folder: the folder of the hour.
+        parts: its finished files.
+    """
+
+    table: Path
+    folder: Path
+    parts: tuple[Path, ...]
+
+    @property
+    def name(self) -> str:
+        """Its folder below that of the evidence."""
+        return self.folder.relative_to(self.table.parent).as_posix()
+
+    def ended_by(self, time: int) -> bool:
+        """Whether the hour was over at a time, in seconds since 1970 (UTC)."""
+        return self.folder < hour_folder(self.table, time // HOUR)
+
+    def lacking(self, bucket: Bucket, prefix: str) -> list[Path]:
+        """The parts that the store does not have."""
+        stored = bucket.sizes(f"{prefix}/{self.name}")
+        return [file for file in self.parts if stored.get(f"{prefix}/{self.name}/{file.name}") != file.stat().st_size]
+
+
+def _hours_here(folder: Path) -> Iterator[_HourHere]:
+    for table in (folder / REQUESTS, folder / FEEDBACK):
+        for hour in sorted(table.glob(HOURS)):
+            parts = tuple(sorted(hour.glob(PARTS)))
+            if parts:
+                yield _HourHere(table, hour, parts)
 
 
 def pull_evidence(uri: str, window: Window, match_seconds: int, folder: Path) -> int:

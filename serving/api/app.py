@@ -1,9 +1,11 @@
 """The API as an ASGI app: its parts, its layers, its routes."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cache, partial
+from typing import Final
 
 from fastapi import Depends, FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -11,6 +13,7 @@ from starlette.exceptions import HTTPException
 
 from serving.api.engine import AsyncEngine
 from serving.api.errors import answer_http_error, answer_validation_error, error_responses
+from serving.api.evidence import AnswerEvidence
 from serving.api.histories import Histories
 from serving.api.keys import ApiKeys, require_key
 from serving.api.limits import BodyLimit, ConcurrencyLimit
@@ -21,9 +24,15 @@ from serving.api.parts import Parts
 from serving.api.policy_watch import PolicyWatch
 from serving.api.routes import feedback, items, operations, page, policy, recommend, users
 from serving.contracts import UserFeatures
+from serving.evidence.journal import Journal
+from serving.evidence.pusher import Pusher
 from serving.feedback.feedback import Feedback
 from serving.settings import ServingSettings
 
+SPOOLS: Final = "spool"
+"""Folder in the state folder for evidence that is not in its Parquet file yet."""
+
+_LOG = logging.getLogger("gream.evidence")
 _ERRORS = error_responses("body_too_large", "internal_error")
 _GUARDED_ERRORS = _ERRORS | error_responses("invalid_request", "unauthorized", "too_many_requests")
 
@@ -32,7 +41,7 @@ def create_app(settings: ServingSettings, engine: AsyncEngine, features: UserFea
     """The API over an engine and a feature store. It works between the start and the end of its lifespan.
 
     Raises:
-        ConfigError: the API keys cannot be read.
+        ConfigError: the API keys cannot be read, or the place for evidence does not fit.
         FeedbackError: feedback cannot be kept in the state folder.
     """
     metrics = ApiMetrics()
@@ -42,7 +51,9 @@ def create_app(settings: ServingSettings, engine: AsyncEngine, features: UserFea
         engine=engine,
         watch=PolicyWatch(engine, settings.policy_poll_seconds, metrics.observe_policy),
         histories=Histories(features, settings.feature_timeout_seconds, metrics.observe_features),
+        pusher=_pusher(settings, metrics),
         feedback=Feedback(settings.state, features, settings.max_feedback_age_days, metrics.observe_backlog),
+        evidence=_answer_evidence(settings, metrics),
         metrics=metrics,
     )
     app = FastAPI(lifespan=_lifespan, docs_url=None, redoc_url=None)
@@ -68,10 +79,46 @@ def create_app(settings: ServingSettings, engine: AsyncEngine, features: UserFea
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     parts: Parts = app.state.parts
     parts.feedback.start()
+    if parts.evidence is not None:
+        parts.evidence.start()
+    else:
+        _LOG.warning("requests leave no evidence, so no drift will be seen: GREAM_EVIDENCE_KEY is not set")
+    if parts.pusher is not None:
+        parts.pusher.start()
     watching = asyncio.create_task(parts.watch.run())
     try:
         yield
     finally:
         watching.cancel()
-        await asyncio.to_thread(parts.feedback.stop)
+        await asyncio.to_thread(_stop, parts)
         parts.histories.close()
+
+
+def _answer_evidence(settings: ServingSettings, metrics: ApiMetrics) -> AnswerEvidence | None:
+    key = settings.evidence_key.get_secret_value()
+    if not key:
+        return None
+    # Feedback holds the lock of the state folder, for the journal too.
+    journal = Journal(
+        settings.state / SPOOLS,
+        settings.evidence,
+        metrics.observe_evidence,
+        metrics.observe_evidence_failure,
+        metrics.observe_waiting,
+    )
+    return AnswerEvidence(key, journal)
+
+
+def _pusher(settings: ServingSettings, metrics: ApiMetrics) -> Pusher | None:
+    if not settings.evidence_store:
+        return None
+    return Pusher(settings.evidence, settings.evidence_store, partial(metrics.observe_evidence_failure, "store"))
+
+
+def _stop(parts: Parts) -> None:
+    """Bring what is on its way as far as it gets; the store last, which gets what the others write."""
+    if parts.evidence is not None:
+        parts.evidence.stop()
+    parts.feedback.stop()
+    if parts.pusher is not None:
+        parts.pusher.stop()

@@ -35,6 +35,7 @@ class PolicyCatalogue:
         self._titles: list[str] = items[columns.TITLE].to_list()
         self._categories: list[list[str]] = items[columns.CATEGORIES].to_list()
         self._tokens = index.encode(self._ids)
+        self._level1 = dict(zip(index.item_ids, index.codes[:, 0].tolist(), strict=True))
         self._row = {item_id: row for row, item_id in enumerate(self._ids)}
         self._plain_titles = [_plain(title) for title in self._titles]
         self._carriers: dict[str, list[int]] = defaultdict(list)
@@ -74,6 +75,10 @@ class PolicyCatalogue:
     def tokens(self, item_id: str) -> tuple[str, ...]:
         """Index tokens of an item of the catalogue."""
         return self._tokens[self._row[item_id]]
+
+    def level1(self, item_id: str) -> int:
+        """First code of an item of the catalogue, from 0 up."""
+        return self._level1[item_id]
 
     def categories(self, item_id: str) -> tuple[str, ...]:
         """Categories of an item of the catalogue."""

@@ -10,6 +10,7 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 from serving.api.catalogue import PolicyCatalogue
 from serving.api.record import RequestRecord
 from serving.contracts import EngineAnswer, Mode
+from serving.evidence.journal import Outcome, Place, Waiting
 from serving.feedback.outbox import Backlog
 
 SHARED_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
@@ -64,6 +65,25 @@ class ApiMetrics:
             "gream_feedback_undelivered",
             "Durable events that wait for delivery.",
             ["receiver"],
+            multiprocess_mode="livesum",
+            registry=place,
+        )
+        self.evidence = Counter(
+            "gream_evidence_requests",
+            "Answered requests, by what became of their evidence.",
+            ["outcome"],
+            registry=place,
+        )
+        self.evidence_failures = Counter(
+            "gream_evidence_failures",
+            "Attempts to write evidence that failed and are repeated: to the spool, to the log, to the store.",
+            ["place"],
+            registry=place,
+        )
+        self.evidence_waiting = Gauge(
+            "gream_evidence_waiting_bytes",
+            "Evidence of requests that is not in the log yet: in memory, or in a spool.",
+            ["place"],
             multiprocess_mode="livesum",
             registry=place,
         )
@@ -126,6 +146,19 @@ class ApiMetrics:
         """Note what waits for delivery."""
         self.undelivered.labels("log").set(backlog.log)
         self.undelivered.labels("features").set(backlog.features)
+
+    def observe_evidence(self, outcome: Outcome, requests: int) -> None:
+        """Count requests by what became of their evidence."""
+        self.evidence.labels(outcome).inc(requests)
+
+    def observe_evidence_failure(self, place: Place) -> None:
+        """Count an attempt to write evidence that failed."""
+        self.evidence_failures.labels(place).inc()
+
+    def observe_waiting(self, waiting: Waiting) -> None:
+        """Note what evidence is not in the log yet."""
+        self.evidence_waiting.labels("memory").set(waiting.memory)
+        self.evidence_waiting.labels("spool").set(waiting.spool)
 
     def exposition(self) -> bytes:
         """Everything in Prometheus' text format."""

@@ -6,25 +6,29 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from serving.api.engine import AsyncEngine
+from serving.api.evidence import AnswerEvidence
 from serving.api.histories import Histories
 from serving.api.keys import ApiKeys
 from serving.api.metrics import ApiMetrics
 from serving.api.policy_watch import PolicyWatch
 from serving.api.record import RequestRecord, record_of
+from serving.evidence.pusher import Pusher
 from serving.feedback.feedback import Feedback
 from serving.settings import ServingSettings
 
 
 @dataclass(frozen=True)
 class Parts:
-    """The parts of an app."""
+    """The parts of an app. Evidence of answers is kept where there is a key for it, pushed where there is a store."""
 
     settings: ServingSettings
     keys: ApiKeys
     engine: AsyncEngine
     watch: PolicyWatch
     histories: Histories
+    pusher: Pusher | None
     feedback: Feedback
+    evidence: AnswerEvidence | None
     metrics: ApiMetrics
 
 

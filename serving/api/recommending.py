@@ -12,10 +12,10 @@ What is not perfect is answered as well as it can be, and says so:
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from gream.errors import RequestError
+from serving.api.asked import Ask, History, Prepared
 from serving.api.catalogue import PolicyCatalogue
 from serving.api.engine import EngineBusyError, EngineNotReadyError
 from serving.api.errors import ApiError
@@ -23,45 +23,13 @@ from serving.api.models import Reasoning, RecommendedItem, RecommendRequest, Rec
 from serving.api.parts import Parts
 from serving.api.record import RequestRecord
 from serving.api.why import Explainer
-from serving.contracts import EngineAnswer, EngineRequest, FeatureStoreError, Mode, RankedItem
+from serving.contracts import EngineAnswer, EngineRequest, FeatureStoreError, RankedItem
 from serving.settings import ServingSettings
 
 FEATURES_UNAVAILABLE: Final = "features_unavailable"
 """The reason of an answer that was given without the user's history."""
 
 Result = TypeVar("Result")
-
-
-@dataclass(frozen=True)
-class History:
-    """A history as it came in.
-
-    Attributes:
-        item_ids: oldest first, known to the policy or not.
-        degraded: why it is less than the user's history; None where it is not.
-    """
-
-    item_ids: Sequence[str]
-    degraded: str | None = None
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A request on its way to the engine.
-
-    Attributes:
-        request: for the engine; None where no item is left that could be recommended.
-        mode: that was asked for.
-        ignored: items of the history that the policy does not know, each once.
-        degraded: see `History`.
-        catalogue: by which all this was decided.
-    """
-
-    request: EngineRequest | None
-    mode: Mode
-    ignored: tuple[str, ...]
-    degraded: str | None
-    catalogue: PolicyCatalogue
 
 
 def check_limits(request: RecommendRequest, settings: ServingSettings, place: str = "") -> None:
@@ -94,36 +62,36 @@ async def read_history(request: RecommendRequest, parts: Parts) -> History:
         found = await parts.histories.read(request.user_id)
     except FeatureStoreError:
         return History((), degraded=FEATURES_UNAVAILABLE)
-    return History(found.item_ids[-parts.settings.max_history :] if found else ())
+    if found is None or not found.item_ids:
+        return History(())
+    return History(found.item_ids[-parts.settings.max_history :], last_at=found.timestamps[-1])
 
 
-def prepare(request: RecommendRequest, history: History, catalogue: PolicyCatalogue) -> Prepared:
+def prepare(ask: Ask, catalogue: PolicyCatalogue) -> Prepared:
     """What the engine is asked, by the catalogue that it serves."""
-    known, unknown = catalogue.split_known(history.item_ids)
+    request = ask.request
+    known, unknown = catalogue.split_known(ask.history.item_ids)
     exclude = tuple(dict.fromkeys([*request.exclude, *(known if request.exclude_seen else ())]))
     engine_request = EngineRequest(
         history=tuple(known), k=request.k, mode=request.mode, exclude=exclude, categories=request.categories
     )
     return Prepared(
+        ask=ask,
         request=engine_request if catalogue.leaves_something(exclude, request.categories) else None,
-        mode=request.mode,
         ignored=tuple(dict.fromkeys(unknown)),
-        degraded=history.degraded,
         catalogue=catalogue,
     )
 
 
-async def recommend(
-    requests: Sequence[RecommendRequest], histories: Sequence[History], parts: Parts, record: RequestRecord
-) -> list[RecommendResponse]:
-    """Answer requests, in order.
+async def recommend(asks: Sequence[Ask], parts: Parts, record: RequestRecord) -> list[RecommendResponse]:
+    """Answer asks, in order.
 
     Raises:
         ApiError: the engine cannot answer now.
     """
 
     async def attempt(catalogue: PolicyCatalogue) -> list[RecommendResponse]:
-        prepared = [prepare(request, history, catalogue) for request, history in zip(requests, histories, strict=True)]
+        prepared = [prepare(ask, catalogue) for ask in asks]
         asked = [one.request for one in prepared if one.request is not None]
         with engine_errors(parts), record.stage("engine"):
             async with asyncio.timeout(parts.settings.engine_timeout_seconds):
@@ -150,7 +118,7 @@ async def with_served_policy(attempt: Callable[[PolicyCatalogue], Awaitable[Resu
 async def respond(
     prepared: Prepared, answer: EngineAnswer | None, parts: Parts, record: RequestRecord
 ) -> RecommendResponse:
-    """The client's response.
+    """The client's response. Its evidence is kept when this returns, so it may be sent.
 
     Args:
         prepared: what was asked.
@@ -158,31 +126,35 @@ async def respond(
         parts: of the app.
         record: takes note of it.
     """
-    if prepared.degraded is not None:
-        record.degraded = prepared.degraded
-        parts.metrics.degraded.labels(prepared.degraded).inc()
+    mode, degraded = prepared.ask.request.mode, prepared.ask.history.degraded
+    if degraded is not None:
+        record.degraded = degraded
+        parts.metrics.degraded.labels(degraded).inc()
+    catalogue = prepared.catalogue
     response = RecommendResponse(
-        request_id=record.request_id,
-        policy_version=prepared.catalogue.version,
-        mode=prepared.mode,
+        request_id=prepared.ask.request_id,
+        policy_version=catalogue.version,
+        mode=mode,
         items=(),
-        degraded=prepared.degraded is not None,
-        degraded_reason=prepared.degraded,
+        degraded=degraded is not None,
+        degraded_reason=degraded,
         ignored_items=prepared.ignored,
     )
-    if answer is None or prepared.request is None:
-        return response
-    parts.metrics.observe_answer(prepared.mode, answer, record.seconds["engine"])
-    catalogue = await parts.watch.follow(answer.policy_version)
-    explainer = Explainer(prepared.request.history, catalogue)
-    parts.metrics.illegal_items.inc(sum(item.item_id not in catalogue for item in answer.items))
-    return response.model_copy(
-        update={
-            "policy_version": answer.policy_version,
-            "items": tuple(_item(item, catalogue, explainer) for item in answer.items),
-            "reasoning": _reasoning(answer),
-        }
-    )
+    if answer is not None and prepared.request is not None:
+        parts.metrics.observe_answer(mode, answer, record.seconds["engine"])
+        catalogue = await parts.watch.follow(answer.policy_version)
+        explainer = Explainer(prepared.request.history, catalogue)
+        parts.metrics.illegal_items.inc(sum(item.item_id not in catalogue for item in answer.items))
+        response = response.model_copy(
+            update={
+                "policy_version": answer.policy_version,
+                "items": tuple(_item(item, catalogue, explainer) for item in answer.items),
+                "reasoning": _reasoning(answer),
+            }
+        )
+    if parts.evidence is not None:
+        parts.evidence.keep(prepared, response, catalogue, record)
+    return response
 
 
 @contextmanager

@@ -13,31 +13,30 @@ from contextlib import aclosing
 
 from pydantic import BaseModel
 
+from serving.api.asked import Ask, Prepared
 from serving.api.catalogue import PolicyCatalogue
 from serving.api.errors import ApiError
-from serving.api.models import ErrorBody, RecommendRequest
+from serving.api.models import ErrorBody
 from serving.api.parts import Parts
-from serving.api.recommending import History, Prepared, engine_errors, prepare, recommend, respond, with_served_policy
+from serving.api.recommending import engine_errors, prepare, recommend, respond, with_served_policy
 from serving.api.record import RequestRecord
 from serving.contracts import ChainPiece, EngineAnswer
 
 Pieces = AsyncGenerator[ChainPiece | EngineAnswer, None]
 
 
-async def open_stream(
-    request: RecommendRequest, history: History, parts: Parts, record: RequestRecord
-) -> AsyncIterator[bytes]:
+async def open_stream(ask: Ask, parts: Parts, record: RequestRecord) -> AsyncIterator[bytes]:
     """The events of one answer; the first one is certain to come.
 
     Raises:
         ApiError: the engine cannot answer now.
     """
-    if request.mode == "direct":
-        (response,) = await recommend([request], [history], parts, record)
+    if ask.request.mode == "direct":
+        (response,) = await recommend([ask], parts, record)
         return _single(response)
 
     async def attempt(catalogue: PolicyCatalogue) -> AsyncIterator[bytes]:
-        prepared = prepare(request, history, catalogue)
+        prepared = prepare(ask, catalogue)
         if prepared.request is None:
             return _single(await respond(prepared, None, parts, record))
         pieces = parts.engine.stream(prepared.request)

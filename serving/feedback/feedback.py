@@ -10,15 +10,17 @@ from pathlib import Path
 from typing import Final
 
 from gream.errors import GreamError
+from gream.monitoring.evidence import FEEDBACK
 from serving.contracts import FeedbackEvent, UserFeatures
 from serving.feedback.outbox import Backlog, Outbox
 from serving.feedback.pump import Pump
 from serving.feedback.window import DAY_SECONDS, check_times
 from serving.feedback.writer import OutboxWriter
+from serving.settings import EVIDENCE_FOLDER
 
 OUTBOX_FILE: Final = "outbox.sqlite"
 LOCK_FILE: Final = "outbox.lock"
-LOG_FOLDER: Final = "evidence/feedback"
+LOG_FOLDER: Final = f"{EVIDENCE_FOLDER}/{FEEDBACK}"
 
 
 class FeedbackError(GreamError):

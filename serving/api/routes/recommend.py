@@ -1,15 +1,17 @@
 """`POST /recommend`, `POST /recommend/batch`."""
 
 import asyncio
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Response
 from fastapi.responses import StreamingResponse
 
+from serving.api.asked import Ask
 from serving.api.errors import ApiError, error_responses
 from serving.api.models import BatchRequest, BatchResponse, RecommendRequest, RecommendResponse
 from serving.api.parts import Parts, UsesParts, UsesRecord
-from serving.api.recommending import History, check_limits, read_history, recommend
+from serving.api.recommending import check_limits, read_history, recommend
 from serving.api.record import RequestRecord
 from serving.api.streaming import open_stream
 
@@ -48,17 +50,17 @@ async def recommend_one(
     check_limits(request, parts.settings)
     parts.watch.served()
     record.mode = request.mode
-    (history,) = await _histories([request], parts, record)
+    (ask,) = await _asks({record.request_id: request}, parts, record)
     if stream or EVENT_STREAM in accept:
-        events = await open_stream(request, history, parts, record)
+        events = await open_stream(ask, parts, record)
         return StreamingResponse(events, media_type=EVENT_STREAM, headers={"X-Accel-Buffering": "no"})
-    (response,) = await recommend([request], [history], parts, record)
+    (response,) = await recommend([ask], parts, record)
     return response
 
 
 @router.post("/recommend/batch", responses=_ERRORS)
 async def recommend_many(batch: BatchRequest, parts: UsesParts, record: UsesRecord) -> BatchResponse:
-    """Several requests at once; they are answered all, or, with one error, none."""
+    """Several requests at once; they are answered all, or, with one error, none. Each answer has an id of its own."""
     if len(batch.requests) > parts.settings.max_batch_requests:
         raise ApiError(
             "limit_exceeded",
@@ -67,10 +69,15 @@ async def recommend_many(batch: BatchRequest, parts: UsesParts, record: UsesReco
     for position, request in enumerate(batch.requests):
         check_limits(request, parts.settings, f"requests[{position}].")
     parts.watch.served()
-    histories = await _histories(batch.requests, parts, record)
-    return BatchResponse(responses=await recommend(batch.requests, histories, parts, record))
+    # Evidence and feedback are about one answer each, and name it by its id.
+    requests = {f"{record.request_id}:{place}": request for place, request in enumerate(batch.requests)}
+    asks = await _asks(requests, parts, record)
+    return BatchResponse(responses=await recommend(asks, parts, record))
 
 
-async def _histories(requests: list[RecommendRequest], parts: Parts, record: RequestRecord) -> list[History]:
+async def _asks(requests: Mapping[str, RecommendRequest], parts: Parts, record: RequestRecord) -> list[Ask]:
+    """The requests, by the ids of their answers, with their histories."""
     with record.stage("features"):
-        return await asyncio.gather(*(read_history(request, parts) for request in requests))
+        histories = await asyncio.gather(*(read_history(request, parts) for request in requests.values()))
+    named = zip(requests.items(), histories, strict=True)
+    return [Ask(request_id, request, history) for (request_id, request), history in named]

@@ -84,6 +84,11 @@ def test_where_others_can_reach_it_no_users_are_shown_and_missing_keys_are_said(
     ("variable", "value", "message"),
     [
         ("GREAM_API_KEYS", "secret", "Error: GREAM_API_KEYS: entry 1 is not of the form name:key.\n"),
+        (
+            "GREAM_EVIDENCE_STORE",
+            "s3://shop/evidence",
+            "Error: s3:// needs the environment variable GREAM_S3_ENDPOINT: the URL of the S3 server.\n",
+        ),
         ("GREAM_MAX_K", "3", "Error: GREAM_MAX_K = '3' is not allowed: Input should be greater than or equal to 10.\n"),
     ],
 )

@@ -1,0 +1,108 @@
+import time
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+
+from gream.monitoring.evidence import RequestEvidence, Window
+from gream.monitoring.evidence_reader import read_evidence
+from serving.evidence.journal import Journal
+
+START = 20_000 * 86_400
+HOUR = 3_600
+BASIS = RequestEvidence(
+    request_id="r",
+    timestamp=START,
+    user="u1",
+    history_length=4,
+    seconds_since_last=600,
+    last_level1=0,
+    top_category="Comédie",
+    unknown_items=0,
+    cold=False,
+    mode="direct",
+    policy_version="champion",
+    degraded=None,
+    engine_ms=20.0,
+    features_ms=2.0,
+    total_ms=100.0,
+    items=("m0", "m1"),
+    scores=(-1.0, -2.0),
+)
+
+
+@pytest.fixture
+def request_row():
+    """A request that differs from `BASIS` in what is given."""
+    return lambda request_id, **changes: replace(BASIS, request_id=request_id, **changes)
+
+
+class Told:
+    """What a journal told.
+
+    Attributes:
+        requests: by outcome.
+        failures: by place.
+        waiting: after the last round.
+    """
+
+    def __init__(self):
+        self.requests = Counter()
+        self.failures = Counter()
+        self.waiting = None
+
+    def take_requests(self, outcome, number):
+        self.requests[outcome] += number
+
+    def take_failure(self, place):
+        self.failures[place] += 1
+
+    def take_waiting(self, waiting):
+        self.waiting = waiting
+
+
+@pytest.fixture
+def told():
+    return Told()
+
+
+@pytest.fixture
+def journal(tmp_path, told):
+    """Makes journals in one folder, as one process after the other does; one that is not stopped was killed."""
+    return lambda: Journal(
+        tmp_path / "spool", tmp_path / "evidence", told.take_requests, told.take_failure, told.take_waiting
+    )
+
+
+@pytest.fixture
+def restart(journal):
+    """A process that starts, and is stopped at once."""
+
+    def run():
+        running = journal()
+        running.start()
+        running.stop()
+
+    return run
+
+
+@pytest.fixture
+def read(tmp_path):
+    return lambda: read_evidence(tmp_path / "evidence", Window(START, START + 2 * HOUR), 0, "key")
+
+
+@pytest.fixture
+def parts(tmp_path):
+    """The files of the log, hidden ones too."""
+    return lambda: sorted(path for path in (tmp_path / "evidence").rglob("*") if path.is_file())
+
+
+@pytest.fixture
+def wait():
+    """Waits until something holds; the test's own time limit ends it otherwise."""
+
+    def until(holds):
+        while not holds():
+            time.sleep(0.01)
+
+    return until
