@@ -38,7 +38,8 @@ def read_feedback(folder: Path, window: Window) -> Feedback:
 
 
 def feedback_parts(folder: Path, window: Window) -> list[tuple[str, int]]:
-    """Name and size of every file that `read_feedback` looks at, in order: parts never change under their name.
+    """Name and size of every file that `read_feedback` takes something from, in order: parts never change under their
+    name.
 
     Raises:
         DataError: there is no folder of evidence.
@@ -47,8 +48,9 @@ def feedback_parts(folder: Path, window: Window) -> list[tuple[str, int]]:
         raise DataError(f"{folder} is not a folder of evidence.")
     hours = range(window.start // HOUR, (window.end - 1) // HOUR + 1)
     found = [(hour, place) for hour, place in _hours(folder) if hour in hours]
-    files = [file for _, place in sorted(found) for file in sorted(place.iterdir())]
-    return [(str(file.relative_to(folder)), file.stat().st_size) for file in files]
+    files = [file for _, place in sorted(found) for file in sorted(place.glob("*.parquet"))]
+    parts = [file for file in files if not file.name.startswith(".")]
+    return [(str(file.relative_to(folder)), file.stat().st_size) for file in parts]
 
 
 def hour_of(date: str, hour: str) -> int | None:

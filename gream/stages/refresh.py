@@ -5,13 +5,14 @@ the names and sizes of the evidence's parts, which never change under their name
 """
 
 import hashlib
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 import polars as pl
 
-from gream.artifacts import content_digest, file_digest, verify_artifact
+from gream.artifacts import content_digest, file_digest, link_or_copy, verify_artifact
 from gream.data import held_out
 from gream.data.assembly import add_skipped, complete_items
 from gream.data.catalog import KIND, Catalog, is_catalog
@@ -21,7 +22,7 @@ from gream.data.tables import ColumnMapping, read_items
 from gream.errors import DataError
 from gream.monitoring.evidence import FEEDBACK_SCHEMA, Window
 from gream.monitoring.feedback_reader import feedback_parts, read_feedback
-from gream.objectstore.uri import is_store_uri
+from gream.objectstore.uri import ArtifactUri, is_store_uri
 from gream.stages.store import Recipe, RunContext, produce
 
 CODE: Final = ("columns.py", "data/assembly.py", "data/fresh.py", "data/tables.py", "monitoring/feedback_reader.py")
@@ -100,15 +101,24 @@ def run(data: FreshData, context: RunContext) -> tuple[Path, Path]:
 
 
 def _saved_catalog(catalog: str, workspace: Path) -> Path:
-    """The folder of the saved catalog."""
-    if is_store_uri(catalog):
-        from gream.objectstore import fetch_artifact
+    """The folder of the saved catalog; one from a store is an output of its own, so that it is tidied like all."""
+    if not is_store_uri(catalog):
+        if not is_catalog(Path(catalog)):
+            raise DataError(f"{catalog} is not a saved catalog, as `gream data --out` or a run's folder has it.")
+        verify_artifact(Path(catalog), KIND)
+        return Path(catalog)
+    from gream.objectstore import artifact_version, fetch_artifact
 
-        return fetch_artifact(catalog, workspace / "catalogs")
-    if not is_catalog(Path(catalog)):
-        raise DataError(f"{catalog} is not a saved catalog, as `gream data --out` or a run's folder has it.")
-    verify_artifact(Path(catalog), KIND)
-    return Path(catalog)
+    pinned = ArtifactUri.parse(catalog).pin(artifact_version(catalog))
+
+    def make(target: Path, work: Path) -> dict[str, Any]:
+        shutil.rmtree(target, ignore_errors=True)  # A killed attempt may have left half of it.
+        shutil.copytree(fetch_artifact(pinned, work / "fetched"), target, copy_function=link_or_copy)
+        return {}
+
+    settings = {"catalog": artifact_version(pinned)}
+    recipe = Recipe(stage="refresh", kind=KIND, settings=settings, seed=0, inputs={}, code=CODE, part="catalog")
+    return produce(recipe, make, workspace)
 
 
 def _evidence(data: FreshData, since: int, workspace: Path) -> tuple[Path, Window | None]:

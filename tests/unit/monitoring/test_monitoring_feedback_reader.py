@@ -48,6 +48,8 @@ def test_a_window_of_decades_looks_at_what_is_there(tmp_path, write_feedback):
 def test_parts_are_those_of_the_window_by_name_and_size(tmp_path, write_feedback):
     write_feedback(tmp_path, [row("a")], hour=FIRST)
     write_feedback(tmp_path, [row("b", received=START + HOUR)], hour=SECOND)
+    for unfinished in (".part-4-1.parquet.partial", ".part-5-1.parquet"):
+        (tmp_path / "feedback" / FIRST / unfinished).write_bytes(b"half")
     ((name, size),) = feedback_parts(tmp_path, Window(1, START + HOUR))
     assert name == f"feedback/{FIRST}/part-0a1b2c3d-000000000001.parquet"
     assert size == (tmp_path / name).stat().st_size
