@@ -1,12 +1,17 @@
 """Evidence of two replicas goes through the store, and a broken push is made good by the next one."""
 
+import time
+from dataclasses import replace
+
 import pytest
 
 from gream.errors import StoreError
 from gream.monitoring.evidence import RequestEvidence, Window
 from gream.monitoring.evidence_reader import read_evidence
-from gream.monitoring.evidence_store import pull_evidence, push_evidence
+from gream.monitoring.evidence_store import prune_evidence, pull_evidence, push_evidence
 from gream.monitoring.request_log import RequestLog
+from serving.evidence import pusher
+from serving.evidence.pusher import Pusher
 
 pytestmark = pytest.mark.integration
 
@@ -74,3 +79,45 @@ def test_a_push_into_a_store_that_is_down_loses_nothing(bucket, tmp_path, seawee
             push_evidence(tmp_path / "one", uri)
     seaweed.start()
     assert push_evidence(tmp_path / "one", uri) == 2
+
+
+def test_of_old_hours_only_what_the_store_has_is_deleted(bucket, tmp_path, keys):
+    uri, here = f"s3://{bucket}/evidence", tmp_path / "here"
+    old, new = RequestLog(here).write([request("old"), request("new", hour=1)])
+    assert push_evidence(here, uri, since=START + HOUR) == 1  # The hour of the other one is over.
+    assert prune_evidence(here, uri, before=START + HOUR) == 0
+    assert old.exists()
+    assert push_evidence(here, uri) == 1
+    assert prune_evidence(here, uri, before=START + HOUR - 1) == 0
+    assert prune_evidence(here, uri, before=START + HOUR) == 1
+    assert [path for path in here.rglob("*") if path.is_file()] == [new]
+    assert not old.parent.exists()
+    assert len(keys()) == 2
+
+
+@pytest.mark.timeout(120)
+def test_a_replica_pushes_by_itself_also_what_it_wrote_while_the_store_was_down(
+    bucket, tmp_path, seaweed, keys, monkeypatch
+):
+    monkeypatch.setattr(pusher, "PUSH_SECONDS", 0.1)
+    monkeypatch.setenv("GREAM_S3_RETRIES", "0")
+    log, failures = RequestLog(tmp_path), []
+    log.write([request("before the start")])
+    running = Pusher(tmp_path, f"s3://{bucket}/evidence", lambda: failures.append(1))
+    running.start()
+    until(lambda: len(keys()) == 1)
+    seaweed.stop()
+    now = int(time.time())
+    log.write([replace(request("while it is down"), timestamp=now), request("of an old hour", hour=1)])
+    until(lambda: failures)
+    seaweed.start()
+    until(lambda: len(keys()) == 3)
+    log.write([replace(request("at the stop"), timestamp=now)])
+    running.stop()
+    assert len(keys()) == 4
+
+
+def until(holds):
+    """Wait; the test's own time limit ends it otherwise."""
+    while not holds():
+        time.sleep(0.05)

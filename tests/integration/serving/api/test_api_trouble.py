@@ -1,5 +1,6 @@
 """Real parts stopped for real: Redis, the engine, the whole server. Each time there is an answer, and a way back."""
 
+import json
 import threading
 import time
 from pathlib import Path
@@ -9,6 +10,9 @@ import polars as pl
 import pytest
 from api_server import gream_serve
 from tiny_policy import write_tiny_policy
+
+from gream.monitoring.evidence import Window
+from gream.monitoring.evidence_reader import read_evidence
 
 pytestmark = pytest.mark.integration
 
@@ -132,6 +136,56 @@ def test_no_acknowledged_event_is_lost_when_everything_is_killed_under_load(shop
 
 def log_folder(folder: Path) -> Path:
     return folder / "state" / "evidence" / "feedback"
+
+
+def test_every_answer_leaves_evidence_once_when_everything_is_killed_under_load(shop, tmp_path):
+    key, answered = "a secret of the tests", set()
+    spool, log = tmp_path / "state" / "spool", tmp_path / "state" / "evidence" / "requests"
+
+    def ask(server, send):
+        with server.client() as client:
+            while True:
+                try:
+                    answered.update(send(client))
+                except httpx.TransportError:
+                    return
+
+    def one(client):
+        response = client.post("/recommend", json={"user_id": "user-1", "k": 3})
+        assert response.status_code == 200
+        return [response.json()["request_id"]]
+
+    def batch(client):
+        response = client.post("/recommend/batch", json={"requests": [{"history": ["item-0"], "k": 3}] * 3})
+        return [answer["request_id"] for answer in response.json()["responses"]]
+
+    def stream(client):
+        response = client.post("/recommend?stream=true", json={"history": ["item-0"], "k": 3, "mode": "reasoning"})
+        *_, result = (line for line in response.text.splitlines() if line.startswith("data: "))
+        return [json.loads(result.removeprefix("data: "))["request_id"]]
+
+    started = int(time.time())
+    with gream_serve(shop / "policy", tmp_path, GREAM_EVIDENCE_KEY=key) as server:
+        threads = [threading.Thread(target=ask, args=[server, send]) for send in (one, one, batch, stream)]
+        for thread in threads:
+            thread.start()
+        # Some of it in files already, some of it not.
+        until(lambda: len(answered) > 500 and list(log.rglob("*.parquet")) and list(spool.iterdir()))
+        server.kill()
+        for thread in threads:
+            thread.join()
+    at_the_kill = set(answered)
+
+    with gream_serve(shop / "policy", tmp_path, GREAM_EVIDENCE_KEY=key) as server:
+        with server.client() as client:
+            answered.update(one(client))
+        assert server.stop() == 0
+        assert key not in server.log.read_text()
+    evidence = read_evidence(tmp_path / "state" / "evidence", Window(started, int(time.time()) + 1), 0, key)
+    # What was there twice or unreadable would be among what was skipped.
+    assert evidence.skipped == ()
+    assert at_the_kill < answered <= set(evidence.requests["request_id"])
+    assert list(spool.iterdir()) == []
 
 
 def test_a_swap_and_a_stop_fail_no_request(tmp_path):
