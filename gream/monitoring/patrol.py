@@ -17,6 +17,7 @@ from gream.monitoring.decision import running
 from gream.monitoring.decision_log import DecisionLog
 from gream.monitoring.entries import RUNS, Decision, Outcome, clock
 from gream.monitoring.evidence import Window
+from gream.monitoring.paging import PagingError, tell
 from gream.monitoring.runs import RunOrder, Runs
 from gream.monitoring.settings import MonitoringSettings
 from gream.monitoring.user_means import Layout
@@ -37,6 +38,7 @@ class Places:
         decisions: the record.
         calibrations: folder or prefix that keeps the champions' thresholds.
         evidently: workspace folder or URL of Evidently's UI; empty for no pages.
+        alertmanager: URL of Prometheus' Alertmanager, for decisions that people must see; empty for none.
         cache: folder on this machine for what comes from a store.
     """
 
@@ -46,6 +48,7 @@ class Places:
     decisions: str
     calibrations: str
     evidently: str
+    alertmanager: str
     cache: Path
 
 
@@ -88,8 +91,9 @@ class Patrol:
         view = ChampionView.open(self._places.champion, self._places.catalog, self._places.cache)
         for window in self._due(view, now):
             watched = self._judge(view, window, now)
-            self._show(watched)
             decided.append(watched.decision)
+            self._show(watched)
+            self._tell(watched.decision)
             if watched.decision.action in RUNS:
                 self._runs.start(RunOrder.of(watched.decision, self._settings))
                 break  # There may be another champion now.
@@ -184,5 +188,15 @@ class Patrol:
 
         try:
             add_snapshot(self._places.evidently, evidently_report(calibration, watched.means, report))
-        except OSError as error:
+        except OSError as error:  # Its HTTP client raises these too.
             _LOG.warning("Evidently's workspace took no page of a window (%s); the decision stands", error)
+
+    def _tell(self, decision: Decision) -> None:
+        """Let people know; that they cannot be reached is no reason to stop, and stands in the log."""
+        if not self._places.alertmanager:
+            return
+        until = decision.at + 2 * self._settings.window_seconds + self._settings.grace_seconds
+        try:
+            tell(self._places.alertmanager, decision, until)
+        except PagingError as error:
+            _LOG.error("%s", error)

@@ -209,6 +209,7 @@ class Stage:
             decisions=self._decisions,
             calibrations=str(self.folder / "calibrations"),
             evidently=str(self.folder / "evidently"),
+            alertmanager="",
             cache=self.folder / "cache",
         )
         runs = LocalRuns(

@@ -51,6 +51,7 @@ cache_option = click.option(
     "GREAM_EVIDENTLY",
     "Folder or URL of Evidently's UI; '' for none.",
 )
+@_place("--alertmanager", "", "GREAM_ALERTMANAGER", "URL of Prometheus' Alertmanager, for pages and warnings.")
 @click.option(
     "--settings",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -83,7 +84,7 @@ def monitor(settings: Path | None, cache: Path, **choices: Any) -> None:
     key = os.environ.get(KEY, "")
     if not key:
         raise ConfigError(f"{KEY} is not set: it must be the key that serving has, or users cannot be told apart.")
-    names = ("champion", "catalog", "evidence", "decisions", "calibrations", "evidently")
+    names = ("champion", "catalog", "evidence", "decisions", "calibrations", "evidently", "alertmanager")
     places = Places(**{name: choices[name] for name in names}, cache=cache)
     patrol = Patrol(places, key, MonitoringSettings.load(settings), _runs(choices))
     decided = patrol.round(int(time.time()))

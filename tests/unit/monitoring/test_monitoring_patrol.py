@@ -97,6 +97,7 @@ def places(tmp_path, monkeypatch):
         decisions=str(tmp_path / "decisions.jsonl"),
         calibrations=str(tmp_path / "calibrations"),
         evidently="",
+        alertmanager="",
         cache=tmp_path / "cache",
     )
 

@@ -5,6 +5,7 @@ from click.testing import CliRunner
 from pipelines_kfp_stub import kfp_stub
 
 from gream.cli import main
+from gream.errors import ConfigError
 from gream.monitoring.runs import RunOrder
 from pipelines.kfp_server import Connection, KfpError, KfpServer
 from pipelines.monitor.kfp_runs import KfpRuns
@@ -60,6 +61,14 @@ def test_a_server_without_the_pipeline_says_how_to_get_it_there(runs, kfp):
     kfp.pipelines.clear()
     with pytest.raises(KfpError, match=r"upload it with `gream pipelines upload`"):
         runs.start(ORDER)
+
+
+def test_a_projected_token_is_read_from_its_file(tmp_path):
+    (tmp_path / "token").write_text("projected\n")
+    variables = {"KFP_ENDPOINT": "http://127.0.0.1:1", "KFP_TOKEN_FILE": str(tmp_path / "token")}
+    assert Connection.from_environment(environment=variables).token == "projected"
+    with pytest.raises(ConfigError, match="KFP_TOKEN_FILE = '/nowhere' cannot be read"):
+        Connection.from_environment(environment={**variables, "KFP_TOKEN_FILE": "/nowhere"})
 
 
 def test_the_monitor_asks_for_the_key(monkeypatch, tmp_path):
