@@ -19,6 +19,8 @@ from k8s_local_pod import PROGRAMS, LocalCluster
 from tiny_policy import write_tiny_policy
 
 from gream.data.catalog import ITEM_SCHEMA, Catalog, CatalogFacts
+from gream.objectstore.bucket import Bucket
+from gream.objectstore.settings import StoreSettings
 
 pytestmark = pytest.mark.integration
 
@@ -114,7 +116,7 @@ def test_from_an_empty_cluster_to_a_served_recommendation(cluster, tmp_path):
     assert "9 users" in cluster.run("CronJob", "features")
     engine_process = cluster.start("Deployment", "engine", ["--port", engine.rpartition(":")[2]])
     (tmp_path / "sitecustomize.py").write_text(NOT_IN_THE_API_IMAGE)
-    cluster.start("StatefulSet", "api", ["--port", api.rpartition(":")[2]], PYTHONPATH=str(tmp_path))
+    api_process = cluster.start("StatefulSet", "api", ["--port", api.rpartition(":")[2]], PYTHONPATH=str(tmp_path))
     wait_for(lambda: answers(f"{engine}/readyz", 200), lambda: cluster.log("engine"))
     wait_for(lambda: answers(f"{api}/readyz", 200), lambda: cluster.log("api"))
 
@@ -131,3 +133,9 @@ def test_from_an_empty_cluster_to_a_served_recommendation(cluster, tmp_path):
     assert (gone.status_code, gone.json()["code"]) == (503, "engine_not_ready")
     wait_for(lambda: answers(f"{api}/readyz", 503), lambda: cluster.log("api"))
     assert answers(f"{api}/livez", 200)
+
+    cluster.stop(api_process)
+    keys = {name: cluster.secret("object-store", name.replace("_", "")) for name in ("access_key", "secret_key")}
+    store = Bucket("gream", StoreSettings(endpoint=urls["object-store:9000"], **keys))
+    (evidence,) = store.sizes("evidence/requests")
+    assert evidence.endswith(".parquet")
