@@ -117,10 +117,11 @@ def write_feedback(folder, rows):
 
 @pytest.fixture(scope="module")
 def first_champion(shop, tmp_path_factory):
-    """Bundle and catalog of a training run, and the workspace that made them."""
+    """A folder with a trained `policy` and the `catalog` that it was trained on."""
     home = tmp_path_factory.mktemp("training")
-    command = ["run", "--data", str(shop / "tables"), "--seed", "3", "--out", str(home)]
-    finish(start(command, shop, home / "workspace"))
+    for command, name in ((["train", "sft"], "policy"), (["data"], "catalog")):
+        data = ["--data", str(shop / "tables"), "--seed", "3", "--out", str(home / name)]
+        finish(start([*command, *data], shop, home / "workspace"))
     return home
 
 
@@ -146,7 +147,7 @@ def finish(process):
 def decided(home, champion, action):
     """A champion with a decision about it; the place, the record, and the decision's id."""
     place, log = home / "champion", home / "decisions.jsonl"
-    version = install(open_champion(str(place)), champion / "latest" / "policy").version
+    version = install(open_champion(str(place)), champion / "policy").version
     report = WindowReport(
         start=START,
         end=START + DAY,
@@ -164,7 +165,7 @@ def decided(home, champion, action):
 
 
 def retrain(home, shop, champion, *more):
-    places = ["--champion", str(home / "champion"), "--data", str(champion / "latest" / "catalog")]
+    places = ["--champion", str(home / "champion"), "--data", str(champion / "catalog")]
     window = ["--evidence", str(shop / "evidence"), "--until", str(START + DAY), "--hold-out-hours", "1"]
     order = ["--decision", "d1", "--decisions", str(home / "decisions.jsonl"), "--seed", "5"]
     command = ["retrain", *places, *window, *order, "--out", str(home / "runs"), *more]
@@ -239,7 +240,7 @@ def test_new_items_are_indexed_without_training(shop, first_champion, tmp_path):
     (policy,) = [path for path in (tmp_path / "workspace" / "extend").iterdir() if path.is_dir()]
     assert content_digest(policy) == verdict.challenger
     assert pl.read_parquet(policy / "items.parquet")["item_id"].to_list()[-2:] == ["new0", "new1"]
-    old = (first_champion / "latest" / "policy" / "manifest.json").read_text()
+    old = (first_champion / "policy" / "manifest.json").read_text()
     same = json.loads((policy / "manifest.json").read_text())["files"]["model.safetensors"]
     assert json.loads(old)["files"]["model.safetensors"] == same
 
