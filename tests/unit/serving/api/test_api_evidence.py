@@ -9,6 +9,7 @@ from gream.errors import ConfigError
 from gream.monitoring.evidence import Window, user_hash
 from gream.monitoring.evidence_reader import read_evidence
 from serving.api.engine import EngineBusyError, EngineNotReadyError
+from serving.contracts import UserHistory
 
 pytestmark = pytest.mark.unit
 
@@ -83,14 +84,8 @@ def test_what_is_cut_off_a_long_history_counts_nowhere(answered, features):
 
 def test_an_event_ahead_of_the_clock_is_no_negative_age(answered, features):
     ahead = int(time.time()) + 200
-    features.history = lambda user_id: _history(["m0"], [ahead])
+    features.history = lambda user_id: UserHistory(item_ids=("m0",), timestamps=(ahead,))
     assert answered(ANN)[1]["seconds_since_last"] == 0
-
-
-def _history(item_ids, timestamps):
-    from serving.contracts import UserHistory
-
-    return UserHistory(item_ids=tuple(item_ids), timestamps=tuple(timestamps))
 
 
 def test_whoever_brings_a_history_is_known_by_it(answered):
