@@ -99,6 +99,22 @@ def test_training_goes_on_from_the_champion_s_weights_and_words(continued, bundl
     assert Policy.load(policy).tokenizer.get_vocab() == Policy.load(bundle).tokenizer.get_vocab()
 
 
+def test_adapters_go_on_from_the_champion_too(continued, shop, bundle, tmp_path):
+    context = run_of(tmp_path, STILL, "sft.method=lora", "model.dropout=0")
+    policy = sft.run(shop[0], bundle / "semantic_index", continued[0], context, champion=bundle)
+    own, old = weights(policy), weights(bundle)
+    assert own.keys() == old.keys()
+    assert all(torch.allclose(own[name], old[name], atol=1e-6) for name in own)
+    learnt = sft.run(
+        shop[0],
+        bundle / "semantic_index",
+        continued[0],
+        run_of(tmp_path, "retrain.learning_rate=1e-2", "sft.method=lora", "model.dropout=0"),
+        champion=bundle,
+    )
+    assert not all(torch.allclose(weights(learnt)[name], old[name], atol=1e-3) for name in old)
+
+
 def test_corpus_holds_the_fresh_users_and_half_of_the_others(continued, shop):
     corpus, _ = continued
     facts = stage_facts(corpus)["settings"]
