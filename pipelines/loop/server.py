@@ -50,10 +50,12 @@ def served(policy: Path, catalog: Path, state: Path, log: Path, key: str) -> Ite
             command, env=os.environ | settings, stdout=output, stderr=output, start_new_session=True
         )
     url = f"http://127.0.0.1:{port}"
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # The server must not outlive us.
     try:
         _wait_until_ready(url, server, log)
         yield url
     finally:
+        signal.signal(signal.SIGTERM, before)
         os.killpg(server.pid, signal.SIGTERM)
         server.wait(STOP_SECONDS)
 
