@@ -17,6 +17,7 @@ from typing import Final, Literal
 from kfp import dsl, kubernetes
 
 from gream.enrichment.endpoint import KEY_VARIABLE, URL_VARIABLE
+from gream.monitoring.evidence import KEY_VARIABLE as KEY_OF_EVIDENCE
 from gream.objectstore.settings import ACCESS_KEY, ENDPOINT, RETRIES, SECRET_KEY
 from gream.stages.mirror import REMOTE
 from pipelines.cluster import QUEUE_LABEL, WORKSPACE, Cluster
@@ -26,6 +27,8 @@ Pool = Literal["cpu", "gpu-small", "gpu-large"]
 POOL_LABEL: Final = "gream.dev/pool"
 LLM_SECRET: Final = "gream-llm"
 """Optional Secret with `base-url` and `api-key` of a language model's endpoint."""
+EVIDENCE_SECRET: Final = "gream-evidence"
+"""Secret with `key`, the key of the hashes that stand for users in the evidence; the same that serving has."""
 SCRATCH_GIB: Final = 200
 USER: Final = 10001
 """Numeric user of the images."""
@@ -42,6 +45,7 @@ class Pod:
         hours: after which one attempt is stopped.
         gpus: accelerators.
         llm: whether it may ask a language model.
+        evidence: whether it reads requests, and so needs the key of their users' hashes.
     """
 
     pool: Pool
@@ -50,6 +54,7 @@ class Pod:
     hours: int
     gpus: int = 0
     llm: bool = False
+    evidence: bool = False
 
     def times(self, gpus: int, memory_gib: int) -> "Pod":
         """The same for each of several accelerators, with so much memory for each."""
@@ -83,6 +88,7 @@ PODS: Final[Mapping[str, Pod]] = {
     "extend": Pod("gpu-small", cpu=4, memory_gib=32, hours=4, gpus=1),
     "gate": Pod("gpu-large", cpu=4, memory_gib=48, hours=12, gpus=1),
     "promote": Pod("cpu", cpu=1, memory_gib=4, hours=2),
+    "monitor": Pod("cpu", cpu=1, memory_gib=4, hours=1, evidence=True),
     "tidy": Pod("cpu", cpu=1, memory_gib=1, hours=1),
 }
 """By component name."""
@@ -153,6 +159,8 @@ def _give_keys(task: dsl.PipelineTask, pod: Pod, cluster: Cluster) -> None:
     if pod.llm:
         keys = {"base-url": URL_VARIABLE, "api-key": KEY_VARIABLE}
         kubernetes.use_secret_as_env(task, LLM_SECRET, keys, optional=True)
+    if pod.evidence:
+        kubernetes.use_secret_as_env(task, EVIDENCE_SECRET, {"key": KEY_OF_EVIDENCE})
 
 
 def _give_workspace(task: dsl.PipelineTask, cluster: Cluster) -> None:

@@ -17,6 +17,8 @@ import polars as pl
 from gream import columns
 from gream.errors import ConfigError
 
+KEY_VARIABLE: Final = "GREAM_EVIDENCE_KEY"
+"""Environment variable of the key that user ids are hashed with; the same for serving and monitoring."""
 REQUESTS: Final = "requests"
 FEEDBACK: Final = "feedback"
 
@@ -190,7 +192,7 @@ def user_hash(identity: str, key: str) -> str:
         ConfigError: the key is empty, so that anybody could compute the hash of a known user id.
     """
     if not key:
-        raise ConfigError("the evidence needs a secret key for user ids: set GREAM_EVIDENCE_KEY.")
+        raise ConfigError(f"the evidence needs a secret key for user ids: set {KEY_VARIABLE}.")
     secret = hashlib.sha256(key.encode()).digest()
     return hashlib.blake2b(identity.encode(), digest_size=8, key=secret).hexdigest()
 

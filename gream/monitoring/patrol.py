@@ -19,8 +19,8 @@ from gream.monitoring.entries import RUNS, Decision, Outcome, clock
 from gream.monitoring.evidence import Window
 from gream.monitoring.paging import PagingError, tell
 from gream.monitoring.runs import RunOrder, Runs
+from gream.monitoring.served_items import ServedItems
 from gream.monitoring.settings import MonitoringSettings
-from gream.monitoring.user_means import Layout
 from gream.monitoring.watch import Watch, Watched
 from gream.objectstore.uri import is_store_uri
 
@@ -133,9 +133,9 @@ class Patrol:
         return -(-int(view.champion.since.timestamp()) // length) * length
 
     def _judge(self, view: ChampionView, window: Window, now: int) -> Watched:
-        match_seconds, version = self._settings.match_seconds, view.champion.version
-        watch = Watch(self._evidence(window), self._key, match_seconds, version, view.served)
-        calibration = self._calibration(version) or self._calibrate(view, watch, window)
+        version, folder = view.champion.version, self._evidence(window)
+        calibration = self._calibration(version) or self._inherit(view) or self._calibrate(view, folder, window)
+        watch = self._watch(folder, version, view.served.told_apart_by(calibration) if calibration else view.served)
         counts = view.counts(self._settings.catalogue)
         return watch.look(window, calibration, counts, self._log, now, self._settings.decision)
 
@@ -157,20 +157,26 @@ class Patrol:
         """A champion's thresholds; None as long as there are none."""
         return Calibration.load(self._calibration_place(version))
 
-    def _calibrate(self, view: ChampionView, watch: Watch, window: Window) -> Calibration | None:
-        """Make the champion's thresholds of its first healthy windows; None as long as these are too few.
+    def _watch(self, folder: Path, version: str, served: ServedItems) -> Watch:
+        return Watch(folder, self._key, self._settings.match_seconds, version, served)
 
-        A champion that only got new items answers as the one before: it takes over that one's thresholds, so that
-        nothing goes unwatched after each indexing.
-        """
-        settings, version, since = self._settings.calibration, view.champion.version, self._first_start(view)
+    def _inherit(self, view: ChampionView) -> Calibration | None:
+        """A champion that only got new items answers as the one before: it takes over that one's thresholds, so that
+        nothing goes unwatched after each indexing."""
         before = self._calibration(view.made_from) if view.made_from else None
-        if before is not None and before.layout == Layout.of(view.served):
-            before.model_copy(update={"policy_version": version}).save(self._calibration_place(version))
-            return self._calibration(version)
+        if before is None:
+            return None
+        version = view.champion.version
+        before.model_copy(update={"policy_version": version}).save(self._calibration_place(version))
+        return self._calibration(version)
+
+    def _calibrate(self, view: ChampionView, folder: Path, window: Window) -> Calibration | None:
+        """Make the champion's thresholds of its first healthy windows; None as long as these are too few."""
+        settings, version, since = self._settings.calibration, view.champion.version, self._first_start(view)
         if window.start - since < settings.min_windows * self._settings.window_seconds:
             return None
         self._evidence(Window(since, window.start))
+        watch = self._watch(folder, version, view.served)
         reference = watch.reference(since, window.start, self._settings.window_seconds, settings)
         if reference is None:
             return None

@@ -6,14 +6,17 @@ categories are one bucket. Which those are follows from the training data alone:
 would fit these better than any later one.
 """
 
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
 from gream import columns
 from gream.errors import DataError
 from gream.indexing.semantic_index import SemanticIndex
+
+if TYPE_CHECKING:
+    from gream.monitoring.calibration import Calibration
 
 OTHER: Final = "(other)"
 NONE: Final = "(none)"
@@ -68,6 +71,12 @@ class ServedItems:
             level1=_most_common(counted, "level1"),
             categories=_most_common(categories.join(counted, columns.ITEM), columns.CATEGORIES),
         )
+
+    def told_apart_by(self, calibration: "Calibration") -> "ServedItems":
+        """The same items in the buckets of a calibration: which codes and categories are common changes with the
+        catalog, and windows are only comparable in those of the reference."""
+        level1, categories = (calibration.buckets[name][: -len((OTHER, NONE))] for name in ("last_level1", "category"))
+        return replace(self, level1=level1, categories=categories)
 
 
 def _most_common(rows: pl.DataFrame, column: str) -> tuple[str, ...]:

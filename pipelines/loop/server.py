@@ -17,6 +17,8 @@ from gream.errors import GreamError
 
 READY_SECONDS: Final = 180.0
 STOP_SECONDS: Final = 60.0
+HISTORY: Final = 20
+"""Most recent events of a user that are served."""
 
 
 class ServerError(GreamError):
@@ -45,6 +47,8 @@ def served(policy: Path, catalog: Path, state: Path, log: Path, key: str) -> Ite
     command = [str(Path(sys.executable).with_name("gream")), "serve", "--policy", str(policy)]
     command += ["--catalog", str(catalog), "--port", str(port)]
     settings = {"GREAM_STATE": str(state), "GREAM_EVIDENCE_KEY": key, "GREAM_POLICY_POLL_SECONDS": "1"}
+    # Visitors come again and nobody leaves: unless histories end somewhere they grow, and that is drift.
+    settings["GREAM_HISTORY_WINDOW"] = str(HISTORY)
     with log.open("wb") as output:
         server = subprocess.Popen(
             command, env=os.environ | settings, stdout=output, stderr=output, start_new_session=True

@@ -14,8 +14,6 @@ from gream.errors import ConfigError
 if TYPE_CHECKING:
     from gream.monitoring.runs import Runs
 
-KEY = "GREAM_EVIDENCE_KEY"
-
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -78,12 +76,15 @@ def monitor(settings: Path | None, cache: Path, **choices: Any) -> None:
     Asks for GREAM_EVIDENCE_KEY, the key that serving hashes user ids with.
     """
     from gream.monitoring.describe import describe
+    from gream.monitoring.evidence import KEY_VARIABLE
     from gream.monitoring.patrol import Patrol, Places
     from gream.monitoring.settings import MonitoringSettings
 
-    key = os.environ.get(KEY, "")
+    key = os.environ.get(KEY_VARIABLE, "")
     if not key:
-        raise ConfigError(f"{KEY} is not set: it must be the key that serving has, or users cannot be told apart.")
+        raise ConfigError(
+            f"{KEY_VARIABLE} is not set: it must be the key that serving has, or users cannot be told apart."
+        )
     names = ("champion", "catalog", "evidence", "decisions", "calibrations", "evidently", "alertmanager")
     places = Places(**{name: choices[name] for name in names}, cache=cache)
     patrol = Patrol(places, key, MonitoringSettings.load(settings), _runs(choices))

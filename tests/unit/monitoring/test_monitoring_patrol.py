@@ -242,6 +242,17 @@ def test_a_champion_that_only_got_new_items_is_watched_at_once(serve, go_round, 
     assert decision.report.results
 
 
+def test_a_catalog_whose_tastes_have_changed_is_still_compared_with_the_reference(serve, go_round, places):
+    serve(*range(6))
+    go_round(5)
+    catalog = Catalog.load(Path(places.catalog))
+    comedies = pl.DataFrame({"user_id": ["v"] * 9, "item_id": ["m1"] * 9, "timestamp": range(9)})
+    events = pl.concat([catalog.interactions, comedies])
+    Catalog(events, catalog.items, catalog.facts).save(Path(places.catalog))
+    (decision,) = go_round(6)
+    assert decision.report.results
+
+
 def test_a_champion_that_was_trained_anew_gathers_a_reference(serve, go_round, places, monkeypatch):
     serve(*range(5))
     go_round(5)

@@ -32,6 +32,11 @@ def gpu(compiled, request):
     return compiled(Cluster(gpus=4, queue="training"), request.param)
 
 
+@pytest.fixture(scope="module", params=["training", "retraining"])
+def gpu_training(compiled, request):
+    return compiled(Cluster(gpus=4, queue="training"), request.param)
+
+
 @pytest.fixture(scope="module", params=PIPELINES)
 def cpu(compiled, request):
     return compiled(Cluster(claim="", remote="s3://gream/workspace"), request.param)
@@ -58,10 +63,10 @@ def test_a_step_has_an_accelerator_with_all_that_belongs_to_it_or_nothing_of_it(
             assert "emptyDirMounts" not in pod
 
 
-def test_training_takes_cores_memory_and_shared_memory_for_each_accelerator(gpu, compiled):
-    resources = gpu.container("sft")["resources"]
+def test_training_takes_cores_memory_and_shared_memory_for_each_accelerator(gpu_training, compiled):
+    resources = gpu_training.container("sft")["resources"]
     assert (resources["resourceCpuRequest"], resources["resourceMemoryLimit"]) == ("32", "384Gi")
-    assert gpu.pod("sft")["emptyDirMounts"][0]["sizeLimit"] == "64Gi"
+    assert gpu_training.pod("sft")["emptyDirMounts"][0]["sizeLimit"] == "64Gi"
     alone = compiled(Cluster(gpus=1, accelerator="amd.com/gpu"))
     assert accelerators(alone, "sft") == ("amd.com/gpu", "1")
     assert alone.container("sft")["resources"]["resourceMemoryLimit"] == "96Gi"
@@ -100,7 +105,7 @@ def test_no_pod_runs_as_root_and_all_wait_in_the_queue(gpu, cpu):
     assert not any("podMetadata" in cpu.pod(step) for step in cpu.steps)
 
 
-def test_keys_come_from_secrets_and_a_model_s_key_goes_where_it_is_used(gpu):
+def test_keys_come_from_secrets_and_each_goes_where_it_is_used(gpu):
     for step in gpu.steps:
         secrets = {secret["secretName"]: secret for secret in gpu.pod(step)["secretAsEnv"]}
         store = secrets.pop("mlpipeline-minio-artifact")
@@ -108,21 +113,25 @@ def test_keys_come_from_secrets_and_a_model_s_key_goes_where_it_is_used(gpu):
             "accesskey": "AWS_ACCESS_KEY_ID",
             "secretkey": "AWS_SECRET_ACCESS_KEY",
         }
-        assert set(secrets) == ({"gream-llm"} if step in ("enrich-share", "corpora") else set())
-        if secrets:
+        variables = {name: {key["envVar"] for key in secret["keyToEnv"]} for name, secret in secrets.items()}
+        if step in ("enrich-share", "corpora"):
+            assert variables == {"gream-llm": {"GREAM_LLM_BASE_URL", "GREAM_LLM_API_KEY"}}
             assert secrets["gream-llm"]["optional"] is True
-            variables = {key["envVar"] for key in secrets["gream-llm"]["keyToEnv"]}
-            assert variables == {"GREAM_LLM_BASE_URL", "GREAM_LLM_API_KEY"}
+        else:
+            assert variables == ({"gream-evidence": {"GREAM_EVIDENCE_KEY"}} if step == "monitor" else {})
         plain = {variable["name"]: variable["value"] for variable in gpu.container(step)["env"]}
         assert set(plain) == {"GREAM_S3_ENDPOINT", "GREAM_S3_RETRIES", "HF_HOME", "TQDM_MININTERVAL"}
 
 
-def test_workspace_is_a_claim_with_a_handler_that_tidies_it(gpu):
+def test_workspace_is_a_claim_and_finished_pods_go(gpu):
     for step in gpu.steps:
         (mount,) = gpu.pod(step)["pvcMount"]
         assert (mount["constant"], mount["mountPath"]) == ("gream-workspace", "/workspace")
-    assert gpu.steps["tidy"]["inputs"]["parameters"]["keep_days"] == {"runtimeValue": {"constant": 30.0}}
     assert gpu.platform["pipelineConfig"] == {"resourceTtlOnCompletion": 7 * 86_400}
+
+
+def test_a_handler_tidies_the_workspace_of_what_trains(gpu_training):
+    assert gpu_training.steps["tidy"]["inputs"]["parameters"]["keep_days"] == {"runtimeValue": {"constant": 30.0}}
 
 
 def test_workspace_without_a_claim_is_scratch_with_a_mirror(cpu):

@@ -58,7 +58,7 @@ def test_command_writes_both_for_a_cluster(tmp_path):
     files = [tmp_path / f"{name}{ending}" for name in PIPELINES for ending in (".yaml", ".kubernetes.yaml")]
     assert result.output.splitlines() == list(map(str, files))
     for file in files:
-        assert "resourceCount: '2'" in file.read_text()
+        assert ("resourceCount: '2'" in file.read_text()) == ("monitoring" not in file.name)
         assert "constant: team-a" in file.read_text()
 
 
