@@ -1,4 +1,4 @@
-"""The closed loop on one machine: weeks of a shop in a quarter of an hour, with real servers, and nobody present.
+"""The closed loop on one machine: weeks of a shop in twenty minutes, with real servers, and nobody present.
 
 world       MovieLens-100K in time order as a shop's past and future; what shifts, and when
 traffic     a day of visitors at the served policy's HTTP API
