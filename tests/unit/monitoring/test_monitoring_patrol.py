@@ -34,7 +34,7 @@ SETTINGS = MonitoringSettings(
     match_seconds=0,
     grace_seconds=600,
     hold_out_seconds=HOUR // 2,
-    calibration=CalibrationSettings(replicates=1_000, min_windows=4, min_users=20),
+    calibration=CalibrationSettings(false_alarm_rate=0.1, replicates=100, min_windows=4, min_users=20),
     decision=DecisionSettings(drift_windows=0),
 )
 
