@@ -33,6 +33,13 @@ class KfpStub:
         self.tasks = []
         self.logs = {}
 
+    def hold(self, name):
+        """Have a pipeline with one version, as if it had been uploaded."""
+        made = {"name": name, "pipeline_id": f"pipeline-{len(self.pipelines)}"}
+        self.pipelines[made["pipeline_id"]] = made
+        version = {"pipeline_version_id": f"version-{len(self.versions)}", "name": "uploaded", "pipeline_spec": {}}
+        self.versions.insert(0, {**version, "pipeline_id": made["pipeline_id"]})
+
     def answer(self, method, path, query, body):
         """Status and body, or None for an unknown path."""
         wanted = json.loads(query["filter"][0])["predicates"][0]["string_value"] if "filter" in query else None

@@ -4,15 +4,15 @@ import multiprocessing
 import os
 import signal
 import time
-from dataclasses import replace
 from itertools import count
 
 import pytest
+from evidence_rows import START, request_evidence
 
 from gream.monitoring.decision import DecisionSettings
 from gream.monitoring.decision_log import DecisionLog
 from gream.monitoring.entries import Freeze
-from gream.monitoring.evidence import RequestEvidence, Window
+from gream.monitoring.evidence import Window
 from gream.monitoring.evidence_reader import read_evidence
 from gream.monitoring.judgement import MonitorResult, WindowReport
 from gream.monitoring.request_log import RequestLog
@@ -20,29 +20,9 @@ from gream.monitoring.request_log import RequestLog
 pytestmark = pytest.mark.integration
 
 SPAWN = multiprocessing.get_context("spawn")
-START = 20_000 * 86_400
 HOUR = 3_600
 WORKERS = 4
 BATCH = 50
-REQUEST = RequestEvidence(
-    request_id="r",
-    timestamp=START,
-    user="u",
-    history_length=2,
-    seconds_since_last=None,
-    last_level1=None,
-    top_category=None,
-    unknown_items=0,
-    cold=False,
-    mode="direct",
-    policy_version="champion",
-    degraded=None,
-    engine_ms=None,
-    features_ms=None,
-    total_ms=1.0,
-    items=("m0",),
-    scores=(-1.0,),
-)
 
 
 def bad_window(hour, version):
@@ -100,7 +80,7 @@ def test_a_record_survives_the_kill_of_who_writes_it(tmp_path):
 def write_for_ever(folder):
     log = RequestLog(folder)
     for batch in count():
-        log.write(replace(REQUEST, request_id=f"{batch}-{row}") for row in range(BATCH))
+        log.write(request_evidence(f"{batch}-{row}") for row in range(BATCH))
 
 
 def test_evidence_survives_the_kill_of_who_writes_it(tmp_path):

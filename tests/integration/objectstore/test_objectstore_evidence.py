@@ -4,9 +4,10 @@ import time
 from dataclasses import replace
 
 import pytest
+from evidence_rows import START, request_evidence
 
 from gream.errors import StoreError
-from gream.monitoring.evidence import RequestEvidence, Window
+from gream.monitoring.evidence import Window
 from gream.monitoring.evidence_reader import read_evidence
 from gream.monitoring.evidence_store import prune_evidence, pull_evidence, push_evidence
 from gream.monitoring.request_log import RequestLog
@@ -16,30 +17,11 @@ from serving.evidence.pusher import Pusher
 pytestmark = pytest.mark.integration
 
 HOUR = 3_600
-START = 20_000 * 86_400
 WINDOW = Window(START, START + HOUR)
 
 
 def request(name, hour=0):
-    return RequestEvidence(
-        request_id=name,
-        timestamp=START + hour * HOUR,
-        user="u",
-        history_length=2,
-        seconds_since_last=None,
-        last_level1=None,
-        top_category=None,
-        unknown_items=0,
-        cold=False,
-        mode="direct",
-        policy_version="champion",
-        degraded=None,
-        engine_ms=None,
-        features_ms=None,
-        total_ms=1.0,
-        items=("m0",),
-        scores=(-1.0,),
-    )
+    return request_evidence(name, timestamp=START + hour * HOUR)
 
 
 def test_the_window_of_all_replicas_comes_down(bucket, tmp_path):

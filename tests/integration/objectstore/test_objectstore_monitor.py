@@ -6,19 +6,18 @@ import signal
 import subprocess
 import sys
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
+from evidence_rows import request_evidence
 from pipelines_kfp_stub import kfp_stub
 
 from gream.artifacts import atomic_folder
 from gream.data.catalog import Catalog, CatalogFacts
 from gream.indexing.semantic_index import SemanticIndex
 from gream.monitoring.decision_log import DecisionLog
-from gream.monitoring.evidence import RequestEvidence
 from gream.monitoring.evidence_store import push_evidence
 from gream.monitoring.request_log import RequestLog
 from gream.objectstore import publish_artifact
@@ -83,10 +82,7 @@ def publish_catalog(place, folder, names):
 @pytest.fixture
 def kfp():
     with kfp_stub() as stub:
-        stub.pipelines["pipeline-0"] = {"name": "gream-retraining", "pipeline_id": "pipeline-0"}
-        stub.versions.append(
-            {"pipeline_id": "pipeline-0", "pipeline_version_id": "version-0", "name": "v", "pipeline_spec": {}}
-        )
+        stub.hold("gream-retraining")
         yield stub
 
 
@@ -126,22 +122,12 @@ def write_evidence(folder, place, version, first):
     log = RequestLog(folder)
     for window in range(WINDOWS):
         log.write(
-            RequestEvidence(
-                request_id=f"{window}-{user}",
+            request_evidence(
+                f"{window}-{user}",
                 timestamp=first + window * WINDOW + user,
                 user=f"u{user:02}",
-                history_length=3,
-                seconds_since_last=60,
                 last_level1=user % 2,
-                top_category="Drama",
-                unknown_items=0,
-                cold=False,
-                mode="direct",
                 policy_version=version,
-                degraded=None,
-                engine_ms=10.0,
-                features_ms=1.0,
-                total_ms=20.0,
                 items=("m0", "m1"),
                 scores=(-1.0, -2.0),
             )
@@ -222,4 +208,3 @@ def test_status_is_told_from_the_store_without_the_weights(shop, tmp_path):
     assert "Measured when it was trained: recall@10 0.2500." in told.stdout
     assert list((tmp_path / "cache").rglob("semantic_index"))
     assert not list((tmp_path / "cache").rglob("weights"))
-    assert datetime.now(UTC).strftime("%Y") in told.stdout

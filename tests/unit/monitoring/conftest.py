@@ -1,41 +1,21 @@
 """A tiny shop: six items, evidence made by hand."""
 
-from dataclasses import replace
-
 import polars as pl
 import pytest
+from evidence_rows import request_evidence
 
-from gream.monitoring.evidence import FEEDBACK_SCHEMA, RequestEvidence
+from gream.monitoring.evidence import FEEDBACK_SCHEMA
 from gream.monitoring.served_items import ServedItems
 
 KEY = "a secret of the tests"
 DAY = 86_400
 START = 20_000 * DAY
-BASIS = RequestEvidence(
-    request_id="r",
-    timestamp=START,
-    user="u1",
-    history_length=4,
-    seconds_since_last=600,
-    last_level1=0,
-    top_category="Drama",
-    unknown_items=0,
-    cold=False,
-    mode="direct",
-    policy_version="champion",
-    degraded=None,
-    engine_ms=20.0,
-    features_ms=2.0,
-    total_ms=100.0,
-    items=("m0", "m1", "m2"),
-    scores=(-1.0, -2.0, -3.0),
-)
 
 
 @pytest.fixture
 def request_row():
-    """A request that differs from `BASIS` in what is given."""
-    return lambda request_id, **changes: replace(BASIS, request_id=request_id, **changes)
+    """See `request_evidence`."""
+    return request_evidence
 
 
 @pytest.fixture

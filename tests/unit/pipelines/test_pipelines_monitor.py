@@ -19,10 +19,7 @@ FORM = {"champion": "s3://gream/policies/champion", "data": "s3://gream/catalogs
 @pytest.fixture
 def kfp():
     with kfp_stub() as stub:
-        stub.pipelines["pipeline-0"] = {"name": "gream-retraining", "pipeline_id": "pipeline-0"}
-        stub.versions.append(
-            {"pipeline_id": "pipeline-0", "pipeline_version_id": "version-0", "name": "v", "pipeline_spec": {}}
-        )
+        stub.hold("gream-retraining")
         yield stub
 
 

@@ -1,40 +1,20 @@
 import time
 from collections import Counter
-from dataclasses import replace
 
 import pytest
+from evidence_rows import START, request_evidence
 
-from gream.monitoring.evidence import RequestEvidence, Window
+from gream.monitoring.evidence import Window
 from gream.monitoring.evidence_reader import read_evidence
 from serving.evidence.journal import Journal
 
-START = 20_000 * 86_400
 HOUR = 3_600
-BASIS = RequestEvidence(
-    request_id="r",
-    timestamp=START,
-    user="u1",
-    history_length=4,
-    seconds_since_last=600,
-    last_level1=0,
-    top_category="Comédie",
-    unknown_items=0,
-    cold=False,
-    mode="direct",
-    policy_version="champion",
-    degraded=None,
-    engine_ms=20.0,
-    features_ms=2.0,
-    total_ms=100.0,
-    items=("m0", "m1"),
-    scores=(-1.0, -2.0),
-)
 
 
 @pytest.fixture
 def request_row():
-    """A request that differs from `BASIS` in what is given."""
-    return lambda request_id, **changes: replace(BASIS, request_id=request_id, **changes)
+    """See `request_evidence`; the category is no ASCII."""
+    return lambda request_id, **changes: request_evidence(request_id, **{"top_category": "Comédie", **changes})
 
 
 class Told:
