@@ -7,10 +7,6 @@ the machine from the servers, all of them alike. Each worker sends its next requ
 """
 
 import asyncio
-import os
-import signal
-import socket
-import subprocess
 import sys
 import tempfile
 import time
@@ -26,9 +22,9 @@ import numpy as np
 
 from benchmarks.plain_service import BEAMS
 from gream.data.catalog import Catalog
+from pipelines.loop.server import ServerError, free_port, running
 
 K = 10
-READY_SECONDS = 180.0
 
 
 @dataclass(frozen=True)
@@ -124,11 +120,10 @@ def computed_seconds(url: str) -> float:
 @contextmanager
 def served(policy: Path, **settings: str) -> Iterator[str]:
     """`gream serve` on a free port, with a state folder of its own."""
-    with tempfile.TemporaryDirectory() as state:
-        port = free_port()
-        command = [str(Path(sys.executable).parent / "gream"), "serve", "--policy", str(policy), "--port", str(port)]
-        with process(command, f"http://127.0.0.1:{port}", GREAM_STATE=state, **settings) as url:
-            yield url
+    port = free_port()
+    command = [str(Path(sys.executable).parent / "gream"), "serve", "--policy", str(policy), "--port", str(port)]
+    with tempfile.TemporaryDirectory() as state, process(command, port, GREAM_STATE=state, **settings) as url:
+        yield url
 
 
 @contextmanager
@@ -137,46 +132,20 @@ def plain(policy: Path) -> Iterator[str]:
     port = free_port()
     bento = str(Path(sys.executable).parent / "bentoml")
     command = [bento, "serve", "benchmarks.plain_service:Plain", "--host", "127.0.0.1", "--port", str(port)]
-    with process(command, f"http://127.0.0.1:{port}", GREAM_POLICY=str(policy)) as url:
+    with process(command, port, GREAM_POLICY=str(policy)) as url:
         yield url
 
 
 @contextmanager
-def process(command: list[str], url: str, **environment: str) -> Iterator[str]:
-    """A server until the block ends, ready from its beginning."""
-    with tempfile.TemporaryFile() as log:
-        server = subprocess.Popen(command, env=os.environ | environment, stdout=log, stderr=log, start_new_session=True)
+def process(command: list[str], port: int, **settings: str) -> Iterator[str]:
+    """A server until the block ends, ready from its beginning; if it does not become ready, what it said is shown."""
+    with tempfile.NamedTemporaryFile() as log:
         try:
-            wait_until_ready(url, server)
-            yield url
-        except RuntimeError:
-            log.seek(0)
-            sys.stderr.write(log.read().decode(errors="replace"))
+            with running(command, f"http://127.0.0.1:{port}", settings, Path(log.name)) as url:
+                yield url
+        except ServerError:
+            sys.stderr.write(Path(log.name).read_text(encoding="utf-8", errors="replace"))
             raise
-        finally:
-            os.killpg(server.pid, signal.SIGTERM)
-            server.wait(60)
-
-
-def wait_until_ready(url: str, server: subprocess.Popen[bytes]) -> None:
-    end = time.monotonic() + READY_SECONDS
-    while time.monotonic() < end:
-        if server.poll() is not None:
-            break
-        try:
-            if httpx.get(f"{url}/readyz", timeout=5).status_code == httpx.codes.OK:
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(0.5)
-    raise RuntimeError(f"{url} was not ready within {READY_SECONDS:.0f} s")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 if __name__ == "__main__":

@@ -9,8 +9,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from gream.monitoring.entries import Result
 from gream.objectstore.uri import is_store_uri
-from gream.promotion.closing import Result
 from gream.stages.gate import PAGE, VERDICT
 from gream.stages.store import open_run
 from pipelines.local_runner import absolute, finished_run, published_folder, run_name

@@ -8,6 +8,8 @@ from pydantic import Field, TypeAdapter
 from gream.monitoring.judgement import Record, WindowReport
 
 Action = Literal["nothing", "warn", "index_new_items", "retrain", "page"]
+Result = Literal["promoted", "refused", "indexed", "failed"]
+"""How a run ends."""
 RUNS: tuple[Action, ...] = ("index_new_items", "retrain")
 """Actions that start a run; one run at a time."""
 
@@ -43,7 +45,7 @@ class Outcome(Record):
     kind: Literal["outcome"] = "outcome"
     decision: Text
     at: Time
-    result: Literal["promoted", "refused", "indexed", "failed"]
+    result: Result
     text: str = ""
 
 

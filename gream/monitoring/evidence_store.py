@@ -136,9 +136,7 @@ def pull_evidence(uri: str, window: Window, match_seconds: int, folder: Path) ->
     for hour in _hour_folders(window, match_seconds):
         for key, size in bucket.sizes(f"{place.prefix}/{hour.as_posix()}").items():
             file = folder / key.removeprefix(f"{place.prefix}/")
-            if not (file.is_file() and file.stat().st_size == size):
-                _download(bucket, key, file)
-                pulled += 1
+            pulled += fetch_part(bucket, key, size, file)
     return pulled
 
 
@@ -150,8 +148,16 @@ def _hour_folders(window: Window, match_seconds: int) -> Iterator[Path]:
             yield hour_folder(Path(table), hour)
 
 
-def _download(bucket: Bucket, key: str, file: Path) -> None:
+def fetch_part(bucket: Bucket, key: str, size: int, file: Path) -> bool:
+    """Download a part that is not there with its size; whether it was not.
+
+    Raises:
+        StoreError: the store does not answer or refuses; call again.
+    """
+    if file.is_file() and file.stat().st_size == size:
+        return False
     file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
     bucket.download(key, partial, lambda _: None)
     partial.replace(file)
+    return True

@@ -1,9 +1,9 @@
 """Feedback in an S3 store: all that arrived in a stretch of time of any length, for a retraining."""
 
-import os
 from pathlib import Path
 
 from gream.monitoring.evidence import FEEDBACK, HOUR, Window
+from gream.monitoring.evidence_store import fetch_part
 from gream.monitoring.feedback_reader import hour_of
 from gream.objectstore.bucket import Bucket
 from gream.objectstore.uri import ArtifactUri
@@ -35,10 +35,5 @@ def pull_feedback(uri: str, window: Window, folder: Path) -> int:
         file = folder / name
         if len(hour) != 2 or hour_of(*hour) not in hours or not part.startswith("part-"):
             continue
-        if not (file.is_file() and file.stat().st_size == size):
-            file.parent.mkdir(parents=True, exist_ok=True)
-            partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
-            bucket.download(key, partial, lambda _: None)
-            partial.replace(file)
-            pulled += 1
+        pulled += fetch_part(bucket, key, size, file)
     return pulled

@@ -186,8 +186,8 @@ def _download(place: ArtifactUri, digest: str, staging: Path, parts: Sequence[st
     if manifest is None:
         raise StoreError(f"{place} has no complete version {digest}.")
     (staging / MANIFEST).write_bytes(manifest.content)
-    manifest_files = _Manifest.parse(manifest.content, bucket.place(version)).files
-    files = {name: digest for name, digest in manifest_files.items() if not parts or name.split("/")[0] in parts}
+    named = _Manifest.parse(manifest.content, bucket.place(version)).files
+    files = {name: sha for name, sha in named.items() if not parts or name.split("/")[0] in parts}
     if content_digest(staging) != digest:
         raise ArtifactError(f"{bucket.place(version)}/{MANIFEST} is damaged: it is not that of version {digest}.")
     sizes = bucket.sizes(version)

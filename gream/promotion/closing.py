@@ -9,16 +9,13 @@ import time
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal
 
 from gream.artifacts import VERSION_DIGITS
 from gream.monitoring.decision_log import DecisionLog
-from gream.monitoring.entries import Outcome
+from gream.monitoring.entries import Outcome, Result
 from gream.monitoring.evidence_reader import CLOCK_SECONDS
 from gream.promotion.champion import ChampionPlace, PromotionError, promote
 from gream.promotion.verdict import Verdict
-
-Result = Literal["promoted", "refused", "indexed", "failed"]
 
 
 @dataclass(frozen=True)

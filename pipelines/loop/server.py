@@ -1,4 +1,4 @@
-"""`gream serve` as a process of its own, from start to stop."""
+"""A server as a process of its own, from start to stop: `gream serve` for the loop, for the benchmark others too."""
 
 import os
 import signal
@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -42,18 +42,36 @@ def served(policy: Path, catalog: Path, state: Path, log: Path, key: str) -> Ite
     Raises:
         ServerError: it does not become ready.
     """
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     command = [str(Path(sys.executable).with_name("gream")), "serve", "--policy", str(policy)]
     command += ["--catalog", str(catalog), "--port", str(port)]
     settings = {"GREAM_STATE": str(state), "GREAM_EVIDENCE_KEY": key, "GREAM_POLICY_POLL_SECONDS": "1"}
     # Visitors come again and nobody leaves: unless histories end somewhere they grow, and that is drift.
     settings["GREAM_HISTORY_WINDOW"] = str(HISTORY)
+    with running(command, f"http://127.0.0.1:{port}", settings, log) as url:
+        yield url
+
+
+@contextmanager
+def running(command: Sequence[str], url: str, settings: Mapping[str, str], log: Path) -> Iterator[str]:
+    """Run a server while the block runs.
+
+    Args:
+        command: that starts it.
+        url: where it then is; `/readyz` tells when.
+        settings: its environment, beside that of this process.
+        log: file for what it prints.
+
+    Yields:
+        The URL; it is ready.
+
+    Raises:
+        ServerError: it does not become ready.
+    """
     with log.open("wb") as output:
         server = subprocess.Popen(
             command, env=os.environ | settings, stdout=output, stderr=output, start_new_session=True
         )
-    url = f"http://127.0.0.1:{port}"
     before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # The server must not outlive us.
     try:
         _wait_until_ready(url, server, log)
@@ -62,6 +80,13 @@ def served(policy: Path, catalog: Path, state: Path, log: Path, key: str) -> Ite
         signal.signal(signal.SIGTERM, before)
         os.killpg(server.pid, signal.SIGTERM)
         server.wait(STOP_SECONDS)
+
+
+def free_port() -> int:
+    """A port of loopback that nobody has now."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
 
 
 def wait_for_version(url: str, version: str) -> None:
@@ -87,4 +112,4 @@ def _wait_until_ready(url: str, server: "subprocess.Popen[bytes]", log: Path) ->
         except httpx.TransportError:
             pass
         time.sleep(0.3)
-    raise ServerError(f"gream serve was not ready within {READY_SECONDS:.0f} s; what it said is in {log}.")
+    raise ServerError(f"{url} was not ready within {READY_SECONDS:.0f} s; what the server said is in {log}.")

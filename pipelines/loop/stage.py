@@ -111,14 +111,12 @@ class Stage:
     def shift(self) -> None:
         """New films, another taste, other users: until the champion was retrained, or patience ends."""
         self._world.grown.save(self._catalog)
-        self._note(
-            f"{len(self._world.grown.items) - len(self._world.past.items)} new films come in; tastes and users change."
-        )
+        films = len(self._world.grown.items) - len(self._world.past.items)
+        self._note(f"{films} new films come in; tastes and users change.")
         for _ in range(PATIENCE_DAYS):
             self._day("shift", Shift())
-            if any(
-                isinstance(one, Outcome) and one.result == "promoted" for one in DecisionLog(self._decisions).entries()
-            ):
+            outcomes = [one for one in DecisionLog(self._decisions).entries() if isinstance(one, Outcome)]
+            if any(outcome.result == "promoted" for outcome in outcomes):
                 return
 
     def after(self) -> None:
@@ -127,11 +125,7 @@ class Stage:
             self._day("after", Shift())
 
     def refuse_a_bad_challenger(self) -> Verdict:
-        """The champion with noise in its weights, at the gate; promoting it all the same is refused.
-
-        Raises:
-            PromotionError: never; a challenger that was promoted would be a failure of the gate.
-        """
+        """The champion with noise in its weights, at the gate; to promote it all the same is tried."""
         place, until = open_champion(self._champion), self.days[-1]
         bundle, verdict = judge_bad_challenger(
             champion=Path(self._champion) / "current" / "policy",
@@ -153,9 +147,8 @@ class Stage:
         self._note(f"Rolled back to {before.version}.")
         wait_for_version(self._url, before.version)
         start = open_day()
-        self._keep(
-            "rolled back", start, play_day(self._url, self._world, len(self.days) + 1, self.visits, Shift()), None
-        )
+        day = play_day(self._url, self._world, len(self.days) + 1, self.visits, Shift())
+        self._keep("rolled back", start, day, None)
         return before.version
 
     def _day(self, act: Act, shift: Shift | None) -> None:

@@ -1,6 +1,5 @@
 """What happened in a loop: days, decisions, moves of the champion; as JSON, and as tables for a terminal."""
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, Literal
@@ -111,8 +110,3 @@ class Timeline(Entry):
 def hit_rate(days: Sequence[DayEntry]) -> Interval:
     """Over all visits of some days, with its 95% bootstrap interval."""
     return bootstrap_interval(np.concatenate([np.array(day.hits, dtype=float) for day in days]), resamples=RESAMPLES)
-
-
-def alarm_days(days: Sequence[DayEntry]) -> Counter[str]:
-    """How often each monitor alarmed."""
-    return Counter(alarm for day in days for alarm in day.alarms)

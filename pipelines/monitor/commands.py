@@ -18,7 +18,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def _place(name: str, default: str, variable: str, text: str) -> Callable[[Command], Command]:
-    """An option that names a place, or else its environment variable does: a CronJob has no other way."""
+    """An option that names a place; on a cluster its environment variable does, out of the platform's settings."""
     return click.option(name, default=default, envvar=variable, show_default=True, show_envvar=True, help=text)
 
 

@@ -1,14 +1,12 @@
 """Runs of the retraining pipeline on a KFP server, found by the decision that ordered them."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from gream.monitoring.runs import RunOrder, RunState
 from pipelines.kfp_server import KfpServer
+from pipelines.retraining import PIPELINE_NAME
 from pipelines.run_status import SUCCEEDED, RunStatus
-
-PIPELINE: Final = "gream-retraining"
-EXPERIMENT: Final = "gream-retraining"
 
 
 class KfpRuns:
@@ -55,4 +53,5 @@ class KfpRuns:
                 "hold_out_since": order.hold_out_since,
                 "seed": order.seed,
             }
-            self._server.start(self._server.newest(PIPELINE), order.decision, EXPERIMENT, {**self._fixed, **given})
+            version = self._server.newest(PIPELINE_NAME)
+            self._server.start(version, order.decision, PIPELINE_NAME, {**self._fixed, **given})
