@@ -75,5 +75,5 @@ def _hours(folder: Path) -> Iterator[tuple[int, Path]]:
 
 def _clipped(folder: Path, window: Window) -> Window:
     """The window from the first hour that is there: a catalog may be decades older than its shop's feedback."""
-    first = min((hour for hour, _ in _hours(folder)), default=0) * HOUR
+    first = min((hour for hour, _ in _hours(folder)), default=window.end // HOUR) * HOUR
     return Window(min(max(window.start, first), window.end - 1), window.end)
