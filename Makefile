@@ -22,8 +22,9 @@ loop: .venv/loop.stamp  ## The closed loop: traffic, drift, retraining, gate, pr
 check: .venv/test.stamp  ## Lint, format, types.
 	PATH="$(CURDIR)/$(BIN):$$PATH" scripts/check
 
+# Unit tests share the cores, a process and a thread for each; the others start servers, and have them alone.
 test: check .venv-checkov/bin/checkov  ## Everything that CI runs.
-	$(BIN)/python -m pytest -m unit
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m unit -n auto --dist loadfile
 	$(BIN)/python -m pytest -m "not unit"
 
 clean:  ## Forget all runs; keep the environment.

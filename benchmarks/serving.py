@@ -13,11 +13,13 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from itertools import cycle, islice
 from pathlib import Path
+from urllib.request import urlopen
 
+import aiohttp
 import click
-import httpx
 import numpy as np
 
 from benchmarks.plain_service import BEAMS
@@ -85,19 +87,20 @@ def main(policy: Path, requests: int) -> None:
 def run(url: str, path: str, bodies: Sequence[dict[str, object]], concurrency: int) -> Load:
     """Send all bodies by so many workers."""
 
-    async def worker(client: httpx.AsyncClient, todo: Iterator[dict[str, object]], done: list[float]) -> int:
+    async def worker(client: aiohttp.ClientSession, todo: Iterator[dict[str, object]], done: list[float]) -> int:
         errors = 0
         for body in todo:
             started = time.perf_counter()
-            answer = await client.post(path, json=body)
+            async with client.post(path, json=body) as answer:
+                await answer.read()
             done.append(1_000 * (time.perf_counter() - started))
-            errors += answer.status_code != httpx.codes.OK
+            errors += answer.status != HTTPStatus.OK
         return errors
 
     async def everything() -> Load:
         done: list[float] = []
         todo = iter(bodies)
-        async with httpx.AsyncClient(base_url=url, timeout=120) as client:
+        async with aiohttp.ClientSession(url, timeout=aiohttp.ClientTimeout(120)) as client:
             started = time.perf_counter()
             errors = await asyncio.gather(*(worker(client, todo, done) for _ in range(concurrency)))
             return Load(np.array(done), sum(errors), time.perf_counter() - started)
@@ -108,7 +111,9 @@ def run(url: str, path: str, bodies: Sequence[dict[str, object]], concurrency: i
 def computed_seconds(url: str) -> float:
     """Seconds of computation that recommendations have taken so far, by the API's own metrics."""
     seconds = 0.0
-    for line in httpx.get(f"{url}/metrics", timeout=30).text.splitlines():
+    with urlopen(f"{url}/metrics", timeout=30) as answer:
+        metrics = answer.read().decode()
+    for line in metrics.splitlines():
         name, _, value = line.rpartition(" ")
         if name.startswith("gream_recommend_seconds_sum") and 'stage="engine"' in name:
             seconds += float(value)

@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -44,13 +44,15 @@ def write_text_atomic(path: Path, text: str) -> None:
 
 
 @contextmanager
-def atomic_folder(target: Path, kind: str, **facts: Any) -> Iterator[Path]:
+def atomic_folder(target: Path, kind: str, content: Mapping[str, Any] | None = None, **facts: Any) -> Iterator[Path]:
     """Yield an empty folder to fill; on success it becomes `target` with a manifest, on failure nothing remains.
 
     Args:
         target: where the artifact will stand. An existing folder there is replaced.
         kind: what the artifact is (`"catalog"`, `"semantic_index"`, ...); `open_artifact` checks it.
-        facts: JSON-serialisable entries for the manifest (counts, seeds, provenance).
+        content: JSON-serialisable entry `content` of the manifest, for what a reader goes by as it does by the files:
+            it is part of the artifact's content digest.
+        facts: JSON-serialisable entries for the manifest that are not (counts, seeds, provenance).
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.partial-"))
@@ -59,7 +61,7 @@ def atomic_folder(target: Path, kind: str, **facts: Any) -> Iterator[Path]:
         digests = {
             str(path.relative_to(staging)): file_digest(path) for path in sorted(staging.rglob("*")) if path.is_file()
         }
-        manifest = {"kind": kind, "files": digests, **facts}
+        manifest = {"kind": kind, "files": digests, **({"content": content} if content else {}), **facts}
         write_text_atomic(staging / MANIFEST, json.dumps(manifest, indent=2, sort_keys=True) + "\n")
         staging.chmod(0o755)
         if target.exists():
@@ -102,7 +104,10 @@ def verify_artifact(path: Path, kind: str) -> None:
 def content_digest(path: Path) -> str:
     """One SHA-256 for an artifact's whole content: equal folders have equal digests, whatever their paths."""
     manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
-    return hashlib.sha256(json.dumps(manifest["files"], sort_keys=True).encode()).hexdigest()
+    whole = dict(manifest["files"])
+    if "content" in manifest:
+        whole[MANIFEST] = manifest["content"]
+    return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
 
 
 def link_or_copy(source: str, target: str) -> None:

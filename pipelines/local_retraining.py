@@ -8,6 +8,7 @@ runs/retraining/
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from gream.monitoring.entries import Result
 from gream.objectstore.uri import is_store_uri
@@ -38,6 +39,7 @@ class RetrainRequest:
     out: Path
     decision: str = ""
     decisions: str = ""
+    canary: str = ""
     items: str = ""
 
 
@@ -46,12 +48,13 @@ class RetrainResult:
     """How a run ended.
 
     Attributes:
-        result: as the record of decisions has it: promoted, indexed, refused, or failed where somebody gave it up.
+        result: as the record of decisions has it: promoted, indexed, refused, or failed where somebody gave it up; or
+            "on trial", where it goes on.
         text: a sentence.
         folder: with the gate's verdict and page, and the log.
     """
 
-    result: Result
+    result: Result | Literal["on trial"]
     text: str
     folder: Path
 
@@ -76,6 +79,7 @@ def retrain_locally(request: RetrainRequest) -> RetrainResult:
         "action": request.action,
         "decision": request.decision,
         "decisions": _in_full(request.decisions),
+        "canary": _in_full(request.canary),
         "items": absolute(request.items),
         "profile": absolute(request.profile) if request.profile.endswith(".toml") else request.profile,
         "overrides": list(request.overrides),

@@ -25,6 +25,7 @@ def define_monitoring(cluster: Cluster) -> Any:
         evidence: str,
         decisions: str,
         calibrations: str,
+        canary: str = "",
         evidently: str = "",
         settings: str = "",
         kfp_endpoint: str = "http://ml-pipeline.kubeflow:8888",
@@ -39,6 +40,7 @@ def define_monitoring(cluster: Cluster) -> Any:
             evidence: What serving writes: s3://BUCKET/PREFIX.
             decisions: The record of decisions: s3://BUCKET/KEY.
             calibrations: Keeps the thresholds of each champion: s3://BUCKET/PREFIX.
+            canary: Where the canary stands: s3://BUCKET/PREFIX; empty where there is none.
             evidently: URL of Evidently's UI; empty for no pages.
             settings: TOML text of what differs from the monitor's defaults, such as "match_seconds = 3600".
             kfp_endpoint: URL of KFP's API, where retrainings are started.
@@ -52,6 +54,7 @@ def define_monitoring(cluster: Cluster) -> Any:
                 evidence=evidence,
                 decisions=decisions,
                 calibrations=calibrations,
+                canary=canary,
                 evidently=evidently,
                 settings=settings,
                 kfp_endpoint=kfp_endpoint,

@@ -48,6 +48,7 @@ def define_retraining(cluster: Cluster | None = None) -> Any:
         action: str = "retrain",
         decision: str = "",
         decisions: str = "",
+        canary: str = "",
         items: str = "",
         profile: str = "laptop",
         overrides: list[str] = [],  # noqa: B006 - KFP reads the default and never calls this with it
@@ -65,6 +66,7 @@ def define_retraining(cluster: Cluster | None = None) -> Any:
             action: retrain, or index_new_items, which gives the champion the catalog's new items without training.
             decision: Id of the decision that ordered this run, which then gets its outcome; empty for a run by hand.
             decisions: The record of decisions, a file or s3://BUCKET/KEY; empty for a run by hand.
+            canary: Where the canary stands, for what a decision ordered to be tried out; empty: it is promoted at once.
             items: Table of new items (CSV, TSV, Parquet) beside those of the catalog; empty for none.
             profile: Size of the run: laptop, small, paper, or the path of a TOML file inside the image.
             overrides: Single settings that differ from the profile, as a JSON list such as ["retrain.srpo_steps=20"].
@@ -80,7 +82,7 @@ def define_retraining(cluster: Cluster | None = None) -> Any:
         def judge(challenger: Any) -> dsl.PipelineTask:
             judged = step(gate(**fresh, champion=now, challenger=challenger, **common), "Gate")
             verdict = judged.outputs["verdict"]
-            return step(promote(challenger=challenger, verdict=verdict, **order), "Promote, or not")
+            return step(promote(challenger=challenger, verdict=verdict, canary=canary, **order), "Promote, or not")
 
         with tidied(cluster, workspace):
             now = step(bring(**order, **common), "Champion").outputs["policy"]

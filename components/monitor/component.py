@@ -12,6 +12,7 @@ def monitor(
     catalog: str,
     evidence: str,
     decisions: str,
+    canary: str,
     calibrations: str,
     evidently: str,
     settings: str,
@@ -27,6 +28,7 @@ def monitor(
         catalog: the shop's catalog as it is now: s3://BUCKET/PREFIX.
         evidence: what serving writes: s3://BUCKET/PREFIX.
         decisions: the record of decisions: s3://BUCKET/KEY.
+        canary: where the canary stands: s3://BUCKET/PREFIX; empty where there is none.
         calibrations: thresholds of each champion: s3://BUCKET/PREFIX.
         evidently: URL of Evidently's UI; empty for no pages.
         settings: TOML text of what differs from the defaults of gream.monitoring.settings; may be empty.
@@ -47,7 +49,7 @@ def monitor(
         record = ["--champion", champion, "--decisions", decisions, "--cache", str(cache)]
         places = ["--catalog", catalog, "--evidence", evidence, "--calibrations", calibrations]
         runs = ["--runs-on", "kfp", "--profile", profile, *(word for one in overrides for word in ("--set", one))]
-        options = [*record, *places, *runs, "--evidently", evidently, "--settings", str(file)]
+        options = [*record, "--canary", canary, *places, *runs, "--evidently", evidently, "--settings", str(file)]
         environment = os.environ | {"KFP_ENDPOINT": kfp_endpoint}
         ended = subprocess.run([*gream, "monitor", *options], env=environment, check=False)
         told = subprocess.run([*gream, "status", *record], stdout=subprocess.PIPE, text=True, check=True)

@@ -15,8 +15,9 @@ def promote(
     action: str,
     decision: str,
     decisions: str,
+    canary: str,
 ) -> NamedTuple("Ending", [("result", str), ("text", str), ("gate", str)]):  # type: ignore[valid-type]
-    """Promote the challenger if the gate accepted it, and append the decision's outcome, once.
+    """Promote the challenger if the gate accepted it and append the decision's outcome, once; or put it on trial.
 
     Args:
         challenger: from `srpo` or `extend`.
@@ -25,10 +26,11 @@ def promote(
         action: what the run is for: retrain or index_new_items.
         decision: id of the decision that ordered the run; empty where a person did.
         decisions: the record of decisions: a file, or s3://BUCKET/KEY; empty where there is no decision.
+        canary: where the canary stands, as `place`; empty where there is none, and an accepted challenger is promoted.
 
     Returns:
-        The result (promoted, indexed, refused or failed), a sentence, and the fingerprint of the gate's output in the
-        workspace.
+        The result (promoted, indexed, refused, failed, or "on trial"), a sentence, and the fingerprint of the gate's
+        output in the workspace.
     """
     from pathlib import Path
 
@@ -43,7 +45,7 @@ def promote(
         open_champion(place),
         Path(challenger.path),
         Verdict.load(judged / VERDICT),
-        Order(action, decision, decisions),
+        Order(action, decision, decisions, canary),
     )
     print(f"{ending.result}: {ending.text}")
     return (ending.result, ending.text, stage_facts(judged)["fingerprint"])

@@ -30,22 +30,26 @@ ITEM_SCHEMA: dict[str, pl.DataType] = {
 
 
 class CatalogFacts(BaseModel):
-    """What a catalog says of itself in its manifest."""
+    """What a catalog says of itself in its manifest: first what later stages go by, then where it came from."""
 
     model_config = ConfigDict(extra="forbid")
 
     dataset: str
     """Short name for tables and reports, e.g. `movielens-100k`."""
-    source: str
-    """Where the rows came from: a URL, a package, or file names with their SHA-256."""
     exclude_seen: bool
     """The dataset's evaluation protocol: whether items of the history are taken out of the ranking."""
     ordinal_time: bool = False
     """True where the source has an order but no clock: timestamps are then positions 0, 1, 2, ..."""
+    source: str
+    """Where the rows came from: a URL, a package, or file names with their SHA-256."""
     skipped: dict[str, int] = {}
     """Rows left out by a documented policy, by reason (`duplicate_event`, `k_core`, ...)."""
     untitled: int = 0
     """Items whose source had no title; they are called `Item <id>`."""
+
+
+PROTOCOL = {"dataset", "exclude_seen", "ordinal_time"}
+"""The facts that later stages go by."""
 
 
 @dataclass(frozen=True)
@@ -101,13 +105,13 @@ class Catalog:
 
     def save(self, path: Path) -> None:
         """Write the catalog as a folder: `interactions.parquet`, `items.parquet`, `manifest.json`."""
-        facts = self.facts.model_dump()
+        protocol, provenance = self.facts.model_dump(include=PROTOCOL), self.facts.model_dump(exclude=PROTOCOL)
         counts = {
             "interactions": self.interactions.height,
             "users": self.interactions[columns.USER].n_unique(),
             "items": self.items.height,
         }
-        with atomic_folder(path, KIND, facts=facts, counts=counts) as folder:
+        with atomic_folder(path, KIND, content=protocol, facts=provenance, counts=counts) as folder:
             self.interactions.write_parquet(folder / "interactions.parquet")
             self.items.write_parquet(folder / "items.parquet")
 
@@ -118,7 +122,8 @@ class Catalog:
         Raises:
             ArtifactError: `path` is not a complete catalog.
         """
-        facts = CatalogFacts.model_validate(open_artifact(path, KIND)["facts"])
+        manifest = open_artifact(path, KIND)
+        facts = CatalogFacts.model_validate(manifest["content"] | manifest["facts"])
         return cls(
             interactions=pl.read_parquet(path / "interactions.parquet"),
             items=pl.read_parquet(path / "items.parquet"),

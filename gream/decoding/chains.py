@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gream.decoding.batching import TOKEN_BUDGET, decoding, left_pad, length_batches
-from gream.decoding.cache import growing_cache
+from gream.decoding.batching import TOKEN_BUDGET, decoding, length_batches
 from gream.decoding.draw import draw
 from gream.decoding.grounding import Grounding
+from gream.decoding.prefill import read_prompts
 from gream.decoding.trie import ROOT
 from gream.errors import RequestError
 
@@ -102,22 +102,14 @@ class _Batch:
     """One batch while it is sampled; the state holds the rows (prompts x samples at first) that have not left it."""
 
     def __init__(self, model: Any, prompts: list[Sequence[int]], uniforms: Tensor, grounding: Grounding) -> None:
-        tokens, mask = left_pad(prompts, model.device)
-        output = model(
-            input_ids=tokens,
-            attention_mask=mask.long(),
-            position_ids=(mask.cumsum(dim=1) - 1).clamp(min=0),
-            past_key_values=(cache := growing_cache()),
-            use_cache=True,
-            logits_to_keep=1,
-        )
+        read = read_prompts(model, prompts)
         samples = uniforms.shape[1]
         self._model = model
-        self._cache = cache
+        self._cache = read.cache
         self._cache.batch_repeat_interleave(samples)
-        self._mask = mask.long().repeat_interleave(samples, dim=0)
+        self._mask = read.mask.long().repeat_interleave(samples, dim=0)
         self._position = self._mask.sum(dim=1)
-        self._logits: Tensor = output.logits[:, -1].repeat_interleave(samples, dim=0)
+        self._logits: Tensor = read.logits[:, -1].repeat_interleave(samples, dim=0)
         self._uniforms = uniforms.flatten(0, 1).to(model.device)
         self._row = torch.arange(len(self._mask), device=model.device)
         self._grounding = grounding.select(self._row // samples)

@@ -12,8 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gream.decoding.batching import left_pad
-from gream.decoding.cache import growing_cache
+from gream.decoding.prefill import read_prompts
 
 
 class Prefix:
@@ -24,21 +23,13 @@ class Prefix:
     """
 
     def __init__(self, model: Any, prompts: Sequence[Sequence[int]]) -> None:
-        tokens, self._prompt_mask = left_pad(prompts, model.device)
+        read = read_prompts(model, prompts)
         self._model = model
+        self._prompt_mask, self._cache = read.mask, read.cache
         self._lengths = self._prompt_mask.sum(dim=1)
-        self._cache = growing_cache()
-        output = model(
-            input_ids=tokens,
-            attention_mask=self._prompt_mask.long(),
-            position_ids=(self._prompt_mask.cumsum(dim=1) - 1).clamp(min=0),
-            past_key_values=self._cache,
-            use_cache=True,
-            logits_to_keep=1,
-        )
         self._visible = torch.zeros((len(prompts), 1, 0), dtype=torch.bool, device=model.device)
         self._depth = 0
-        self.logits: Tensor = output.logits
+        self.logits: Tensor = read.logits
 
     def grow(self, tokens: Tensor, parents: Tensor) -> None:
         """Append one layer: each new position continues one of the layer before. `logits` are then the new layer's.

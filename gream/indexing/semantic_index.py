@@ -252,13 +252,12 @@ class SemanticIndex:
         arrays |= {f"codebook_{level}": book for level, book in enumerate(self.codebooks)}
         if self.space is not None:
             arrays |= {f"{SPACE_PREFIX}{name}": array for name, array in self.space.arrays().items()}
-        entries = {
+        content = {
             "level_sizes": self.level_sizes,
             "ordinal_capacity": self.ordinal_capacity,
             "encoder": self.encoder,
-            "facts": self.facts,
         }
-        with atomic_folder(path, KIND, **entries) as folder:
+        with atomic_folder(path, KIND, content=content, facts=self.facts) as folder:
             (folder / "items.json").write_text(json.dumps(self.item_ids, ensure_ascii=False) + "\n", encoding="utf-8")
             with (folder / "arrays.npz").open("wb") as file:
                 np.savez(file, allow_pickle=False, **arrays)
@@ -272,6 +271,7 @@ class SemanticIndex:
         """
         verify_artifact(path, KIND)
         manifest = open_artifact(path, KIND)
+        content = manifest["content"]
         with np.load(path / "arrays.npz", allow_pickle=False) as file:
             arrays = dict(file)
         space = {name.removeprefix(SPACE_PREFIX): arrays[name] for name in arrays if name.startswith(SPACE_PREFIX)}
@@ -280,9 +280,9 @@ class SemanticIndex:
             item_ids=tuple(json.loads((path / "items.json").read_text(encoding="utf-8"))),
             codes=arrays["codes"],
             ordinals=arrays["ordinals"],
-            level_sizes=tuple(manifest["level_sizes"]),
-            ordinal_capacity=manifest["ordinal_capacity"],
-            encoder=manifest["encoder"],
+            level_sizes=tuple(content["level_sizes"]),
+            ordinal_capacity=content["ordinal_capacity"],
+            encoder=content["encoder"],
             codebooks=tuple(arrays[f"codebook_{level}"] for level in range(books)),
             space=ItemSpace(**space) if space else None,
             facts=manifest["facts"],

@@ -27,7 +27,7 @@ from typing import Annotated, Final
 from pydantic import BaseModel, ConfigDict, Field
 
 from gream.monitoring.catalogue import BARE_TEXTS, COLLISIONS, NEW_ITEMS, CountResult
-from gream.monitoring.entries import RUNS, Action, Decision, Entry, Freeze, Outcome, Override, Thaw, clock
+from gream.monitoring.entries import RUNS, Action, Decision, Entry, Freeze, Outcome, Override, Thaw, Trial, clock
 from gream.monitoring.judgement import MonitorResult, WindowReport
 
 DAY: Final = 86_400
@@ -90,6 +90,13 @@ def running(history: Sequence[Entry]) -> Decision | None:
     return started[-1] if started else None
 
 
+def on_trial(history: Sequence[Entry]) -> Trial | None:
+    """The trial that the run under way has come to; None where no challenger is on trial."""
+    run = running(history)
+    trials = [entry for entry in history if isinstance(entry, Trial) and run and entry.decision == run.id]
+    return trials[-1] if trials else None
+
+
 def freeze(history: Sequence[Entry], now: int) -> Freeze | None:
     """The freeze that holds now."""
     orders = [entry for entry in history if isinstance(entry, Freeze | Thaw)]
@@ -99,7 +106,7 @@ def freeze(history: Sequence[Entry], now: int) -> Freeze | None:
 
 def _wish(report: WindowReport, history: Sequence[Entry], now: int, settings: DecisionSettings) -> _Wish:
     """What the evidence asks for."""
-    overdue = running(history)
+    overdue = None if on_trial(history) else running(history)
     if overdue is not None and now - overdue.at > settings.run_timeout_seconds:
         return _Wish(
             "page",

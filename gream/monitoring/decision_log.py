@@ -1,14 +1,18 @@
 """The record of decisions: JSON lines, only ever appended to, in a folder or in an S3 store."""
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 from pydantic import ValidationError
 
 from gream.documents import open_document
 from gream.errors import ArtifactError
 from gream.monitoring.decision import DecisionSettings, decide
-from gream.monitoring.entries import ENTRY, Decision, Entry, Outcome
+from gream.monitoring.entries import ENTRY, Decision, Entry, Outcome, Trial
 from gream.monitoring.judgement import WindowReport
+
+Step = TypeVar("Step", Trial, Outcome)
+"""An entry about a run, of which a run has one."""
 
 
 class DecisionLog:
@@ -56,6 +60,14 @@ class DecisionLog:
             if self._document.replace(_with(content.text, entries), content.tag):
                 return
 
+    def begin(self, trial: Trial) -> None:
+        """Record that a run's challenger is on trial, unless the record says so already.
+
+        Raises:
+            StoreError, ArtifactError: see `close`.
+        """
+        self._once(trial)
+
     def close(self, outcome: Outcome) -> Outcome:
         """Record how a run ended, unless the record says so already.
 
@@ -66,13 +78,17 @@ class DecisionLog:
             StoreError: the store does not answer.
             ArtifactError: see `entries`.
         """
+        return self._once(outcome)
+
+    def _once(self, fresh: Step) -> Step:
+        """Append an entry about a run, unless there is one of its kind."""
         while True:
             content = self._document.read()
             for entry in self._parse(content.text):
-                if isinstance(entry, Outcome) and entry.decision == outcome.decision:
+                if isinstance(entry, type(fresh)) and entry.decision == fresh.decision:
                     return entry
-            if self._document.replace(_with(content.text, [outcome]), content.tag):
-                return outcome
+            if self._document.replace(_with(content.text, [fresh]), content.tag):
+                return fresh
 
     def _parse(self, text: str) -> list[Entry]:
         if text and not text.endswith("\n"):

@@ -1,6 +1,7 @@
 """An entry of the record as a few lines for people."""
 
-from gream.monitoring.entries import Decision, Entry, Freeze, Outcome, Override, clock
+from gream.artifacts import VERSION_DIGITS
+from gream.monitoring.entries import Decision, Entry, Freeze, Outcome, Override, Trial, clock
 
 
 def describe(entry: Entry) -> str:
@@ -14,6 +15,9 @@ def _what(entry: Entry) -> str:
             window = f"{clock(entry.report.start)} to {clock(entry.report.end)}"
             reasons = "".join(f"\n    {reason}" for reason in entry.reasons)
             return f"{entry.action}, champion {entry.report.policy_version}, window {window}{reasons}"
+        case Trial():
+            pair = (entry.verdict.challenger, entry.verdict.champion)
+            return f"run {entry.decision}: on trial, {' beside '.join(digest[:VERSION_DIGITS] for digest in pair)}"
         case Outcome():
             return f"run {entry.decision}: {entry.result}. {entry.text}".rstrip()
         case Freeze():

@@ -1,4 +1,4 @@
-"""What the record of decisions holds: decisions, how the runs they started ended, and what people ordered."""
+"""What the record of decisions holds: decisions, what became of the runs they started, and what people ordered."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Literal
@@ -6,10 +6,11 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter
 
 from gream.monitoring.judgement import Record, WindowReport
+from gream.promotion.verdict import Verdict
 
 Action = Literal["nothing", "warn", "index_new_items", "retrain", "page"]
-Result = Literal["promoted", "refused", "indexed", "failed"]
-"""How a run ends."""
+Result = Literal["promoted", "refused", "indexed", "failed", "withdrawn"]
+"""How a run ends; `withdrawn` are challengers that lost their trial."""
 RUNS: tuple[Action, ...] = ("index_new_items", "retrain")
 """Actions that start a run; one run at a time."""
 
@@ -37,6 +38,21 @@ class Decision(Record):
     reasons: tuple[Text, ...]
     override: str | None = None
     report: WindowReport
+
+
+class Trial(Record):
+    """The challenger of a run passed the gate and answers a share of the visitors, until the run has its outcome.
+
+    Attributes:
+        decision: id of the decision that started the run.
+        at: when the trial began.
+        verdict: of the gate; it names the two.
+    """
+
+    kind: Literal["trial"] = "trial"
+    decision: Text
+    at: Time
+    verdict: Verdict
 
 
 class Outcome(Record):
@@ -82,7 +98,7 @@ class Override(Record):
     until: Time
 
 
-Entry = Decision | Outcome | Freeze | Thaw | Override
+Entry = Decision | Trial | Outcome | Freeze | Thaw | Override
 ENTRY: TypeAdapter[Entry] = TypeAdapter(Annotated[Entry, Field(discriminator="kind")])
 """Reads one line of the record."""
 

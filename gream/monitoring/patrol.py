@@ -10,19 +10,24 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from gream.errors import GreamError
+from gream.errors import ConfigError, GreamError
 from gream.monitoring.calibration import Calibration, calibrate
 from gream.monitoring.champion_view import ChampionView
-from gream.monitoring.decision import running
+from gream.monitoring.decision import on_trial, running
 from gream.monitoring.decision_log import DecisionLog
 from gream.monitoring.entries import RUNS, Decision, Outcome, clock
-from gream.monitoring.evidence import Window
+from gream.monitoring.evidence import Evidence, Window
+from gream.monitoring.evidence_reader import read_evidence
 from gream.monitoring.paging import PagingError, tell
 from gream.monitoring.runs import RunOrder, Runs
 from gream.monitoring.served_items import ServedItems
 from gream.monitoring.settings import MonitoringSettings
 from gream.monitoring.watch import Watch, Watched
 from gream.objectstore.uri import is_store_uri
+from gream.promotion.champion import open_champion
+from gream.promotion.trials import Trials
+
+NO_CANARY = "a challenger is on trial, but the monitor was not told where the canary stands: give --canary."
 
 _LOG = logging.getLogger("gream.monitor")
 
@@ -40,6 +45,7 @@ class Places:
         evidently: workspace folder or URL of Evidently's UI; empty for no pages.
         alertmanager: URL of Prometheus' Alertmanager, for decisions that people must see; empty for none.
         cache: folder on this machine for what comes from a store.
+        canary: where the canary stands, see `gream.promotion.canary`; empty where there is none.
     """
 
     champion: str
@@ -50,6 +56,7 @@ class Places:
     evidently: str
     alertmanager: str
     cache: Path
+    canary: str = ""
 
 
 class Patrol:
@@ -102,11 +109,16 @@ class Patrol:
         return decided
 
     def _settle(self, now: int) -> GreamError | None:
-        """See to the run that is under way; what went wrong, which is no reason not to judge."""
-        run = running(self._log.entries())
-        if run is None:
-            return None
+        """See to the canary and to the run that is under way; what went wrong, which is no reason not to judge."""
         try:
+            if self._places.canary:
+                self._trials().see_to(now)
+            history = self._log.entries()
+            run = running(history)
+            if run is None:
+                return None
+            if on_trial(history):
+                return None if self._places.canary else ConfigError(NO_CANARY)
             match self._runs.state(run.id):
                 case "unknown":
                     _LOG.warning("the run that was decided at %s never started; it is started now", clock(run.at))
@@ -117,6 +129,15 @@ class Patrol:
         except GreamError as error:
             return error
         return None
+
+    def _trials(self) -> Trials:
+        settings = self._settings
+
+        def read(window: Window) -> Evidence:
+            return read_evidence(self._evidence(window), window, settings.match_seconds, self._key)
+
+        champion, canary = (open_champion(place) for place in (self._places.champion, self._places.canary))
+        return Trials(champion, canary, self._log, settings, read, self._places.cache / "champions")
 
     def _due(self, view: ChampionView, now: int) -> Iterator[Window]:
         """Windows of the champion that are over and undecided, oldest first."""

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gream.errors import ConfigError
 from gream.monitoring.calibration import CalibrationSettings
+from gream.monitoring.canary import CanarySettings
 from gream.monitoring.catalogue import CatalogueLimits
 from gream.monitoring.decision import DAY, DecisionSettings
 
@@ -15,7 +16,7 @@ HOUR = 3_600
 
 
 class MonitoringSettings(BaseModel):
-    """How a champion is watched. `[calibration]`, `[decision]` and `[catalogue]` are sections of the file."""
+    """How a champion is watched. `[calibration]`, `[decision]`, `[catalogue]` and `[canary]` are sections."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -30,6 +31,7 @@ class MonitoringSettings(BaseModel):
     calibration: CalibrationSettings = CalibrationSettings()
     decision: DecisionSettings = DecisionSettings()
     catalogue: CatalogueLimits = CatalogueLimits()
+    canary: CanarySettings = CanarySettings()
 
     @classmethod
     def load(cls, path: Path | None) -> "MonitoringSettings":

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-from gream.monitoring.decision import freeze, running
+from gream.artifacts import VERSION_DIGITS
+from gream.monitoring.decision import freeze, on_trial, running
 from gream.monitoring.describe import describe
 from gream.monitoring.entries import Decision, Entry, clock
 from gream.monitoring.judgement import MonitorResult, WindowReport
@@ -63,6 +64,9 @@ def _champion(champion: Champion | None, metrics: Mapping[str, float], now: int)
 def _orders(history: Sequence[Entry], now: int) -> Iterator[str]:
     run = running(history)
     yield "No run is under way." if run is None else f"Under way: {run.action}, decided at {clock(run.at)} ({run.id})."
+    trial = on_trial(history)
+    if trial is not None:
+        yield f"On trial: {trial.verdict.challenger[:VERSION_DIGITS]}, since {clock(trial.at)}."
     frozen = freeze(history, now)
     if frozen is not None:
         yield f"Frozen by {frozen.by} at {clock(frozen.at)}: {frozen.reason}"

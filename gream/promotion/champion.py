@@ -143,8 +143,6 @@ def promote(place: ChampionPlace, bundle: Path, verdict: Verdict) -> Champion:
         ArtifactError: the bundle is not sound.
         StoreError: see `ChampionPlace`.
     """
-    if not verdict.accepted:
-        raise PromotionError("the gate refused this challenger: " + " ".join(verdict.reasons))
     verify_artifact(bundle, KIND)
     digest = content_digest(bundle)
     if verdict.challenger != digest:
@@ -152,6 +150,20 @@ def promote(place: ChampionPlace, bundle: Path, verdict: Verdict) -> Champion:
             f"the verdict is about challenger {verdict.challenger[:VERSION_DIGITS]}, "
             f"but {bundle} is {digest[:VERSION_DIGITS]}."
         )
+    _ground_to_move(place, verdict)  # Before a long copy.
+    place.keep(bundle)
+    return promote_kept(place, verdict)
+
+
+def promote_kept(place: ChampionPlace, verdict: Verdict) -> Champion:
+    """Make a challenger that is kept at the place the champion; arguments and errors as those of `promote`."""
+    return place.move(verdict.challenger, expected=_ground_to_move(place, verdict))
+
+
+def _ground_to_move(place: ChampionPlace, verdict: Verdict) -> Champion:
+    """The champion that the verdict lets be replaced."""
+    if not verdict.accepted:
+        raise PromotionError("the gate refused this challenger: " + " ".join(verdict.reasons))
     now = place.read()
     if now is None or now.digest != verdict.champion:
         stands = now.version if now else "nobody"
@@ -159,7 +171,7 @@ def promote(place: ChampionPlace, bundle: Path, verdict: Verdict) -> Champion:
             f"the verdict compares with champion {verdict.champion[:VERSION_DIGITS]}, "
             f"but {stands} is the champion now: compare again."
         )
-    return place.move(place.keep(bundle), expected=now)
+    return now
 
 
 def roll_back(place: ChampionPlace) -> Champion:

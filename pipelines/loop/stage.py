@@ -210,6 +210,7 @@ class Stage:
             data=str(self._catalog),
             evidence=str(self._evidence),
             decisions=self._decisions,
+            canary="",
             profile=str(PROFILE),
             overrides=(),
             workspace=self._workspace,

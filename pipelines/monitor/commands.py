@@ -49,6 +49,7 @@ cache_option = click.option(
     "GREAM_EVIDENTLY",
     "Folder or URL of Evidently's UI; '' for none.",
 )
+@_place("--canary", "", "GREAM_CANARY", "Where the canary stands; empty for none: what the gate accepts is promoted.")
 @_place("--alertmanager", "", "GREAM_ALERTMANAGER", "URL of Prometheus' Alertmanager, for pages and warnings.")
 @click.option(
     "--settings",
@@ -85,7 +86,7 @@ def monitor(settings: Path | None, cache: Path, **choices: Any) -> None:
         raise ConfigError(
             f"{KEY_VARIABLE} is not set: it must be the key that serving has, or users cannot be told apart."
         )
-    names = ("champion", "catalog", "evidence", "decisions", "calibrations", "evidently", "alertmanager")
+    names = ("champion", "catalog", "evidence", "decisions", "calibrations", "evidently", "alertmanager", "canary")
     places = Places(**{name: choices[name] for name in names}, cache=cache)
     patrol = Patrol(places, key, MonitoringSettings.load(settings), _runs(choices))
     decided = patrol.round(int(time.time()))
@@ -114,7 +115,7 @@ def status(champion: str, decisions: str, cache: Path, last: int) -> None:
 
 def _runs(choices: dict[str, Any]) -> "Runs":
     """Where retrainings run, by the options of `monitor`."""
-    places = {name: choices[name] for name in ("champion", "evidence", "decisions", "profile")}
+    places = {name: choices[name] for name in ("champion", "evidence", "decisions", "canary", "profile")}
     if choices["runs_on"] == "kfp":
         from pipelines.kfp_server import Connection, KfpServer
         from pipelines.monitor.kfp_runs import KfpRuns

@@ -20,6 +20,7 @@ class LocalRuns:
     data: str
     evidence: str
     decisions: str
+    canary: str
     profile: str
     overrides: tuple[str, ...]
     workspace: Path
@@ -30,7 +31,9 @@ class LocalRuns:
         return "unknown"
 
     def start(self, order: RunOrder) -> None:
-        """See `Runs.start`; returns when the run has ended. One that fails is over: its outcome is recorded.
+        """See `Runs.start`; returns when the run has ended or its challenger is on trial.
+
+        One that fails is over: its outcome is recorded.
 
         Raises:
             ConfigError: the profile or an override is not allowed.
@@ -52,6 +55,7 @@ class LocalRuns:
             out=self.out,
             decision=order.decision,
             decisions=self.decisions,
+            canary=self.canary,
         )
         try:
             ended = retrain_locally(request)

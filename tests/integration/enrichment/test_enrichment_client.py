@@ -222,10 +222,13 @@ def test_what_is_under_way_when_a_run_stops_is_kept(chat, tmp_path):
         return answer("slow")
 
     chat.play = play
-    with pytest.raises(EnrichmentError, match=r"answered 404.*1 of 9 requests were done"):
+    with pytest.raises(EnrichmentError, match="answered 404") as error:
         ask(tmp_path, count=9, concurrency=2)
-    assert len(chat.bodies) == 2
-    assert kept(tmp_path) == 1
+    # One at least was under way; how many more is up to when the refusal is read.
+    done = len(chat.bodies) - 1
+    assert 1 <= done < 8
+    assert f"{done} of 9 requests were done" in str(error.value)
+    assert kept(tmp_path) == done
 
 
 @pytest.mark.parametrize(

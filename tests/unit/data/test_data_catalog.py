@@ -31,6 +31,18 @@ def test_a_saved_catalog_loads_as_it_was_and_is_named_by_its_content(tmp_path):
     assert content_digest(tmp_path / "one") == content_digest(tmp_path / "two")
 
 
+def test_what_later_stages_go_by_is_part_of_its_content_and_where_it_came_from_is_not(tmp_path):
+    """Else a run that keeps seen items would take over the training and evaluation of one that leaves them out."""
+
+    def digest(**facts):
+        catalog(**facts).save(tmp_path / "one")
+        return content_digest(tmp_path / "one")
+
+    plain = digest()
+    assert len({plain, digest(exclude_seen=True), digest(ordinal_time=True), digest(dataset="other")}) == 4
+    assert digest(source="elsewhere", skipped={"k_core": 3}, untitled=0) == plain
+
+
 def test_only_a_complete_catalog_is_one(tmp_path):
     catalog().save(tmp_path / "good")
     assert is_catalog(tmp_path / "good")

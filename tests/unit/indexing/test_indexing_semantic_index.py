@@ -1,10 +1,12 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gream.artifacts import content_digest
 from gream.errors import ArtifactError, DataError
 from gream.indexing import SemanticIndex
 from gream.indexing.item_space import ItemSpace
@@ -112,6 +114,15 @@ def test_equal_indices_have_equal_files(tmp_path):
         index(codebooks=BOOKS).save(tmp_path / name)
     manifests = [json.loads((tmp_path / name / "manifest.json").read_text()) for name in ("one", "two")]
     assert manifests[0] == manifests[1]
+
+
+def test_its_vocabulary_is_part_of_its_content(tmp_path):
+    """Else a policy trained with fewer tokens would be taken for one of this index."""
+    digests = set()
+    for place, more in enumerate([{}, {"ordinal_capacity": 70}, {"encoder": "other"}]):
+        replace(index(), **more).save(tmp_path / str(place))
+        digests.add(content_digest(tmp_path / str(place)))
+    assert len(digests) == 3
 
 
 def test_damaged_and_absent_indices_are_refused(tmp_path):

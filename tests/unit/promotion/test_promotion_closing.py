@@ -127,13 +127,13 @@ def test_a_run_that_was_given_up_promotes_nothing(place, bundle, verdict, order,
 
 def test_of_two_that_close_at_once_the_record_keeps_the_first(place, bundle, verdict, order, log, monkeypatch):
     """Another process records its outcome after this one has looked and before it writes."""
-    settle = closing._settle
+    settle = closing.settle
 
     def settle_slowly(*arguments):
         ending = settle(*arguments)
         log.append(Outcome(decision="d1", at=1, result="failed", text="Given up meanwhile."))
         return ending
 
-    monkeypatch.setattr(closing, "_settle", settle_slowly)
+    monkeypatch.setattr(closing, "settle", settle_slowly)
     assert close_run(place, bundle("B"), verdict(), order) == Ending("failed", "Given up meanwhile.")
     assert len(log.entries()) == 1

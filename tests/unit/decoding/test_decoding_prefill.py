@@ -1,0 +1,58 @@
+"""Prompts are read as a plain forward pass reads them, with less work."""
+
+import threading
+
+import pytest
+import torch
+
+from gream.decoding.prefill import read_prompts
+
+pytestmark = pytest.mark.unit
+
+
+def test_logits_and_cache_are_those_of_a_plain_pass_for_each_prompt(model, prompts):
+    with torch.no_grad():
+        read = read_prompts(model, prompts)
+        for row, prompt in enumerate(prompts):
+            plain = model(torch.tensor([prompt]), use_cache=True)
+            torch.testing.assert_close(read.logits[row, 0], plain.logits[0, -1], rtol=1e-4, atol=1e-5)
+            for ours, theirs in zip(read.cache.layers, plain.past_key_values.layers, strict=True):
+                torch.testing.assert_close(ours.keys[row, :, -len(prompt) :], theirs.keys[0], rtol=1e-4, atol=1e-5)
+                torch.testing.assert_close(ours.values[row, :, -len(prompt) :], theirs.values[0], rtol=1e-4, atol=1e-5)
+    assert read.logits.shape[:2] == (4, 1)
+    assert read.mask.sum(dim=1).tolist() == [4, 1, 7, 2]
+
+
+@pytest.fixture
+def widths(model):
+    """(thread, positions) of each pass through the last layer's MLP; another thread's pass comes first, in the middle
+    of ours."""
+    seen = []
+    mlp = model.get_decoder().layers[-1].mlp
+
+    def other():
+        with torch.no_grad():
+            model(torch.tensor([[1, 2, 3]]))
+
+    def interrupt(_module, _inputs):
+        if threading.current_thread() is threading.main_thread() and not seen:
+            thread = threading.Thread(target=other)
+            thread.start()
+            thread.join()
+
+    hooks = [
+        model.get_decoder().layers[0].register_forward_pre_hook(interrupt),
+        mlp.gate_proj.register_forward_pre_hook(
+            lambda _, inputs: seen.append((threading.current_thread() is threading.main_thread(), inputs[0].shape[1]))
+        ),
+    ]
+    yield seen
+    for hook in hooks:
+        hook.remove()
+
+
+def test_last_mlp_sees_one_position_of_ours_and_all_of_another_threads(model, prompts, widths):
+    with torch.no_grad():
+        read_prompts(model, prompts)
+        model(torch.tensor([[1, 2, 3, 4]]))
+    assert widths == [(False, 3), (True, 1), (True, 4)]

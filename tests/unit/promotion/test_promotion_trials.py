@@ -1,0 +1,220 @@
+"""A challenger on trial, from the gate to the champion or back, whatever is killed in between."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from gream.artifacts import content_digest
+from gream.errors import StoreError
+from gream.monitoring.canary import Look
+from gream.monitoring.decision_log import DecisionLog
+from gream.monitoring.entries import Decision, Outcome, Trial
+from gream.monitoring.judgement import WindowReport
+from gream.monitoring.settings import MonitoringSettings
+from gream.promotion import closing
+from gream.promotion import trials as trials_module
+from gream.promotion.champion import install, open_champion, promote
+from gream.promotion.closing import OnTrial, Order, close_run
+from gream.promotion.trials import Trials
+from gream.promotion.verdict import Check, Verdict
+
+pytestmark = pytest.mark.unit
+
+DAY = 86_400
+SETTINGS = MonitoringSettings(window_seconds=DAY, grace_seconds=600)
+
+
+@pytest.fixture
+def champion(tmp_path, bundle):
+    """Where A is the champion."""
+    place = open_champion(str(tmp_path / "champion"))
+    install(place, bundle("A"))
+    return place
+
+
+@pytest.fixture
+def canary(tmp_path):
+    return open_champion(str(tmp_path / "canary"))
+
+
+@pytest.fixture
+def log(tmp_path):
+    """Where a retraining has been decided."""
+    log = DecisionLog(str(tmp_path / "decisions.jsonl"))
+    report = WindowReport(
+        start=0,
+        end=DAY,
+        policy_version="A",
+        requests=9,
+        users=9,
+        results=(),
+        counts=(),
+        missing=(),
+        skipped=(),
+    )
+    log.append(Decision(id="d1", at=DAY, action="retrain", reasons=("In the test.",), report=report))
+    return log
+
+
+@pytest.fixture
+def verdict(bundle):
+    return Verdict(
+        accepted=True,
+        champion=content_digest(bundle("A")),
+        challenger=content_digest(bundle("B")),
+        at=datetime.now(UTC),
+        metric="ndcg@10",
+        hold_out_start=1,
+        hold_out_users=30,
+        confidence=0.95,
+        checks=(Check(name="all", state="passed", text="Told in the test."),),
+    )
+
+
+@pytest.fixture
+def order(tmp_path):
+    return Order("retrain", "d1", str(tmp_path / "decisions.jsonl"), str(tmp_path / "canary"))
+
+
+@pytest.fixture
+def begin(champion, bundle, verdict, order, log):
+    """The end of the run that was decided: B has passed the gate."""
+    return lambda: close_run(champion, bundle("B"), verdict, order)
+
+
+@pytest.fixture
+def read_windows():
+    return []
+
+
+@pytest.fixture
+def see_to(champion, canary, log, tmp_path, read_windows, monkeypatch):
+    """A round of the monitor so many days after the trial began, which finds what it is told to find."""
+
+    class Nothing:
+        def of_policy(self, version):
+            return version
+
+    def read(window):
+        read_windows.append(window.seconds // DAY)
+        return Nothing()
+
+    monkeypatch.setattr(trials_module.Arm, "of", classmethod(lambda cls, version, metric: (version, metric)))
+
+    def see_to(days, finding="wait"):
+        looks = []
+
+        def look_at(one, other, windows, settings):
+            looks.append((one[0], other[0], windows))
+            return Look(finding, "Told in the test.")
+
+        monkeypatch.setattr(trials_module, "look_at", look_at)
+        begun = [entry.at for entry in log.entries() if isinstance(entry, Trial)]
+        now = (begun[-1] if begun else DAY) + round(days * DAY) + 600
+        Trials(champion, canary, log, SETTINGS, read, tmp_path / "cache").see_to(now)
+        return looks
+
+    return see_to
+
+
+def outcomes(log):
+    return [(entry.result, entry.text) for entry in log.entries() if isinstance(entry, Outcome)]
+
+
+def digests(bundle, *names):
+    return [content_digest(bundle(name)) for name in names]
+
+
+def test_what_the_gate_accepts_goes_on_trial_and_the_champion_stays(begin, champion, canary, log, bundle):
+    ending = begin()
+    assert isinstance(ending, OnTrial)
+    assert [champion.read().digest, canary.read().digest] == digests(bundle, "A", "B")
+    assert outcomes(log) == []
+    assert begin() == ending
+    assert len([entry for entry in log.entries() if isinstance(entry, Trial)]) == 1
+
+
+def test_the_winner_becomes_the_champion(begin, see_to, champion, canary, log, bundle, read_windows):
+    begin()
+    a, b = (digest[:12] for digest in digests(bundle, "A", "B"))
+    assert see_to(0.9) == []  # No window of the trial is over.
+    assert see_to(1.5) == [(b, a, 1)]
+    assert see_to(2.0, "promote") == [(b, a, 2)]
+    assert read_windows == [1, 2]
+    assert [champion.read().digest, canary.read().digest] == digests(bundle, "B", "B")
+    assert outcomes(log) == [("promoted", f"{b} is the champion. Told in the test.")]
+    assert see_to(3.0, "withdraw") == []  # Over is over.
+    assert champion.read().version == b
+
+
+def test_the_loser_is_taken_back_by_itself(begin, see_to, champion, canary, log, bundle):
+    begin()
+    see_to(1.0, "withdraw")
+    assert [champion.read().digest, canary.read().digest] == digests(bundle, "A", "A")
+    assert outcomes(log) == [("withdrawn", "Told in the test.")]
+
+
+def test_without_a_trial_the_canary_follows_the_champion(see_to, champion, canary, bundle, verdict):
+    see_to(0.0)
+    assert canary.read().digest == champion.read().digest
+    promote(champion, bundle("B"), verdict)
+    see_to(0.0)
+    assert canary.read().digest == content_digest(bundle("B"))
+    moves = canary.read().number
+    see_to(0.0)
+    assert canary.read().number == moves
+
+
+def test_a_person_ends_a_trial(begin, see_to, canary, champion, log):
+    begin()
+    log.append(Outcome(decision="d1", at=2 * DAY, result="failed", text="Customers complain."))
+    assert see_to(1.0, "promote") == []
+    assert canary.read().digest == champion.read().digest
+    assert outcomes(log) == [("failed", "Customers complain.")]
+
+
+def test_a_champion_that_was_replaced_meanwhile_stays(begin, see_to, champion, canary, log, bundle, verdict):
+    begin()
+    third = content_digest(bundle("C"))
+    promote(champion, bundle("C"), verdict.model_copy(update={"challenger": third}))
+    see_to(2.0, "promote")
+    ((result, text),) = outcomes(log)
+    assert result == "refused"
+    assert "compare again" in text
+    assert [champion.read().digest, canary.read().digest] == [third, third]
+
+
+@pytest.mark.parametrize("step", ["settle", "record_ending", "follow_champion"])
+def test_killed_before_any_step_of_the_end_the_next_round_goes_on(
+    begin, see_to, champion, canary, log, bundle, monkeypatch, step
+):
+    begin()
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(trials_module, step, killed)
+        with pytest.raises(KeyboardInterrupt):
+            see_to(2.0, "promote")
+    see_to(2.0, "promote")
+    assert [champion.read().digest, canary.read().digest] == digests(bundle, "B", "B")
+    assert [result for result, _ in outcomes(log)] == ["promoted"]
+    assert champion.read().number == 2
+
+
+def test_killed_between_record_and_pointer_the_monitor_points_the_canary(
+    begin, see_to, canary, bundle, monkeypatch, champion
+):
+    with monkeypatch.context() as patch:
+        patch.setattr(closing, "name_canary", lambda *_: (_ for _ in ()).throw(StoreError("The store is away.")))
+        with pytest.raises(StoreError):
+            begin()
+    see_to(0.0)
+    assert [champion.read().digest, canary.read().digest] == digests(bundle, "A", "B")
+
+
+def test_new_items_and_what_a_person_ordered_are_not_tried_out(champion, bundle, verdict, order, log, tmp_path):
+    indexed = close_run(champion, bundle("B"), verdict, Order("index_new_items", "d1", order.decisions, order.canary))
+    assert indexed.result == "indexed"
+    assert not (tmp_path / "canary").exists()
