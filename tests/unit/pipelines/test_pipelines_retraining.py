@@ -69,6 +69,7 @@ def test_form_is_typed_described_and_has_defaults_for_a_run_by_hand(cluster):
         "action": "STRING",
         "decision": "STRING",
         "decisions": "STRING",
+        "canary": "STRING",
         "items": "STRING",
         "profile": "STRING",
         "overrides": "LIST",
