@@ -83,7 +83,7 @@ def sample_answers(
                 if len(np.unique(items)) >= trie.n_items:
                     raise RequestError(f"row {row} excludes all {trie.n_items} items: nothing is left to answer.")
             dead = torch.from_numpy(trie.dead_keys(excluded)).to(model.device)
-            prefix = Prefix(model, [prefixes[row] for row in rows])
+            prefix = Prefix(model, [prefixes[row] for row in rows], tree.vocabulary)
             batch = _sample(prefix, tree, uniforms[torch.from_numpy(rows)].to(model.device), temperature, dead)
             for row, row_answers in zip(rows, batch, strict=True):
                 answers[row] = row_answers
@@ -98,7 +98,7 @@ def _sample(prefix: Prefix, trie: DeviceTrie, uniforms: Tensor, temperature: flo
     for level, width in enumerate(trie.max_branching):
         children, real = trie.successors(nodes, width)
         real = real & ~contains_keys(dead, children, len(trie.token))
-        distribution = trie.log_probs(prefix.logits.expand(-1, samples, -1), children, real, temperature)
+        distribution = trie.log_probs(prefix.logits.expand(-1, samples, -1), children, real, temperature, compact=True)
         chosen = draw(distribution.exp(), uniforms[..., level])[..., None]
         nodes = children.gather(-1, chosen)[..., 0]
         visited.append(nodes)

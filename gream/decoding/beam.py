@@ -86,7 +86,7 @@ def beam_search(
             dead = trie.dead_keys([exclude[row] for row in rows] if exclude is not None else [])
             opinion = NodePrior.of(prior, rows, trie, model.device) if prior is not None else None
             beam = TrieBeam(tree, len(rows), k, max(k, beams), torch.from_numpy(dead).to(model.device), opinion)
-            best, values = _search(Prefix(model, [prompts[row] for row in rows]), beam)
+            best, values = _search(Prefix(model, [prompts[row] for row in rows], tree.vocabulary), beam)
             items[rows, : best.shape[1]] = best.cpu().numpy()
             scores[rows, : best.shape[1]] = values.cpu().numpy()
     return Ranking(items, scores)
@@ -94,10 +94,10 @@ def beam_search(
 
 def _search(prefix: Prefix, beam: TrieBeam) -> tuple[Tensor, Tensor]:
     """(B, <= k) items and scores."""
-    parents = beam.descend(beam.trie.log_probs(prefix.logits, beam.children, beam.real))
+    parents = beam.descend(beam.trie.log_probs(prefix.logits, beam.children, beam.real, compact=True))
     while not beam.last:
         prefix.grow(beam.trie.token[beam.nodes].long(), parents)
-        parents = beam.descend(beam.trie.log_probs(prefix.logits, beam.children, beam.real))
+        parents = beam.descend(beam.trie.log_probs(prefix.logits, beam.children, beam.real, compact=True))
     if not beam.complete:
         beam.descend(_last_gains(prefix, beam, parents))
     return beam.ranking()
@@ -116,5 +116,5 @@ def _last_gains(prefix: Prefix, beam: TrieBeam, parents: Tensor) -> Tensor:
         prefix.grow(beam.trie.token[beam.nodes.gather(1, first)].long(), parents.gather(1, first))
         place = first[..., None].expand(-1, -1, gains.shape[-1])
         children, real = beam.children.gather(1, place), beam.real.gather(1, place)
-        gains.scatter_(1, place, beam.trie.log_probs(prefix.logits, children, real))
+        gains.scatter_(1, place, beam.trie.log_probs(prefix.logits, children, real, compact=True))
     return gains

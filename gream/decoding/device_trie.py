@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -10,8 +11,15 @@ from gream.decoding.trie import TokenTrie
 
 @dataclass(frozen=True)
 class DeviceTrie:
-    """`TokenTrie` as int32 tensors on one device; the attributes have the same meaning."""
+    """`TokenTrie` as int32 tensors on one device; the attributes have the same meaning.
 
+    Attributes:
+        vocabulary: (C,) int64, the tokens that occur in the trie, ascending: no others are ever legal.
+        column: (N,) int32, the place of each node's token among them.
+    """
+
+    vocabulary: Tensor
+    column: Tensor
     token: Tensor
     first_child: Tensor
     item_of_node: Tensor
@@ -19,8 +27,11 @@ class DeviceTrie:
 
     @classmethod
     def of(cls, trie: TokenTrie, device: torch.device) -> "DeviceTrie":
-        """Copy a trie to a device (no copy on the CPU)."""
+        """Copy a trie to a device (on the CPU its arrays are shared)."""
+        vocabulary, column = np.unique(trie.token[1:], return_inverse=True)
         return cls(
+            vocabulary=torch.from_numpy(vocabulary.astype(np.int64)).to(device),
+            column=torch.from_numpy(np.concatenate([[0], column]).astype(np.int32)).to(device),
             token=torch.from_numpy(trie.token).to(device),
             first_child=torch.from_numpy(trie.first_child).to(device),
             item_of_node=torch.from_numpy(trie.item_of_node).to(device),
@@ -47,20 +58,23 @@ class DeviceTrie:
         real = offsets < count[..., None]
         return (first[..., None] + offsets) * real, real
 
-    def log_probs(self, logits: Tensor, successors: Tensor, real: Tensor, temperature: float = 1.0) -> Tensor:
+    def log_probs(
+        self, logits: Tensor, successors: Tensor, real: Tensor, temperature: float = 1.0, compact: bool = False
+    ) -> Tensor:
         """Log-probability of each successor among the real ones: the softmax over the legal tokens only.
 
         A leaf's successor (itself) gets 0: an item that is complete keeps its score.
 
         Args:
-            logits: (..., V) next-token logits at each node.
+            logits: (..., V) next-token logits at each node, or (..., C) those of `vocabulary`.
             successors: (..., M) nodes, from `successors`.
             real: (..., M) which of them are considered.
             temperature: divides the logits.
+            compact: whether the logits are those of `vocabulary`.
 
         Returns:
             (..., M) float32 (float64 from float64 logits), -inf at padding.
         """
-        legal = logits.gather(-1, self.token[successors].long())
+        legal = logits.gather(-1, (self.column if compact else self.token)[successors].long())
         legal = legal.to(torch.promote_types(legal.dtype, torch.float32)) / temperature
         return legal.masked_fill(~real, -torch.inf).log_softmax(-1)

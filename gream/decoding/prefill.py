@@ -10,6 +10,7 @@ from torch import Tensor
 
 from gream.decoding.batching import left_pad
 from gream.decoding.cache import growing_cache
+from gream.decoding.head import next_logits
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,7 @@ class ReadPrompts:
     """B prompts that a model has read.
 
     Attributes:
-        logits: (B, 1, V) next-token logits after each prompt.
+        logits: (B, 1, V) next-token logits after each prompt, or (B, 1, C) those of the tokens that were asked for.
         mask: (B, L) bool, false where a shorter prompt was padded on its left.
         cache: keys and values of the L positions.
     """
@@ -27,20 +28,28 @@ class ReadPrompts:
     cache: Any
 
 
-def read_prompts(model: Any, prompts: Sequence[Sequence[int]]) -> ReadPrompts:
-    """Read a batch of prompts, each of at least one token, with a Hugging Face causal LM."""
+def read_prompts(model: Any, prompts: Sequence[Sequence[int]], vocabulary: Tensor | None = None) -> ReadPrompts:
+    """Read a batch of prompts, each of at least one token.
+
+    Args:
+        model: a Hugging Face causal LM.
+        prompts: token ids.
+        vocabulary: (C,) the tokens whose logits are wanted; None for all.
+    """
     tokens, mask = left_pad(prompts, model.device)
     cache = growing_cache()
     with _last_mlp_at_the_end(model):
-        output = model(
+        logits = next_logits(
+            model,
+            vocabulary,
+            last_only=True,
             input_ids=tokens,
             attention_mask=mask.long(),
             position_ids=(mask.cumsum(dim=1) - 1).clamp(min=0),
             past_key_values=cache,
             use_cache=True,
-            logits_to_keep=1,
         )
-    return ReadPrompts(output.logits, mask, cache)
+    return ReadPrompts(logits, mask, cache)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gream.decoding.head import next_logits
 from gream.decoding.prefill import read_prompts
 
 
@@ -19,12 +20,14 @@ class Prefix:
     """A batch of B prompts in the key-value cache of a causal LM, and the last layer of the tree behind each.
 
     Attributes:
-        logits: (B, W, V) next-token logits of the newest layer; at first (B, 1, V), those of the prompts' last tokens.
+        logits: (B, W, C) next-token logits of the newest layer, of the tokens in `vocabulary`; at first (B, 1, C),
+            those of the prompts' last tokens.
     """
 
-    def __init__(self, model: Any, prompts: Sequence[Sequence[int]]) -> None:
-        read = read_prompts(model, prompts)
+    def __init__(self, model: Any, prompts: Sequence[Sequence[int]], vocabulary: Tensor) -> None:
+        read = read_prompts(model, prompts, vocabulary)
         self._model = model
+        self._vocabulary = vocabulary
         self._prompt_mask, self._cache = read.mask, read.cache
         self._lengths = self._prompt_mask.sum(dim=1)
         self._visible = torch.zeros((len(prompts), 1, 0), dtype=torch.bool, device=model.device)
@@ -55,7 +58,7 @@ class Prefix:
             visible: (B, S, S) bool, true where the column is the row's ancestor or itself.
 
         Returns:
-            (B, S, V) next-token logits.
+            (B, S, C) next-token logits.
         """
         logits = self._forward(tokens, depths, visible)
         self._cache.crop(-tokens.shape[1])
@@ -67,12 +70,12 @@ class Prefix:
         dtype = self._model.dtype
         # Additive, because eager attention adds its mask and sdpa takes either kind.
         bias = torch.zeros(seen.shape, dtype=dtype, device=tokens.device).masked_fill(~seen, torch.finfo(dtype).min)
-        output = self._model(
+        return next_logits(
+            self._model,
+            self._vocabulary,
             input_ids=tokens,
             attention_mask=bias,
             position_ids=self._lengths[:, None] + depths,
             past_key_values=self._cache,
             use_cache=True,
         )
-        logits: Tensor = output.logits
-        return logits

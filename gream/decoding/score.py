@@ -30,7 +30,7 @@ def score_all(model: Any, prompt: Sequence[int], trie: TokenTrie) -> NDArray[np.
     tree = DeviceTrie.of(trie, model.device)
     gains = np.zeros(trie.n_nodes)
     with decoding(model):
-        prefix = Prefix(model, [list(prompt)])
+        prefix = Prefix(model, [list(prompt)], tree.vocabulary)
         _write_gains(gains, tree, np.array([ROOT]), prefix.logits[0])
         inner = np.flatnonzero(np.diff(trie.first_child))[1:]
         for start in range(0, len(inner), NODES_PER_PASS):
@@ -50,9 +50,9 @@ def score_all(model: Any, prompt: Sequence[int], trie: TokenTrie) -> NDArray[np.
 
 
 def _write_gains(gains: NDArray[np.float64], trie: DeviceTrie, nodes: NDArray[np.int64], logits: torch.Tensor) -> None:
-    """Put the log-probabilities of all children of `nodes` into `gains`, given their (len(nodes), V) logits."""
+    """Put the log-probabilities of all children of `nodes` into `gains`, given their (len(nodes), C) logits."""
     children, real = trie.successors(torch.from_numpy(nodes).to(logits.device), max(trie.max_branching))
-    values = trie.log_probs(logits.double(), children, real)
+    values = trie.log_probs(logits.double(), children, real, compact=True)
     gains[children[real].cpu().numpy()] = values[real].cpu().numpy()
 
 

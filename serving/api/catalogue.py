@@ -20,6 +20,7 @@ class PolicyCatalogue:
 
     Attributes:
         version: first hex digits of the bundle's content digest.
+        levels: codes of an item; a token behind them is its ordinal.
         facts: what the policy was trained with.
         model_card: Markdown.
     """
@@ -28,6 +29,7 @@ class PolicyCatalogue:
         self, version: str, items: pl.DataFrame, index: SemanticIndex, facts: PolicyFacts, model_card: str
     ) -> None:
         self.version = version
+        self.levels = len(index.level_sizes)
         self.facts = facts
         self.model_card = model_card
         self._items = items

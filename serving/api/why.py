@@ -7,7 +7,6 @@ of reasoning mode is for.
 
 from collections.abc import Sequence
 
-from gream.indexing.tokens import is_ordinal
 from serving.api.catalogue import PolicyCatalogue
 from serving.api.models import Why
 
@@ -25,15 +24,15 @@ class Explainer:
         self._history = frozenset(known)
         self._latest: dict[tuple[str, ...], str] = {}
         for item_id in known:  # Of several that share a prefix the most recent one stays.
-            codes = _codes(catalogue.tokens(item_id))
+            codes = self._codes(catalogue.tokens(item_id))
             for length in range(1, len(codes) + 1):
                 self._latest[codes[:length]] = item_id
 
     def explain(self, item_id: str, tokens: tuple[str, ...]) -> Why:
         """The history item that shares the longest beginning of the item's index; the most recent one of several."""
         if item_id in self._history:
-            return Why(text="It is in the history already.", because=item_id, shared_levels=len(_codes(tokens)))
-        codes = _codes(tokens)
+            return Why(text="It is in the history already.", because=item_id, shared_levels=len(self._codes(tokens)))
+        codes = self._codes(tokens)
         for shared in range(len(codes), 0, -1):
             because = self._latest.get(codes[:shared])
             if because is not None:
@@ -43,10 +42,9 @@ class Explainer:
             return Why(text="Likely to be chosen by somebody of whom nothing is known.")
         return Why(text="Likely next after the history as a whole; no single item of it is alike.")
 
-
-def _codes(tokens: tuple[str, ...]) -> tuple[str, ...]:
-    """The levels of an index, without the ordinal that tells apart items which share them all."""
-    return tuple(token for token in tokens if not is_ordinal(token))
+    def _codes(self, tokens: tuple[str, ...]) -> tuple[str, ...]:
+        """The levels of an index, without the ordinal that tells apart items which share them all."""
+        return tokens[: self._catalogue.levels]
 
 
 def _words(title: str, shared: int, levels: int) -> str:

@@ -10,10 +10,11 @@ import logging
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Annotated, Final
 
 import bentoml
 from bentoml.exceptions import InvalidArgument, ServiceUnavailable
+from bentoml.validators import ContentType
 
 from gream.errors import RequestError
 from serving.catalogue_copy import pack
@@ -26,6 +27,8 @@ from serving.settings import ServingSettings
 from serving.tracing import tracing_config
 
 MODES: Final[tuple[Mode, ...]] = ("direct", "reasoning")
+Answers = Annotated[list[EngineAnswer], ContentType("application/json")]
+"""Without the type, BentoML makes the answers' JSON schema for each response: milliseconds."""
 CACHE: Final = "policies"
 """Folder under the replica's state where policies are kept."""
 
@@ -83,7 +86,7 @@ class PolicyEngineService:
         await asyncio.to_thread(self._keeper.stop)
 
     @bentoml.api
-    async def recommend(self, requests: list[EngineRequest]) -> list[EngineAnswer]:
+    async def recommend(self, requests: list[EngineRequest]) -> Answers:
         """Answer requests; those of other callers that wait at the same time share their batches.
 
         Raises:

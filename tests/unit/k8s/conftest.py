@@ -26,11 +26,16 @@ def with_component(old, new):
 SEAWEEDFS, MINIO = (f"  - ../../components/object-store-{name}\n" for name in ("seaweedfs", "minio"))
 SHAPES = {
     "kind": ("kind", []),
+    "kind with a canary": ("kind", [with_component("  # With a canary: - ", "  - ")]),
     "kind with MinIO": ("kind", [with_component(SEAWEEDFS, MINIO)]),
     "gpu": ("gpu", []),
-    "gpu with MinIO and Kueue": (
+    "gpu with MinIO, a canary and Kueue": (
         "gpu",
-        [with_component(SEAWEEDFS, MINIO), with_component("  # With Kueue: - ", "  - ")],
+        [
+            with_component(SEAWEEDFS, MINIO),
+            with_component("  # With a canary: - ", "  - "),
+            with_component("  # With Kueue: - ", "  - "),
+        ],
     ),
 }
 """The overlays, and what else one line makes of them."""
