@@ -68,7 +68,7 @@ def test_requests_and_limits_everywhere(objects):
 
 def test_gpu_pods_and_only_they_tolerate_the_taint_and_go_to_the_pool(objects, shape):
     on_gpus = [pod for pod in pods(objects) if pod.gpus]
-    assert {pod.owner for pod in on_gpus} == ({"Deployment/engine"} if shape.startswith("gpu") else set())
+    assert {pod.owner for pod in on_gpus} == (engines(shape) if shape.startswith("gpu") else set())
     for pod in pods(objects):
         tolerated = {toleration["key"] for toleration in pod.spec.get("tolerations", [])}
         pool = pod.spec.get("nodeSelector", {}).get(POOL, "")
@@ -256,6 +256,42 @@ def test_kueue_takes_the_engine_and_the_jobs_where_it_is_asked_for(objects, shap
         if "kueue.x-k8s.io/queue-name" in str(thing["metadata"].get("labels"))
         or "kueue.x-k8s.io/queue-name" in str(thing.get("spec", {}).get("jobTemplate", {}).get("metadata"))
     }
-    assert queued == (
-        {"Deployment/engine", "CronJob/features", "CronJob/drift-monitor"} if shape.endswith("Kueue") else set()
-    )
+    jobs = {"CronJob/features", "CronJob/drift-monitor"}
+    assert queued == (engines(shape) | jobs if shape.endswith("Kueue") else set())
+
+
+def test_visitors_go_to_the_champion_s_replicas_and_to_the_canary_s_and_each_api_asks_its_own_engine(objects, shape):
+    (service,) = [thing for thing in of_kind(objects, "Service") if thing["metadata"]["name"] == "api"]
+    served = {pod.owner: pod for pod in pods(objects) if selects(service["spec"]["selector"], pod.labels)}
+    canary = "canary" in shape
+    assert set(served) == ({"StatefulSet/api", "StatefulSet/api-canary"} if canary else {"StatefulSet/api"})
+    settings = next(thing["data"] for thing in of_kind(objects, "ConfigMap") if "GREAM_POLICY" in thing["data"])
+    assert settings.get("GREAM_CANARY") == ("s3://gream/policies/canary" if canary else None)
+    if not canary:
+        return
+    (engine,) = [pod for pod in pods(objects) if pod.owner == "Deployment/engine-canary"]
+    assert variables(engine)["GREAM_POLICY"] == settings["GREAM_CANARY"] != settings["GREAM_POLICY"]
+    assert variables(served["StatefulSet/api-canary"])["GREAM_ENGINE_URL"] == "http://engine-canary:3000"
+    (scraped,) = of_kind(objects, "ServiceMonitor") or [None]
+    if scraped:
+        (rule,) = scraped["spec"]["selector"]["matchExpressions"]
+        names = [
+            thing["metadata"]["name"]
+            for thing in of_kind(objects, "Service")
+            if thing["metadata"]["labels"].get(rule["key"]) in rule["values"]
+        ]
+        assert sorted(names) == ["api", "engine", "engine-canary"]
+
+
+def test_no_workload_selects_another_s_pods(objects):
+    for thing in of_kind(objects, "Deployment", "StatefulSet", "PodDisruptionBudget"):
+        selected = [pod.owner for pod in pods(objects) if selects(thing["spec"]["selector"], pod.labels)]
+        assert len(selected) == 1, f"{name(thing)} selects {selected}"
+
+
+def engines(shape):
+    return {"Deployment/engine", *(["Deployment/engine-canary"] if "canary" in shape else [])}
+
+
+def variables(pod):
+    return {one["name"]: one.get("value") for one in pod.containers[0]["env"]}
