@@ -18,8 +18,8 @@ from gream.errors import GreamError
 READY_SECONDS: Final = 180.0
 STOP_SECONDS: Final = 60.0
 HISTORY: Final = 10
-"""Most recent events of a user that are served: nearly everybody has so many from the start, so that histories do not grow
-longer while people come again, which would be a change of its own."""
+"""Most recent events of a user that are served: nearly everybody has so many from the start. Histories that grew longer
+while people come again would be a change of their own."""
 
 
 class ServerError(GreamError):
