@@ -1,6 +1,5 @@
 """`gream monitor` as on a cluster: a process whose every place is a store, and a KFP server that it starts runs on."""
 
-import os
 import random
 import signal
 import subprocess
@@ -8,21 +7,13 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
-import polars as pl
 import pytest
 from evidence_rows import request_evidence
+from monitored_shop import at, decisions, make_shop, monitor
 from pipelines_kfp_stub import kfp_stub
 
-from gream.artifacts import atomic_folder
-from gream.data.catalog import Catalog, CatalogFacts
-from gream.indexing.semantic_index import SemanticIndex
-from gream.monitoring.decision_log import DecisionLog
 from gream.monitoring.evidence_store import push_evidence
 from gream.monitoring.request_log import RequestLog
-from gream.objectstore import publish_artifact
-from gream.policy.bundle import PolicyFacts
-from gream.promotion.champion import install, open_champion
 
 pytestmark = pytest.mark.integration
 
@@ -42,41 +33,6 @@ replicates = 1000
 min_windows = 3
 min_users = 10
 """
-FACTS = PolicyFacts(
-    dataset="shop",
-    profile="laptop",
-    stage="sft",
-    seed=0,
-    prompts={},
-    history_window=5,
-    reasoning_window=5,
-    beams=2,
-    max_chain_tokens=8,
-    chain_temperature=1.0,
-    chain_top_p=1.0,
-    metrics={"recall@10": 0.25},
-)
-
-
-def items(names):
-    """A table of films that say enough of themselves."""
-    return pl.DataFrame(
-        {
-            "item_id": names,
-            "title": [f"Film {name}" for name in names],
-            "description": ["Somebody meets somebody and much happens to both."] * len(names),
-            "brand": [""] * len(names),
-            "categories": [["Drama"]] * len(names),
-        },
-        schema_overrides={"categories": pl.List(pl.String)},
-    )
-
-
-def publish_catalog(place, folder, names):
-    events = pl.DataFrame({"user_id": ["u"] * 4, "item_id": names[:4], "timestamp": range(4)})
-    facts = CatalogFacts(dataset="shop", source="test", exclude_seen=True)
-    Catalog(events, items(names), facts).save(folder)
-    publish_artifact(folder, place)
 
 
 @pytest.fixture
@@ -88,31 +44,9 @@ def kfp():
 
 @pytest.fixture
 def shop(bucket, tmp_path, kfp):
-    """A champion in the store since some windows, with evidence of each; the catalog has films that it lacks."""
-    place = f"s3://{bucket}"
-    known = ["m0", "m1", "m2", "m3"]
-    index = SemanticIndex.from_codes(known, np.array([[0, 0], [0, 1], [1, 0], [1, 1]], dtype=np.int32), (2, 2))
-    with atomic_folder(tmp_path / "bundle", "policy") as folder:
-        index.save(folder / "semantic_index")
-        items(known).write_parquet(folder / "items.parquet")
-        (folder / "policy.json").write_text(FACTS.model_dump_json())
-        (folder / "weights").write_bytes(b"not fetched")
-    champion = install(open_champion(f"{place}/champion"), tmp_path / "bundle")
-    publish_catalog(f"{place}/catalog", tmp_path / "catalog", [*known, "n0"])
-    (tmp_path / "monitoring.toml").write_text(SETTINGS)
-    environment = os.environ | {
-        "GREAM_EVIDENCE_KEY": "k",
-        "GREAM_CHAMPION": f"{place}/champion",
-        "GREAM_CATALOG": f"{place}/catalog",
-        "GREAM_EVIDENCE_STORE": f"{place}/evidence",
-        "GREAM_DECISIONS": f"{place}/monitoring/decisions.jsonl",
-        "GREAM_CALIBRATIONS": f"{place}/monitoring/calibrations",
-        "GREAM_EVIDENTLY": "",
-        "GREAM_MONITORING": str(tmp_path / "monitoring.toml"),
-        "GREAM_RUNS_ON": "kfp",
-        "GREAM_CACHE": str(tmp_path / "cache"),
-        "KFP_ENDPOINT": kfp.endpoint,
-    }
+    """A champion in the store since some windows, with evidence of each; the catalog has a film that it lacks."""
+    place, known = f"s3://{bucket}", ["m0", "m1", "m2", "m3"]
+    environment, champion = make_shop(place, tmp_path, SETTINGS, known, [*known, "n0"], kfp.endpoint)
     first = -(-int(champion.since.timestamp()) // WINDOW) * WINDOW
     write_evidence(tmp_path / "evidence", f"{place}/evidence", champion.version, first)
     return environment, first
@@ -134,22 +68,6 @@ def write_evidence(folder, place, version, first):
             for user in range(USERS)
         )
     push_evidence(folder, place)
-
-
-def at(moment):
-    """A command that runs `gream` with a clock of its own: evidence of the future is evidence of the past then."""
-    code = f"import time, sys; time.time = lambda: {moment}; from gream.cli import main; sys.exit(main())"
-    return [sys.executable, "-c", code]
-
-
-def monitor(environment, moment):
-    return subprocess.run(
-        [*at(moment), "monitor"], env=environment, capture_output=True, text=True, timeout=120, check=False
-    )
-
-
-def decisions(environment):
-    return [entry for entry in DecisionLog(environment["GREAM_DECISIONS"]).entries() if entry.kind == "decision"]
 
 
 def test_a_monitor_that_is_killed_again_and_again_decides_once_and_starts_one_run(shop, kfp):
