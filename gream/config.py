@@ -237,6 +237,17 @@ class RetrainConfig(Section):
     """In place of `srpo.steps`; 0 leaves reinforcement out."""
 
 
+class GateConfig(Section):
+    """What the gate lets through; see `gream.promotion.gate`."""
+
+    margin: Share = 0.01
+    """How much worse a challenger may be on all users, the interval included, in units of NDCG@10."""
+    slice_margin: Share = 0.03
+    """The same on cold users, new items and the long tail: fewer users, wider intervals."""
+    slowdown: Annotated[float, Field(ge=0)] = 0.2
+    """Share by which the 95th percentile of the answering times may rise."""
+
+
 class EvaluationConfig(Section):
     """Protocol of the evaluation."""
 
@@ -268,6 +279,7 @@ class Profile(Section):
     srpo: SrpoConfig = SrpoConfig()
     search: SearchConfig = SearchConfig()
     retrain: RetrainConfig = RetrainConfig()
+    gate: GateConfig = GateConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
 
     def for_retraining(self) -> "Profile":

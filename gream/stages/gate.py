@@ -37,7 +37,8 @@ def run(catalog: Path, hold_out: Path, champion: Path, challenger: Path, context
         challenger: the bundle.
         context: the run.
     """
-    settings, max_users = GateSettings(), context.profile.evaluation.max_users
+    settings = GateSettings(**context.profile.gate.model_dump())
+    max_users = context.profile.evaluation.max_users
     shop = Catalog.load(catalog)
     recipe = Recipe(
         stage="gate",
