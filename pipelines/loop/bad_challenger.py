@@ -13,7 +13,7 @@ from gream.stages import gate, refresh
 from gream.stages.refresh import FreshData
 from gream.stages.store import open_run
 
-NOISE: Final = 0.5
+NOISE: Final = 1.0
 """Of the noise, in standard deviations of each tensor's own values."""
 
 
@@ -40,7 +40,8 @@ def judge_bad_challenger(
         for weights in policy.model.parameters():
             if weights.dim() > 1:
                 weights += NOISE * weights.std() * torch.randn(weights.shape, generator=random)
-    save_policy(bundle, policy.model, policy.tokenizer, policy.index, policy.items, policy.facts, policy.prior)
+    # Without the counts that its search is mixed with, which would hide most of it.
+    save_policy(bundle, policy.model, policy.tokenizer, policy.index, policy.items, policy.facts, prior=None)
     fresh, held_out = refresh.run(FreshData(str(catalog), str(evidence), "", Cut(*hold_out)), context)
     judged = gate.run(fresh, held_out, champion.resolve(), bundle, context)
     return bundle, Verdict.load(judged / gate.VERDICT)

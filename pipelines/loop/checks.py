@@ -4,8 +4,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from gream.evaluation.metrics import paired_bootstrap
 from gream.promotion.verdict import Verdict
-from pipelines.loop.timeline import RESAMPLES, Check, DayEntry, hit_rate
+from pipelines.loop.timeline import RESAMPLES, Check, DayEntry
 
 DETECTION_DAYS = 3
 """An alarm needs two of three days, so the second day is the first one possible."""
@@ -28,7 +29,7 @@ def check(days: Sequence[DayEntry], refused: Verdict, rolled_back_to: str) -> It
     retrained = [place for place, day in enumerate(shift, 1) if day.action == "retrain"]
     yield _delay("a retraining was decided", RETRAINING_DAYS, retrained)
     if after:
-        yield _recovery(shift, after)
+        yield _recovery(after)
     served = {version for day in after for version in day.versions} - {v for day in quiet for v in day.versions}
     yield Check(
         holds=bool(served), text="A retrained champion was promoted and served." if served else "None was served."
@@ -50,15 +51,12 @@ def _delay(what: str, limit: int, places: Sequence[int]) -> Check:
     return Check(holds=places[0] <= limit, text=text)
 
 
-def _recovery(shift: Sequence[DayEntry], after: Sequence[DayEntry]) -> Check:
-    """Hit rate after the retraining minus before it, with its interval."""
-    worse, better = hit_rate(shift), hit_rate(after)
-    random = np.random.default_rng(0)
-    before, now = (np.concatenate([day.hits for day in days]).astype(float) for days in (shift, after))
-    draws = [random.choice(now, len(now)).mean() - random.choice(before, len(before)).mean() for _ in range(RESAMPLES)]
-    low, high = np.quantile(draws, (0.025, 0.975))
+def _recovery(after: Sequence[DayEntry]) -> Check:
+    """The retrained champion's lists beside those of the one before, for the same visitors."""
+    now, before = (np.concatenate([day.hits for day in after]), np.concatenate([day.hits_before for day in after]))
+    gain = paired_bootstrap(now, before, resamples=RESAMPLES)
     text = (
-        f"Quality recovers: hit rate {worse.value:.3f} before the retraining, {better.value:.3f} after it, "
-        f"{better.value - worse.value:+.3f} [{low:+.3f}, {high:+.3f}]."
+        f"Quality recovers: the retrained champion showed {now.mean():.3f} of the visitors what they took; the one "
+        f"before would have shown it to {before.mean():.3f}, {gain.value:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]."
     )
-    return Check(holds=bool(low > 0), text=text)
+    return Check(holds=gain.low > 0, text=text)

@@ -12,20 +12,24 @@ from typing import Final
 
 import click
 
+from gream import columns
 from gream.data.importers import import_catalog
+from gream.evaluation.cases import Cases
 from gream.monitoring.calibration import CalibrationSettings
 from gream.monitoring.decision import DecisionSettings
 from gream.monitoring.decision_log import DecisionLog
 from gream.monitoring.entries import RUNS, Decision, Outcome
 from gream.monitoring.patrol import Patrol, Places
 from gream.monitoring.settings import MonitoringSettings
-from gream.promotion.champion import PromotionError, install, open_champion, promote, roll_back
+from gream.policy import Policy
+from gream.promotion.champion import PromotionError, install, open_champion, predecessor, promote, roll_back
+from gream.promotion.measure import Candidate
 from gream.promotion.verdict import Verdict
 from pipelines.loop.bad_challenger import judge_bad_challenger
 from pipelines.loop.calendar import DAY_SECONDS, close_day, open_day
 from pipelines.loop.server import served, wait_for_version
 from pipelines.loop.timeline import Act, DayEntry, Event
-from pipelines.loop.traffic import Day, play_day
+from pipelines.loop.traffic import LIST_LENGTH, Day, play_day
 from pipelines.loop.world import Shift, World
 from pipelines.monitor.local_runs import LocalRuns
 
@@ -75,6 +79,7 @@ class Stage:
         self._workspace = self.folder / "workspace"
         self._world = World(import_catalog("movielens-100k", k_core=5), int(time.time()), self.seed)
         self._url = ""
+        self._before: Candidate | None = None
 
     def train(self) -> None:
         """The first champion, by the training pipeline, on the past."""
@@ -120,9 +125,15 @@ class Stage:
                 return
 
     def after(self) -> None:
-        """The shift lasts; the retrained champion serves."""
+        """The shift lasts; the retrained champion serves. The one before is asked what it would have shown."""
+        before = predecessor(open_champion(self._champion).history())
+        if before is None:
+            return
+        policy = Policy.load(Path(self._champion) / "versions" / before.digest)
+        self._before = Candidate("before", policy, frozenset(policy.items[columns.ITEM]))
         for _ in range(AFTER_DAYS):
             self._day("after", Shift())
+        self._before = None
 
     def refuse_a_bad_challenger(self) -> Verdict:
         """The champion with noise in its weights, at the gate; to promote it all the same is tried."""
@@ -171,6 +182,7 @@ class Stage:
                 act=act,
                 start=start,
                 hits=day.hits,
+                hits_before=self._hits_before(day.cases),
                 failed=day.failed,
                 versions=tuple(day.versions),
                 action=decision.action if decision else "-",
@@ -180,6 +192,12 @@ class Stage:
         entry = self.days[-1]
         alarms = f"  alarms: {', '.join(entry.alarms)}" if entry.alarms else ""
         click.echo(f"day {entry.number:>2}, {act}: hit rate {entry.hit_rate:.3f}, {entry.action}{alarms}", err=True)
+
+    def _hits_before(self, cases: Cases) -> tuple[bool, ...]:
+        if self._before is None:
+            return ()
+        lists = self._before.lists(cases, exclude_seen=True, k=LIST_LENGTH, progress=False)
+        return tuple(item in shown for item, shown in zip(cases.targets, lists, strict=True))
 
     def _note(self, text: str) -> None:
         self.events.append(Event(day=len(self.days), text=text))

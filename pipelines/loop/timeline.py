@@ -35,6 +35,7 @@ class DayEntry(Entry):
         act: see `ACTS`.
         start: in seconds since 1970 (UTC).
         hits: for each visit, whether the list held what was taken.
+        hits_before: whether the list of the champion before the retraining would have; empty where nobody asked.
         failed: requests that failed.
         versions: policies that answered.
         action: what the monitor decided at night.
@@ -45,6 +46,7 @@ class DayEntry(Entry):
     act: Act
     start: int
     hits: tuple[bool, ...]
+    hits_before: tuple[bool, ...] = ()
     failed: int
     versions: tuple[str, ...]
     action: str

@@ -4,11 +4,12 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import httpx
 
+from gream.evaluation.cases import Cases
 from pipelines.loop.world import Shift, World
 
 LIST_LENGTH: Final = 10
@@ -22,20 +23,25 @@ class Day:
 
     Attributes:
         hits: for each visit, whether what was taken stood in the list.
+        cases: for each visit, the history that the shop knew before it, and what was taken.
         failed: requests that were not answered 200.
         versions: policy versions that answered, with their numbers of answers.
     """
 
     hits: tuple[bool, ...]
+    cases: Cases
     failed: int
     versions: dict[str, int]
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Visit:
-    hit: bool
-    failed: int
-    version: str
+    user: str
+    item: str
+    history: list[str] = field(default_factory=list)
+    hit: bool = False
+    failed: int = 0
+    version: str = ""
 
 
 def play_day(url: str, world: World, number: int, visits: int, shift: Shift | None) -> Day:
@@ -52,6 +58,7 @@ def play_day(url: str, world: World, number: int, visits: int, shift: Shift | No
     done = asyncio.run(_everybody(url, number, wishes))
     return Day(
         hits=tuple(visit.hit for visit in done),
+        cases=Cases([visit.user for visit in done], [visit.history for visit in done], [visit.item for visit in done]),
         failed=sum(visit.failed for visit in done),
         versions=dict(Counter(visit.version for visit in done if visit.version)),
     )
@@ -71,13 +78,20 @@ async def _everybody(url: str, number: int, wishes: Sequence[tuple[str, str]]) -
 
 
 async def _visit(client: httpx.AsyncClient, name: str, user: str, item: str) -> _Visit:
+    visit = _Visit(user, item)
+    known = await client.get(f"/users/{user}/history")
+    if known.status_code == httpx.codes.OK:  # Of a newcomer nothing is known.
+        visit.history = [entry["item_id"] for entry in known.json()["entries"]]
     answer = await client.post("/recommend", json={"user_id": user, "k": LIST_LENGTH})
     if answer.status_code != httpx.codes.OK:
-        return _Visit(hit=False, failed=1, version="")
+        visit.failed = 1
+        return visit
     told = answer.json()
-    hit = item in [shown["item_id"] for shown in told["items"]]
+    visit.version = told["policy_version"]
+    visit.hit = item in [shown["item_id"] for shown in told["items"]]
     event = {"event_id": name, "user_id": user, "item_id": item, "kind": "click", "timestamp": int(time.time())}
-    if hit:
+    if visit.hit:
         event["request_id"] = told["request_id"]
     kept = await client.post("/feedback", json={"events": [event]})
-    return _Visit(hit, int(kept.status_code != httpx.codes.OK), told["policy_version"])
+    visit.failed = int(kept.status_code != httpx.codes.OK)
+    return visit

@@ -86,12 +86,13 @@ def test_new_films_come_in_the_users_own_order(world):
     assert world.take(user, shift) in OLD
 
 
-def day(number, act, hits, alarms=(), action="nothing", versions=("first",), failed=0):
+def day(number, act, hits, alarms=(), action="nothing", versions=("first",), failed=0, before=None):
     return DayEntry(
         number=number,
         act=act,
         start=START,
         hits=tuple([True] * hits + [False] * (100 - hits)),
+        hits_before=() if before is None else tuple([True] * before + [False] * (100 - before)),
         failed=failed,
         versions=versions,
         action=action,
@@ -119,7 +120,7 @@ GOOD = [
     day(2, "quiet", 20),
     day(3, "shift", 8, alarms=["new_items"], action="index_new_items"),
     day(4, "shift", 8, alarms=["category"], action="retrain", versions=("second",)),
-    day(5, "after", 30, versions=("third",)),
+    day(5, "after", 30, versions=("third",), before=20),
     day(6, "rolled back", 10, versions=("second",)),
 ]
 
@@ -138,7 +139,12 @@ def test_a_loop_that_shows_everything():
     [
         (1, {"alarms": ["latency"]}, "1 quiet days: alarms on days [2]."),
         (3, {"action": "warn"}, "After the shift a retraining was decided on no day."),
-        (4, {"hits": 9}, "Quality recovers: hit rate 0.080 before the retraining, 0.090 after it, +0.010 ["),
+        (
+            4,
+            {"hits": 20},
+            "Quality recovers: the retrained champion showed 0.200 of the visitors what they took; the one before "
+            "would have shown it to 0.200, +0.000 [+0.000, +0.000].",
+        ),
         (4, {"versions": ("first",)}, "None was served."),
         (5, {"versions": ("third",)}, "After the rollback third answered; second should."),
         (2, {"failed": 1}, "1 of 600 visits met with a failed request, all moves included."),
@@ -148,7 +154,8 @@ def test_what_does_not_hold_is_said(place, change, text):
     days = list(GOOD)
     kept = {"number": days[place].number, "act": days[place].act, "hits": sum(days[place].hits)}
     others = {name: getattr(days[place], name) for name in ("alarms", "action", "versions", "failed")}
-    days[place] = day(**{**kept, **others, **change})
+    before = {"before": sum(days[place].hits_before) or None}
+    days[place] = day(**{**kept, **others, **before, **change})
     (said,) = broken(days)
     assert said.startswith(text)
 
