@@ -83,7 +83,7 @@ def sample_answers(
                 if len(np.unique(items)) >= trie.n_items:
                     raise RequestError(f"row {row} excludes all {trie.n_items} items: nothing is left to answer.")
             dead = torch.from_numpy(trie.dead_keys(excluded)).to(model.device)
-            prefix = Prefix(model, [prefixes[row] for row in rows], tree.vocabulary)
+            prefix = Prefix(model, [prefixes[row] for row in rows], tree.span)
             batch = _sample(prefix, tree, uniforms[torch.from_numpy(rows)].to(model.device), temperature, dead)
             for row, row_answers in zip(rows, batch, strict=True):
                 answers[row] = row_answers

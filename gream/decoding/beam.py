@@ -86,7 +86,7 @@ def beam_search(
             dead = trie.dead_keys([exclude[row] for row in rows] if exclude is not None else [])
             opinion = NodePrior.of(prior, rows, trie, model.device) if prior is not None else None
             beam = TrieBeam(tree, len(rows), k, max(k, beams), torch.from_numpy(dead).to(model.device), opinion)
-            best, values = _search(Prefix(model, [prompts[row] for row in rows], tree.vocabulary), beam)
+            best, values = _search(Prefix(model, [prompts[row] for row in rows], tree.span), beam)
             items[rows, : best.shape[1]] = best.cpu().numpy()
             scores[rows, : best.shape[1]] = values.cpu().numpy()
     return Ranking(items, scores)

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -11,15 +10,9 @@ from gream.decoding.trie import TokenTrie
 
 @dataclass(frozen=True)
 class DeviceTrie:
-    """`TokenTrie` as int32 tensors on one device; the attributes have the same meaning.
+    """`TokenTrie` as int32 tensors on one device; the attributes have the same meaning."""
 
-    Attributes:
-        vocabulary: (C,) int64, the tokens that occur in the trie, ascending: no others are ever legal.
-        column: (N,) int32, the place of each node's token among them.
-    """
-
-    vocabulary: Tensor
-    column: Tensor
+    span: range
     token: Tensor
     first_child: Tensor
     item_of_node: Tensor
@@ -28,10 +21,8 @@ class DeviceTrie:
     @classmethod
     def of(cls, trie: TokenTrie, device: torch.device) -> "DeviceTrie":
         """Copy a trie to a device (on the CPU its arrays are shared)."""
-        vocabulary, column = np.unique(trie.token[1:], return_inverse=True)
         return cls(
-            vocabulary=torch.from_numpy(vocabulary.astype(np.int64)).to(device),
-            column=torch.from_numpy(np.concatenate([[0], column]).astype(np.int32)).to(device),
+            span=trie.span,
             token=torch.from_numpy(trie.token).to(device),
             first_child=torch.from_numpy(trie.first_child).to(device),
             item_of_node=torch.from_numpy(trie.item_of_node).to(device),
@@ -66,15 +57,17 @@ class DeviceTrie:
         A leaf's successor (itself) gets 0: an item that is complete keeps its score.
 
         Args:
-            logits: (..., V) next-token logits at each node, or (..., C) those of `vocabulary`.
+            logits: (..., V) next-token logits at each node, or (..., C) those of `span`.
             successors: (..., M) nodes, from `successors`.
             real: (..., M) which of them are considered.
             temperature: divides the logits.
-            compact: whether the logits are those of `vocabulary`.
+            compact: whether the logits are those of `span`.
 
         Returns:
             (..., M) float32 (float64 from float64 logits), -inf at padding.
         """
-        legal = logits.gather(-1, (self.column if compact else self.token)[successors].long())
+        tokens = self.token[successors].long()
+        # Padding is the root, whose token means nothing.
+        legal = logits.gather(-1, (tokens - self.span.start).clamp(min=0) if compact else tokens)
         legal = legal.to(torch.promote_types(legal.dtype, torch.float32)) / temperature
         return legal.masked_fill(~real, -torch.inf).log_softmax(-1)

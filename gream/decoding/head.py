@@ -12,23 +12,24 @@ BARE_HEADS: Final = {"llama", "mistral", "qwen2", "qwen3"}
 """Architectures (`model_type`) whose logits are the head's product and nothing else; others scale or cap them."""
 
 
-def next_logits(model: Any, vocabulary: Tensor | None, *, last_only: bool = False, **inputs: Any) -> Tensor:
+def next_logits(model: Any, span: range | None, *, last_only: bool = False, **inputs: Any) -> Tensor:
     """Run a causal LM, and return next-token logits.
 
     Args:
         model: of Transformers, or of PEFT around one.
-        vocabulary: (C,) the tokens that are wanted; None for all V.
+        span: the C token ids that are wanted; None for all V.
         last_only: whether only the last position's are.
         inputs: of the forward pass, with (B, T) positions.
 
     Returns:
         (B, T or 1, C or V).
     """
+    wanted = slice(None) if span is None else slice(span.start, span.stop)
     head = model.get_output_embeddings()
     # Adapters change a head behind its weight, and make it another class.
-    if vocabulary is None or model.config.model_type not in BARE_HEADS or type(head) is not nn.Linear:
+    if span is None or model.config.model_type not in BARE_HEADS or type(head) is not nn.Linear:
         logits: Tensor = model(**inputs, logits_to_keep=int(last_only)).logits
-        return logits if vocabulary is None else logits[..., vocabulary]
+        return logits[..., wanted]
     hidden = model.get_decoder()(**inputs).last_hidden_state
-    bias = None if head.bias is None else head.bias[vocabulary]
-    return nn.functional.linear(hidden[:, -1:] if last_only else hidden, head.weight[vocabulary], bias)
+    bias = None if head.bias is None else head.bias[wanted]
+    return nn.functional.linear(hidden[:, -1:] if last_only else hidden, head.weight[wanted], bias)

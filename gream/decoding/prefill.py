@@ -28,20 +28,20 @@ class ReadPrompts:
     cache: Any
 
 
-def read_prompts(model: Any, prompts: Sequence[Sequence[int]], vocabulary: Tensor | None = None) -> ReadPrompts:
+def read_prompts(model: Any, prompts: Sequence[Sequence[int]], span: range | None = None) -> ReadPrompts:
     """Read a batch of prompts, each of at least one token.
 
     Args:
         model: a Hugging Face causal LM.
         prompts: token ids.
-        vocabulary: (C,) the tokens whose logits are wanted; None for all.
+        span: the C token ids whose logits are wanted; None for all.
     """
     tokens, mask = left_pad(prompts, model.device)
     cache = growing_cache()
     with _last_mlp_at_the_end(model):
         logits = next_logits(
             model,
-            vocabulary,
+            span,
             last_only=True,
             input_ids=tokens,
             attention_mask=mask.long(),

@@ -20,14 +20,14 @@ class Prefix:
     """A batch of B prompts in the key-value cache of a causal LM, and the last layer of the tree behind each.
 
     Attributes:
-        logits: (B, W, C) next-token logits of the newest layer, of the tokens in `vocabulary`; at first (B, 1, C),
+        logits: (B, W, C) next-token logits of the newest layer, of the tokens in `span`; at first (B, 1, C),
             those of the prompts' last tokens.
     """
 
-    def __init__(self, model: Any, prompts: Sequence[Sequence[int]], vocabulary: Tensor) -> None:
-        read = read_prompts(model, prompts, vocabulary)
+    def __init__(self, model: Any, prompts: Sequence[Sequence[int]], span: range) -> None:
+        read = read_prompts(model, prompts, span)
         self._model = model
-        self._vocabulary = vocabulary
+        self._span = span
         self._prompt_mask, self._cache = read.mask, read.cache
         self._lengths = self._prompt_mask.sum(dim=1)
         self._visible = torch.zeros((len(prompts), 1, 0), dtype=torch.bool, device=model.device)
@@ -72,7 +72,7 @@ class Prefix:
         bias = torch.zeros(seen.shape, dtype=dtype, device=tokens.device).masked_fill(~seen, torch.finfo(dtype).min)
         return next_logits(
             self._model,
-            self._vocabulary,
+            self._span,
             input_ids=tokens,
             attention_mask=bias,
             position_ids=self._lengths[:, None] + depths,

@@ -30,7 +30,7 @@ def score_all(model: Any, prompt: Sequence[int], trie: TokenTrie) -> NDArray[np.
     tree = DeviceTrie.of(trie, model.device)
     gains = np.zeros(trie.n_nodes)
     with decoding(model):
-        prefix = Prefix(model, [list(prompt)], tree.vocabulary)
+        prefix = Prefix(model, [list(prompt)], tree.span)
         _write_gains(gains, tree, np.array([ROOT]), prefix.logits[0])
         inner = np.flatnonzero(np.diff(trie.first_child))[1:]
         for start in range(0, len(inner), NODES_PER_PASS):

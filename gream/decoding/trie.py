@@ -9,6 +9,7 @@ Built in NumPy, so that it can be tested and stored without torch; `gream.decodi
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,6 +77,12 @@ class TokenTrie:
             level_start=tuple(int(start) for start in level_start),
             max_branching=tuple(int(children[level_start[d] : level_start[d + 1]].max()) for d in range(depth)),
         )
+
+    @cached_property
+    def span(self) -> range:
+        """The token ids from the smallest to the largest that occurs; index tokens enter a vocabulary together, so that
+        hardly any others lie between."""
+        return range(int(self.token[1:].min()), int(self.token[1:].max()) + 1)
 
     @property
     def depth(self) -> int:
