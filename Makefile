@@ -16,7 +16,7 @@ demo: setup  ## The whole pipeline on MovieLens-100K, through KFP's local runner
 serve: .venv/serve.stamp  ## The online path on the policy that `make demo` left, at http://127.0.0.1:3000.
 	$(BIN)/gream serve --policy runs/latest/policy
 
-loop: .venv/loop.stamp  ## The closed loop: traffic, drift, retraining, gate, promotion, rollback; about twenty minutes.
+loop: .venv/loop.stamp  ## The closed loop: traffic, drift, retraining, gate, promotion, rollback; a quarter of an hour.
 	$(BIN)/gream loop
 
 check: .venv/test.stamp  ## Lint, format, types.

@@ -41,7 +41,8 @@ def judge_bad_challenger(
             if weights.dim() > 1:
                 weights += NOISE * weights.std() * torch.randn(weights.shape, generator=random)
     # Without the counts that its search is mixed with, which would hide most of it.
-    save_policy(bundle, policy.model, policy.tokenizer, policy.index, policy.items, policy.facts, prior=None)
+    facts = policy.facts.model_copy(update={"prior": None})
+    save_policy(bundle, policy.model, policy.tokenizer, policy.index, policy.items, facts)
     fresh, held_out = refresh.run(FreshData(str(catalog), str(evidence), "", Cut(*hold_out)), context)
     judged = gate.run(fresh, held_out, champion.resolve(), bundle, context)
     return bundle, Verdict.load(judged / gate.VERDICT)
