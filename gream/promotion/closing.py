@@ -78,7 +78,7 @@ def close_run(place: ChampionPlace, challenger: Path, verdict: Verdict, order: O
         if isinstance(entry, Outcome) and entry.decision == order.decision:
             return Ending(entry.result, entry.text)
     if order.canary and order.action == "retrain" and verdict.accepted:
-        return _try_out(place, challenger, verdict, order)
+        return _try_out(place, challenger, verdict, order, log)
     return record_ending(log, order.decision, _promote(place, challenger, verdict, order.action))
 
 
@@ -121,12 +121,12 @@ def _promote(place: ChampionPlace, challenger: Path, verdict: Verdict, action: s
     return settle(place, verdict, lambda: promote(place, challenger, verdict), result)
 
 
-def _try_out(place: ChampionPlace, challenger: Path, verdict: Verdict, order: Order) -> OnTrial:
+def _try_out(place: ChampionPlace, challenger: Path, verdict: Verdict, order: Order, log: DecisionLog) -> OnTrial:
     """Put a challenger on trial. It is kept at both places, so that the monitor only has to move pointers."""
     canary = open_champion(order.canary)
     place.keep(challenger)
     canary.keep(challenger)
-    DecisionLog(order.decisions).begin(Trial(decision=order.decision, at=int(time.time()), verdict=verdict))
+    log.begin(Trial(decision=order.decision, at=int(time.time()), verdict=verdict))
     name_canary(canary, verdict.challenger)
     return OnTrial(f"{verdict.challenger[:VERSION_DIGITS]} answers the canary's visitors.")
 

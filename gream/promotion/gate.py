@@ -19,9 +19,10 @@ from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from gream.artifacts import VERSION_DIGITS
+from gream.config import GateConfig, Share
 from gream.errors import ConfigError
 from gream.evaluation.metrics import paired_bootstrap
 from gream.evaluation.verdicts import COLLISION_LIMIT, label
@@ -32,28 +33,19 @@ OVERALL = "all users"
 TAIL = 95
 """Percentile of the answering times that is compared."""
 
-Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Array = NDArray[np.float64]
 
 
-class GateSettings(BaseModel):
-    """What the gate lets through."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class GateSettings(GateConfig):
+    """What the gate lets through: what a profile may change, and the rest."""
 
     metric: str = "ndcg@10"
-    margin: Share = 0.01
-    """How much worse the challenger may be on the whole, in units of the metric."""
-    slice_margin: Share = 0.03
-    """How much worse on a guarded slice: fewer users, wider intervals."""
     guards: tuple[str, ...] = SLICES
     """The slices that are guarded."""
     confidence: Annotated[float, Field(gt=0.5, lt=1.0)] = 0.95
     """That all comparisons hold together."""
     min_users: Annotated[int, Field(ge=2)] = 30
     """Users that a comparison needs."""
-    slowdown: Annotated[float, Field(ge=0.0)] = 0.2
-    """Share by which the 95th percentile of the answering times may rise."""
     collisions: Share = COLLISION_LIMIT
     """Share of items that may share all codes with another."""
     resamples: Annotated[int, Field(ge=100)] = 4_000
