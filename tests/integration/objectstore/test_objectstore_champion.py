@@ -1,9 +1,9 @@
 """The champion and the record of decisions in an S3 store: the same promises as in a folder."""
 
 import multiprocessing
-from datetime import UTC, datetime
 
 import pytest
+from promotion_records import gate_verdict
 
 from gream.artifacts import atomic_folder
 from gream.documents import open_document
@@ -12,7 +12,6 @@ from gream.monitoring.decision_log import DecisionLog
 from gream.monitoring.entries import Freeze, Thaw
 from gream.objectstore import artifact_version
 from gream.promotion.champion import PromotionError, install, open_champion, promote, roll_back
-from gream.promotion.verdict import Check, Verdict
 
 pytestmark = pytest.mark.integration
 
@@ -30,30 +29,16 @@ def bundle(tmp_path):
     return bundle
 
 
-def accepting(champion, challenger):
-    return Verdict(
-        accepted=True,
-        champion=champion,
-        challenger=challenger,
-        at=datetime.now(UTC),
-        metric="ndcg@10",
-        hold_out_start=0,
-        hold_out_users=100,
-        confidence=0.95,
-        checks=(Check(name="all users", state="passed", text="All users: equal."),),
-    )
-
-
 def test_first_next_and_back(bucket, bundle):
     uri = f"s3://{bucket}/champion"
     place = open_champion(uri)
     assert place.read() is None
     first = install(place, bundle("A"))
     challenger = place.keep(bundle("B"))
-    second = promote(place, bundle("B"), accepting(first.digest, challenger))
+    second = promote(place, bundle("B"), gate_verdict(first.digest, challenger))
     assert (second.digest, second.number, artifact_version(uri)) == (challenger, 2, challenger)
     with pytest.raises(PromotionError, match="is the champion now: compare again"):
-        promote(place, bundle("B"), accepting(first.digest, challenger))
+        promote(place, bundle("B"), gate_verdict(first.digest, challenger))
     third = roll_back(place)
     assert (third.digest, artifact_version(uri)) == (first.digest, first.digest)
     assert list(place.history()) == [third, second, first]

@@ -2,9 +2,10 @@
 
 import pytest
 from monitoring_reports import DAY, START, report
+from promotion_records import gate_verdict
 
-from gream.monitoring.decision import DecisionSettings, decide, freeze, running
-from gream.monitoring.entries import Freeze, Outcome, Override, Thaw
+from gream.monitoring.decision import DecisionSettings, decide, freeze, on_trial, running
+from gream.monitoring.entries import Freeze, Outcome, Override, Thaw, Trial
 
 pytestmark = pytest.mark.unit
 
@@ -118,6 +119,18 @@ def test_a_run_that_never_reports_back_is_paged_and_blocks():
     assert late.reasons[0].startswith("The run that was decided at 2024-10-05 00:00 UTC never reported back.")
     closed = [lost, ended(lost, "failed")]
     assert on(4, *closed, alarms=["hit_rate"]).action == "retrain"
+
+
+def test_a_trial_may_last_and_holds_other_runs_back_until_it_ends():
+    first = on(0, alarms=["hit_rate"])
+    trial = Trial(decision=first.id, at=first.at + 3_600, verdict=gate_verdict("a" * 64, "b" * 64))
+    assert on_trial([first]) is None
+    assert on_trial([first, trial]) == trial
+    later = on(4, first, trial, alarms=["hit_rate"])
+    assert later.action == "warn"
+    assert "The run that was decided at 2024-10-05 00:00 UTC is still under way." in later.reasons
+    assert on_trial([first, trial, ended(first, "withdrawn")]) is None
+    assert on(4, first, trial, ended(first, "withdrawn"), alarms=["hit_rate"]).action == "retrain"
 
 
 @pytest.mark.parametrize(("day", "action"), [(1, "warn"), (2, "warn"), (3, "retrain")])

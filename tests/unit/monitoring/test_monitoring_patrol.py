@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from promotion_records import gate_verdict, retraining
 
 from gream.artifacts import atomic_folder
 from gream.data.catalog import Catalog, CatalogFacts
@@ -14,7 +15,7 @@ from gream.indexing.semantic_index import SemanticIndex
 from gream.monitoring.calibration import CalibrationSettings
 from gream.monitoring.decision import DecisionSettings
 from gream.monitoring.decision_log import DecisionLog
-from gream.monitoring.entries import Decision, Outcome
+from gream.monitoring.entries import Decision, Outcome, Trial
 from gream.monitoring.patrol import Patrol, Places
 from gream.monitoring.request_log import RequestLog
 from gream.monitoring.runs import RunOrder
@@ -227,6 +228,15 @@ def test_a_run_that_failed_is_closed(serve, go_round, runs, log, new_items):
     go_round(6)
     (outcome,) = [entry for entry in log.entries() if not isinstance(entry, Decision)]
     assert (outcome.decision, outcome.result) == (decision.id, "failed")
+
+
+def test_a_trial_without_a_canary_to_look_at_is_said_and_windows_are_judged_all_the_same(serve, go_round, runs, log):
+    serve(0)
+    log.append(retraining(START), Trial(decision="d1", at=START, verdict=gate_verdict("a" * 64, "b" * 64)))
+    with pytest.raises(ConfigError, match="the monitor was not told where the canary stands: give --canary"):
+        go_round(1)
+    assert runs.started == []
+    assert log.entries()[-1].report.start == START
 
 
 def test_a_champion_that_only_got_new_items_is_watched_at_once(serve, go_round, places, version, monkeypatch):

@@ -4,9 +4,10 @@ from datetime import UTC, datetime
 
 import pytest
 from monitoring_reports import DAY, START, report
+from promotion_records import gate_verdict, retraining
 
 from gream.monitoring.decision import DecisionSettings, decide
-from gream.monitoring.entries import Freeze
+from gream.monitoring.entries import Freeze, Outcome, Trial
 from gream.monitoring.status import describe_status
 from gream.promotion.champion import Champion
 
@@ -38,6 +39,16 @@ def test_the_champion_its_monitors_and_the_last_decisions():
     assert line_of(text, "ndcg").endswith("▃▃·  too few users")
     assert text.count("retrain, champion") == 1
     assert "    hit_rate alarms" in text
+
+
+def test_a_trial_is_seen_until_it_ends():
+    run = retraining(START)
+    trial = Trial(decision=run.id, at=START + DAY, verdict=gate_verdict(CHAMPION.digest, "cd" * 32))
+    text = describe_status(CHAMPION, {}, [run, trial], NOW)
+    assert "\nOn trial: cdcdcdcdcdcd, since 2024-10-05 00:00 UTC.\n" in text
+    assert f"run d1: on trial, cdcdcdcdcdcd beside {VERSION}" in text
+    over = Outcome(decision=run.id, at=NOW, result="withdrawn", text="It is worse.")
+    assert "On trial: " not in describe_status(CHAMPION, {}, [run, trial, over], NOW)
 
 
 def test_an_alarm_is_written_out():

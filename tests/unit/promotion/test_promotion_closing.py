@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from promotion_records import gate_verdict
 
 from gream.artifacts import content_digest
 from gream.monitoring.decision_log import DecisionLog
@@ -10,7 +11,6 @@ from gream.monitoring.entries import Outcome
 from gream.promotion import closing
 from gream.promotion.champion import install, open_champion, promote, roll_back
 from gream.promotion.closing import Ending, Order, close_run
-from gream.promotion.verdict import Check, Verdict
 
 pytestmark = pytest.mark.unit
 
@@ -36,17 +36,7 @@ def order(tmp_path):
 @pytest.fixture
 def verdict(bundle):
     def verdict(challenger="B", champion="A", accepted=True):
-        return Verdict(
-            accepted=accepted,
-            champion=content_digest(bundle(champion)),
-            challenger=content_digest(bundle(challenger)),
-            at=datetime.now(UTC),
-            metric="ndcg@10",
-            hold_out_start=1,
-            hold_out_users=30,
-            confidence=0.95,
-            checks=(Check(name="all", state="passed" if accepted else "failed", text="Told in the test."),),
-        )
+        return gate_verdict(content_digest(bundle(champion)), content_digest(bundle(challenger)), accepted)
 
     return verdict
 

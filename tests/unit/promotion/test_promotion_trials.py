@@ -1,22 +1,19 @@
 """A challenger on trial, from the gate to the champion or back, whatever is killed in between."""
 
-from datetime import UTC, datetime
-
 import pytest
+from promotion_records import gate_verdict, retraining
 
 from gream.artifacts import content_digest
 from gream.errors import StoreError
 from gream.monitoring.canary import Look
 from gream.monitoring.decision_log import DecisionLog
-from gream.monitoring.entries import Decision, Outcome, Trial
-from gream.monitoring.judgement import WindowReport
+from gream.monitoring.entries import Outcome, Trial
 from gream.monitoring.settings import MonitoringSettings
 from gream.promotion import closing
 from gream.promotion import trials as trials_module
 from gream.promotion.champion import install, open_champion, promote
 from gream.promotion.closing import OnTrial, Order, close_run
 from gream.promotion.trials import Trials
-from gream.promotion.verdict import Check, Verdict
 
 pytestmark = pytest.mark.unit
 
@@ -41,34 +38,13 @@ def canary(tmp_path):
 def log(tmp_path):
     """Where a retraining has been decided."""
     log = DecisionLog(str(tmp_path / "decisions.jsonl"))
-    report = WindowReport(
-        start=0,
-        end=DAY,
-        policy_version="A",
-        requests=9,
-        users=9,
-        results=(),
-        counts=(),
-        missing=(),
-        skipped=(),
-    )
-    log.append(Decision(id="d1", at=DAY, action="retrain", reasons=("In the test.",), report=report))
+    log.append(retraining(DAY))
     return log
 
 
 @pytest.fixture
 def verdict(bundle):
-    return Verdict(
-        accepted=True,
-        champion=content_digest(bundle("A")),
-        challenger=content_digest(bundle("B")),
-        at=datetime.now(UTC),
-        metric="ndcg@10",
-        hold_out_start=1,
-        hold_out_users=30,
-        confidence=0.95,
-        checks=(Check(name="all", state="passed", text="Told in the test."),),
-    )
+    return gate_verdict(content_digest(bundle("A")), content_digest(bundle("B")))
 
 
 @pytest.fixture

@@ -3,23 +3,21 @@
 import re
 import threading
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from api_server import gream_serve
+from promotion_records import gate_verdict, retraining
 from tiny_policy import write_tiny_policy
 
 from gream.artifacts import content_digest
 from gream.monitoring.canary import CanarySettings
 from gream.monitoring.decision_log import DecisionLog
-from gream.monitoring.entries import Decision, Outcome
-from gream.monitoring.judgement import WindowReport
+from gream.monitoring.entries import Outcome
 from gream.monitoring.patrol import Patrol, Places
 from gream.monitoring.settings import MonitoringSettings
 from gream.promotion.champion import install, open_champion
 from gream.promotion.closing import Order, close_run
-from gream.promotion.verdict import Check, Verdict
 
 pytestmark = pytest.mark.integration
 
@@ -72,35 +70,6 @@ def serve(shop, places, tmp_path):
     return serve
 
 
-def decided_to_retrain(log):
-    report = WindowReport(
-        start=0,
-        end=10,
-        policy_version="before",
-        requests=9,
-        users=9,
-        results=(),
-        counts=(),
-        missing=(),
-        skipped=(),
-    )
-    log.append(Decision(id="d1", at=int(time.time()), action="retrain", reasons=("In the test.",), report=report))
-
-
-def accepted(champion, challenger):
-    return Verdict(
-        accepted=True,
-        champion=champion,
-        challenger=challenger,
-        at=datetime.now(UTC),
-        metric="ndcg@10",
-        hold_out_start=1,
-        hold_out_users=30,
-        confidence=0.95,
-        checks=(Check(name="all", state="passed", text="In the test."),),
-    )
-
-
 def visit(client, name, pleased):
     """A visitor who takes the first film that they are shown, or one that they are not shown."""
     answer = client.post("/recommend", json={"user_id": name, "k": 3})
@@ -122,7 +91,7 @@ def test_a_canary_that_regresses_rolls_back_by_itself(shop, places, serve, tmp_p
 
     write_tiny_policy(tmp_path / "challenger", seed=1)
     second = content_digest(tmp_path / "challenger")
-    decided_to_retrain(log)
+    log.append(retraining(int(time.time())))
     with serve(places.champion, "one") as usual, serve(places.canary, "two") as tried:
         failed, stop = [], threading.Event()
 
@@ -142,7 +111,8 @@ def test_a_canary_that_regresses_rolls_back_by_itself(shop, places, serve, tmp_p
 
             order = Order("retrain", "d1", places.decisions, places.canary)
             assert (
-                close_run(champion, tmp_path / "challenger", accepted(first.digest, second), order).result == "on trial"
+                close_run(champion, tmp_path / "challenger", gate_verdict(first.digest, second), order).result
+                == "on trial"
             )
             wait_for(second[:12])
             for number in range(VISITORS):
