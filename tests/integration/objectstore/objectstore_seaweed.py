@@ -17,6 +17,8 @@ from urllib3.exceptions import HTTPError
 
 ACCESS_KEY, SECRET_KEY = "gream-test", "b7c1-not-to-be-shown"
 START_LIMIT_S = 60
+# Each bucket takes a volume, and each test a bucket. Unsaid, there are as many as the free disk has room for when full.
+VOLUMES = 1_000
 PORTS = ["master.port", "volume.port", "filer.port", "s3.port", "admin.port"]
 
 
@@ -59,6 +61,7 @@ class SeaweedFs:
             "webdav": "false",
             "admin.ui": "false",
             "master.telemetry": "false",
+            "volume.max": VOLUMES,
             **self._ports,
         }
         command = [_weed(), "mini", *(f"-{name}={value}" for name, value in options.items())]
