@@ -11,8 +11,9 @@ from gream.errors import ConfigError
 from gream.indexing.semantic_index import SemanticIndex
 from gream.monitoring.catalogue import CatalogueLimits, CountResult, count_catalogue
 from gream.monitoring.served_items import ServedItems
+from gream.monitoring.skew import SkewLimits, TrainedTaste
 from gream.objectstore.uri import ArtifactUri, is_store_uri
-from gream.policy.bundle import FACTS, INDEX, ITEMS, KIND
+from gream.policy.bundle import FACTS, INDEX, ITEMS, KIND, PolicyFacts, read_facts
 from gream.promotion.champion import Champion, open_champion
 
 
@@ -20,6 +21,7 @@ from gream.promotion.champion import Champion, open_champion
 class ChampionView:
     """Attributes:
     champion: the state of the pointer.
+    facts: of its bundle.
     made_from: version of the policy that has the same weights and fewer items; None for one that was trained.
     index: of its bundle.
     served: its items.
@@ -27,6 +29,7 @@ class ChampionView:
     """
 
     champion: Champion
+    facts: PolicyFacts
     made_from: str | None
     index: SemanticIndex
     served: ServedItems
@@ -53,12 +56,17 @@ class ChampionView:
         index, items = SemanticIndex.load(bundle / INDEX), pl.read_parquet(bundle / ITEMS)
         made_from = open_artifact(bundle, KIND).get("made_from")
         before = made_from[:VERSION_DIGITS] if made_from else None
-        return cls(champion, before, index, ServedItems.of(index, items, shop.interactions), shop)
+        return cls(champion, read_facts(bundle), before, index, ServedItems.of(index, items, shop.interactions), shop)
 
     def counts(self, limits: CatalogueLimits) -> tuple[CountResult, ...]:
         """The catalogue now beside the one that is served."""
         served = set(self.index.item_ids)
         return count_catalogue(self.catalog.items, served, self.index.codes, limits)
+
+    def trained_taste(self, limits: SkewLimits) -> TrainedTaste:
+        """What the users of its training data liked at the end of it."""
+        window, until = self.facts.history_window, self.facts.trained_until
+        return TrainedTaste.of(self.catalog.interactions, self.catalog.items, self.served, window, until, limits)
 
 
 def champion_parts(place: str, champion: Champion, cache: Path) -> Path:

@@ -5,7 +5,7 @@ First what the evidence asks for, the first of these that applies:
     a run that never reported back                              page
     no requests, or too many unreadable files                   page: nothing may be concluded
     too few users                                               warn
-    no reference yet                                            nothing
+    no reference yet                                            nothing, but warn of skew from the training data
     data quality or operations alarm                            page: training repairs neither
     quality alarm                                               retrain
     collisions over their limit                                 retrain, with a whole new index
@@ -117,8 +117,10 @@ def _wish(report: WindowReport, history: Sequence[Entry], now: int, settings: De
         )
     if report.missing:
         kinds = {one.kind for one in report.missing}
-        action: Action = "page" if kinds & {"silent", "unreadable"} else "warn" if "few_users" in kinds else "nothing"
-        return _Wish(action, tuple(one.text for one in report.missing))
+        skewed = tuple(_count_sentence(one) for one in report.skew if one.alarm)
+        warned = "few_users" in kinds or skewed
+        action: Action = "page" if kinds & {"silent", "unreadable"} else "warn" if warned else "nothing"
+        return _Wish(action, (*(one.text for one in report.missing), *skewed))
     if broken := report.alarming("data_quality", "operations"):
         return _Wish("page", tuple(map(_sentence, broken)))
     return _wish_of_training(report, history, settings)

@@ -13,7 +13,7 @@ import polars as pl
 from gream import columns
 from gream.monitoring.evidence import USER_HASH, Evidence
 from gream.monitoring.labels import label_requests
-from gream.monitoring.served_items import NONE, OTHER, ServedItems
+from gream.monitoring.served_items import NONE, ServedItems, bucket_of
 
 Table = Literal["requests", "slots", "lists", "settled", "events"]
 
@@ -49,8 +49,8 @@ def _requests(requests: pl.DataFrame, served: ServedItems) -> pl.DataFrame:
         USER_HASH,
         _cut(pl.col("history_length"), HISTORY_EDGES, HISTORY_BUCKETS).alias("history_length"),
         _cut(pl.col("seconds_since_last"), AGE_EDGES, AGE_BUCKETS).fill_null(NONE).alias("history_age"),
-        _known(pl.col("top_category"), served.categories).alias("category"),
-        _known(pl.col("last_level1").cast(pl.String), served.level1).alias("last_level1"),
+        bucket_of(pl.col("top_category"), served.categories).alias("category"),
+        bucket_of(pl.col("last_level1").cast(pl.String), served.level1).alias("last_level1"),
         pl.when(pl.col("history_length") > 0)
         .then(pl.col("unknown_items") / pl.col("history_length"))
         .alias("unknown_items"),
@@ -68,7 +68,7 @@ def _slots(requests: pl.DataFrame, served: ServedItems) -> pl.DataFrame:
     slots = requests.select(USER_HASH, pl.col("items").alias(columns.ITEM)).explode(columns.ITEM).drop_nulls()
     return slots.join(served.items, columns.ITEM, "left").select(
         USER_HASH,
-        _known(pl.col("level1"), served.level1).alias("shown_level1"),
+        bucket_of(pl.col("level1"), served.level1).alias("shown_level1"),
         pl.col("surprise").alias("novelty"),
         pl.col("head").cast(pl.Float64).alias("popularity_bias"),
     )
@@ -100,14 +100,3 @@ def _cut(value: pl.Expr, edges: Sequence[int], buckets: Sequence[str]) -> pl.Exp
     for edge, name in zip(reversed(edges), reversed(buckets[: len(edges)]), strict=True):
         bucket = pl.when(value <= edge).then(pl.lit(name)).otherwise(bucket)
     return pl.when(value.is_not_null()).then(bucket)
-
-
-def _known(value: pl.Expr, buckets: Sequence[str]) -> pl.Expr:
-    """The value where it has a bucket of its own, else `OTHER`, or `NONE` where there is no value."""
-    return (
-        pl.when(value.is_null())
-        .then(pl.lit(NONE))
-        .when(value.is_in(list(buckets)))
-        .then(value)
-        .otherwise(pl.lit(OTHER))
-    )

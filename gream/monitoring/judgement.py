@@ -13,6 +13,7 @@ from gream.monitoring.calibration import Calibration
 from gream.monitoring.catalogue import CountResult
 from gream.monitoring.evidence import USER_HASH, Evidence, Window
 from gream.monitoring.monitors import MONITORS, Group, Monitor
+from gream.monitoring.skew import TrainedTaste
 from gream.monitoring.user_means import UserMeans
 
 UNREADABLE_LIMIT: Final = 0.05
@@ -79,6 +80,7 @@ class WindowReport(Record):
         users: of the window.
         results: of every monitor, in the order of `MONITORS`; empty without a calibration.
         counts: of the catalogue; empty where it was not looked at.
+        skew: from the champion's training data; empty once there is a calibration.
         missing: why nothing may be concluded; empty if all is there.
         skipped: evidence that was found and left out.
     """
@@ -90,6 +92,7 @@ class WindowReport(Record):
     users: int
     results: tuple[MonitorResult, ...]
     counts: tuple[CountResult, ...]
+    skew: tuple[CountResult, ...] = ()
     missing: tuple[Missing, ...]
     skipped: tuple[SkippedEvidence, ...]
 
@@ -97,7 +100,7 @@ class WindowReport(Record):
     def alarms(self) -> tuple[str, ...]:
         """Names of the monitors and counts that alarm."""
         monitors = (one.name for one in self.results if one.alarm)
-        return (*monitors, *(one.name for one in self.counts if one.alarm))
+        return (*monitors, *(one.name for one in (*self.counts, *self.skew) if one.alarm))
 
     def alarming(self, *groups: Group) -> list[MonitorResult]:
         """The monitors of some groups that alarm."""
@@ -105,7 +108,7 @@ class WindowReport(Record):
 
 
 def judge(
-    calibration: Calibration | None,
+    reference: Calibration | TrainedTaste,
     evidence: Evidence,
     means: UserMeans,
     policy_version: str,
@@ -115,7 +118,7 @@ def judge(
     """Judge a window.
 
     Args:
-        calibration: of the champion; None while its reference is still being gathered.
+        reference: the champion's calibration; while that is still being gathered, the taste that it was trained on.
         evidence: of the window, of the champion alone (`Evidence.of_policy`).
         means: of that evidence.
         policy_version: of the champion.
@@ -126,6 +129,7 @@ def judge(
     Raises:
         ConfigError: the calibration is another policy's, or was made with other items.
     """
+    calibration = reference if isinstance(reference, Calibration) else None
     if calibration is not None:
         _check_fit(calibration, means, policy_version)
     users = evidence.requests[USER_HASH].n_unique()
@@ -138,6 +142,7 @@ def judge(
         users=users,
         results=tuple(results),
         counts=tuple(counts),
+        skew=reference.skew(means) if isinstance(reference, TrainedTaste) else (),
         missing=tuple(_missing(calibration, evidence, users)),
         skipped=tuple(SkippedEvidence(place=s.place, rows=s.rows, reason=s.reason) for s in evidence.skipped),
     )
@@ -197,7 +202,7 @@ def _result(
 
 def _missing(calibration: Calibration | None, evidence: Evidence, users: int) -> Iterator[Missing]:
     if calibration is None:
-        yield Missing(kind="no_reference", text="The champion's reference is still being gathered.")
+        yield Missing(kind="no_reference", text="The champion's own reference is still being gathered.")
     share = evidence.unreadable_share
     if share > UNREADABLE_LIMIT:
         yield Missing(

@@ -158,7 +158,14 @@ class Patrol:
         calibration = self._calibration(version) or self._inherit(view) or self._calibrate(view, folder, window)
         watch = self._watch(folder, version, view.served.told_apart_by(calibration) if calibration else view.served)
         counts = view.counts(self._settings.catalogue)
-        return watch.look(window, calibration, counts, self._log, now, self._settings.decision)
+        return watch.look(
+            window,
+            calibration or view.trained_taste(self._settings.skew),
+            counts,
+            self._log,
+            now,
+            self._settings.decision,
+        )
 
     def _evidence(self, window: Window) -> Path:
         """The folder of the evidence of a stretch of time."""

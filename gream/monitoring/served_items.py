@@ -6,6 +6,7 @@ categories are one bucket. Which those are follows from the training data alone:
 would fit these better than any later one.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -77,6 +78,17 @@ class ServedItems:
         catalog, and windows are only comparable in those of the reference."""
         level1, categories = (calibration.buckets[name][: -len((OTHER, NONE))] for name in ("last_level1", "category"))
         return replace(self, level1=level1, categories=categories)
+
+
+def bucket_of(value: pl.Expr, buckets: Sequence[str]) -> pl.Expr:
+    """The value where it has a bucket of its own, else `OTHER`, or `NONE` where there is no value."""
+    return (
+        pl.when(value.is_null())
+        .then(pl.lit(NONE))
+        .when(value.is_in(list(buckets)))
+        .then(value)
+        .otherwise(pl.lit(OTHER))
+    )
 
 
 def _most_common(rows: pl.DataFrame, column: str) -> tuple[str, ...]:

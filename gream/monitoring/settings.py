@@ -11,12 +11,13 @@ from gream.monitoring.calibration import CalibrationSettings
 from gream.monitoring.canary import CanarySettings
 from gream.monitoring.catalogue import CatalogueLimits
 from gream.monitoring.decision import DAY, DecisionSettings
+from gream.monitoring.skew import SkewLimits
 
 HOUR = 3_600
 
 
 class MonitoringSettings(BaseModel):
-    """How a champion is watched. `[calibration]`, `[decision]`, `[catalogue]` and `[canary]` are sections."""
+    """How a champion is watched. `[calibration]`, `[decision]`, `[catalogue]`, `[skew]` and `[canary]` are sections."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -31,6 +32,7 @@ class MonitoringSettings(BaseModel):
     calibration: CalibrationSettings = CalibrationSettings()
     decision: DecisionSettings = DecisionSettings()
     catalogue: CatalogueLimits = CatalogueLimits()
+    skew: SkewLimits = SkewLimits()
     canary: CanarySettings = CanarySettings()
 
     @classmethod

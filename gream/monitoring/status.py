@@ -5,11 +5,12 @@ from datetime import UTC, datetime
 from typing import Final
 
 from gream.artifacts import VERSION_DIGITS
+from gream.monitoring.catalogue import CountResult
 from gream.monitoring.decision import freeze, on_trial, running
 from gream.monitoring.describe import describe
 from gream.monitoring.entries import Decision, Entry, clock
 from gream.monitoring.judgement import MonitorResult, WindowReport
-from gream.monitoring.monitors import MONITORS
+from gream.monitoring.monitors import MONITORS, Group
 from gream.promotion.champion import Champion
 
 BARS: Final = "▁▂▃▄▅▆▇█"
@@ -75,7 +76,8 @@ def _orders(history: Sequence[Entry], now: int) -> Iterator[str]:
 def _monitors(reports: Sequence[WindowReport]) -> Iterator[str]:
     """A line for each monitor, and for each count of the catalogue."""
     if not any(report.results for report in reports):
-        yield "The champion's reference is still being gathered: no monitor was judged."
+        yield "The champion's own reference is still being gathered: only its training data were compared."
+        yield from (line for report in reports[-1:] for line in _counts("input", report.skew))
         return
     judged = [report for report in reports if report.results]
     yield f"Monitors over {len(judged)} windows, the latest one last; the upper half of a bar is above the threshold:"
@@ -86,9 +88,13 @@ def _monitors(reports: Sequence[WindowReport]) -> Iterator[str]:
         number = "too few users" if last.statistic is None else f"{last.statistic:.3f} of {last.threshold:.3f}"
         note = "  ALARM" if last.alarm else "  raised" if last.raised else ""
         yield f"  {monitor.group:12} {monitor.name:18} {sparkline(ratios)}  {number}{note}"
-    for count in judged[-1].counts:
+    yield from _counts("catalogue", judged[-1].counts)
+
+
+def _counts(group: Group, counts: Sequence[CountResult]) -> Iterator[str]:
+    for count in counts:
         note = "  ALARM" if count.alarm else ""
-        yield f"  {'catalogue':12} {count.name:18} {count.value:.1%}, limit {count.limit:.0%}{note}"
+        yield f"  {group:12} {count.name:18} {count.value:.1%}, limit {count.limit:.0%}{note}"
 
 
 def _ratio(result: MonitorResult) -> float | None:

@@ -13,6 +13,7 @@ from gream.monitoring.evidence import USER_HASH, Evidence, Window
 from gream.monitoring.evidence_reader import read_evidence
 from gream.monitoring.judgement import UNREADABLE_LIMIT, judge
 from gream.monitoring.served_items import ServedItems
+from gream.monitoring.skew import TrainedTaste
 from gream.monitoring.user_means import UserMeans, user_means
 
 
@@ -73,7 +74,7 @@ class Watch:
     def look(
         self,
         window: Window,
-        calibration: Calibration | None,
+        reference: Calibration | TrainedTaste,
         counts: Sequence[CountResult],
         log: DecisionLog,
         now: int,
@@ -83,7 +84,7 @@ class Watch:
 
         Args:
             window: which; it is over.
-            calibration: of the champion; None while its reference is being gathered.
+            reference: see `judge`.
             counts: of the catalogue, see `count_catalogue`.
             log: the record, where the windows before are found too.
             now: seconds since 1970 (UTC).
@@ -100,5 +101,5 @@ class Watch:
         evidence = self.read(window)
         means = user_means(evidence, self.served)
         previous = [entry.report for entry in log.entries() if isinstance(entry, Decision)]
-        report = judge(calibration, evidence, means, self.version, previous, counts)
+        report = judge(reference, evidence, means, self.version, previous, counts)
         return Watched(means, log.decide(report, now, settings))

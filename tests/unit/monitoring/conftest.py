@@ -6,6 +6,7 @@ from evidence_rows import request_evidence
 
 from gream.monitoring.evidence import FEEDBACK_SCHEMA
 from gream.monitoring.served_items import ServedItems
+from gream.monitoring.skew import SkewLimits, TrainedTaste
 
 KEY = "a secret of the tests"
 DAY = 86_400
@@ -42,3 +43,11 @@ def served():
         }
     )
     return ServedItems(items, ("0", "1"), ("Drama", "Comedy"))
+
+
+@pytest.fixture
+def trained(served):
+    """A training set of two users: one of m2, one of m0 and m1, whose first is a drama and second a comedy."""
+    items = served.items.select("item_id", categories=pl.Series([["Drama"], ["Comedy"]] * 3))
+    events = pl.DataFrame({"user_id": ["a", "b", "b"], "item_id": ["m2", "m0", "m1"], "timestamp": [1, 2, 3]})
+    return TrainedTaste.of(events, items, served, history_window=50, until=None, limits=SkewLimits())

@@ -10,13 +10,25 @@ DAY = 86_400
 START = 20_000 * DAY
 
 
-def report(day=0, alarms=(), counts=(), missing=(), version="champion", unmeasured=()):
-    """The report of a day on which the named monitors and counts alarm, and the named monitors knew too little."""
-    return _report(day, frozenset(alarms), frozenset(counts), tuple(missing), version, frozenset(unmeasured))
+def report(day=0, alarms=(), counts=(), missing=(), version="champion", unmeasured=(), skew=()):
+    """The report of a day on which the named monitors, counts and skews alarm, and the named monitors knew too little.
+
+    A day without a reference has no results, and both skews.
+    """
+    return _report(
+        day, frozenset(alarms), frozenset(counts), tuple(missing), version, frozenset(unmeasured), frozenset(skew)
+    )
+
+
+def _counts(names, alarming):
+    return tuple(
+        CountResult(name=name, value=0.5 if name in alarming else 0.0, limit=0.1, meaning="In the test.")
+        for name in names
+    )
 
 
 @cache
-def _report(day, alarms, counts, missing, version, unmeasured):
+def _report(day, alarms, counts, missing, version, unmeasured, skew):
     results = tuple(
         MonitorResult(name=monitor.name, group=monitor.group, statistic=None, threshold=None, users=3)
         if monitor.name in unmeasured
@@ -37,11 +49,9 @@ def _report(day, alarms, counts, missing, version, unmeasured):
         policy_version=version,
         requests=900,
         users=300,
-        results=results,
-        counts=tuple(
-            CountResult(name=name, value=0.5 if name in counts else 0.0, limit=0.1, meaning="In the test.")
-            for name in ("new_items", "collisions", "bare_texts")
-        ),
+        results=() if "no_reference" in missing else results,
+        counts=_counts(("new_items", "collisions", "bare_texts"), counts),
+        skew=_counts(("category", "last_level1"), skew) if "no_reference" in missing else (),
         missing=tuple(Missing(kind=kind, text=f"Missing: {kind}.") for kind in missing),
         skipped=(),
     )

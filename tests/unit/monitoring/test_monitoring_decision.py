@@ -32,7 +32,8 @@ def ended(decision, result="promoted"):
         ({"missing": ["unreadable"]}, "page", "Missing: unreadable."),
         ({"missing": ["few_users"]}, "warn", "Missing: few_users."),
         ({"missing": ["no_reference"]}, "nothing", "Missing: no_reference."),
-        ({"missing": ["no_reference", "silent"]}, "page", "Missing: no_reference."),
+        ({"missing": ["no_reference"], "skew": ["category"]}, "warn", "Missing: no_reference."),
+        ({"missing": ["no_reference", "silent"], "skew": ["category"]}, "page", "Missing: no_reference."),
         ({"alarms": ["late_feedback"]}, "page", "late_feedback alarms: 0.500, above 0.200, over 300 users."),
         ({"alarms": ["degraded"]}, "page", "degraded alarms: 0.500, above 0.200, over 300 users."),
         ({"alarms": ["latency", "hit_rate"]}, "page", "latency alarms: 0.500, above 0.200, over 300 users."),
@@ -60,6 +61,12 @@ def test_what_a_window_asks_for(what, action, reason):
     assert decision.reasons[0] == reason
     assert decision.report == report(0, **what)
     assert decision.at == NOW
+
+
+def test_skew_is_told_in_words():
+    decision = on(0, missing=["no_reference"], skew=["category"])
+    assert decision.reasons == ("Missing: no_reference.", "category: 50.0%, the limit is 10.0%. In the test.")
+    assert decision.report.alarms == ("category",)
 
 
 def test_quality_and_drift_are_told_together():

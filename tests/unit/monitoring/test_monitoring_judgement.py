@@ -156,9 +156,9 @@ def test_unreadable_files_prove_nothing(calibration, layout):
     assert [one.place for one in many.skipped] == ["requests/0", "requests/1"]
 
 
-def test_without_a_calibration_nothing_is_judged(calibration, layout):
-    nobody = UserMeans(layout, np.array([], dtype=str), np.empty((0, 0), dtype=np.float32))
-    report = judge(None, unreadable(1, 0), nobody, "champion", [])
+def test_without_a_calibration_nothing_is_judged(trained, layout):
+    nobody = UserMeans(layout, np.array([], dtype=str), np.empty((0, layout.width), dtype=np.float32))
+    report = judge(trained, unreadable(1, 0), nobody, "champion", [])
     assert report.results == ()
     assert {one.kind for one in report.missing} == {"no_reference", "silent"}
 

@@ -9,6 +9,7 @@ import pytest
 from promotion_records import gate_verdict, retraining
 
 from gream.artifacts import atomic_folder
+from gream.config import load_profile
 from gream.data.catalog import Catalog, CatalogFacts
 from gream.errors import ConfigError, StoreError
 from gream.indexing.semantic_index import SemanticIndex
@@ -20,6 +21,7 @@ from gream.monitoring.patrol import Patrol, Places
 from gream.monitoring.request_log import RequestLog
 from gream.monitoring.runs import RunOrder
 from gream.monitoring.settings import MonitoringSettings
+from gream.policy.bundle import PolicyFacts
 from gream.promotion import champion_folder
 from gream.promotion.champion import install, open_champion
 
@@ -38,6 +40,9 @@ SETTINGS = MonitoringSettings(
     calibration=CalibrationSettings(false_alarm_rate=0.1, replicates=100, min_windows=4, min_users=20),
     decision=DecisionSettings(drift_windows=0),
 )
+
+
+FACTS = PolicyFacts.of(load_profile("laptop"), "shop", "sft", 0, trained_until=5)
 
 
 class FakeRuns:
@@ -83,6 +88,7 @@ def places(tmp_path, monkeypatch):
     with atomic_folder(tmp_path / "bundle", "policy") as folder:
         index.save(folder / "semantic_index")
         items.write_parquet(folder / "items.parquet")
+        (folder / "policy.json").write_text(FACTS.model_dump_json())
 
     class Clock(datetime):
         @classmethod
@@ -271,6 +277,18 @@ def test_a_champion_that_was_trained_anew_gathers_a_reference(serve, go_round, p
     serve(5, version=open_champion(places.champion).read().version)
     (decision,) = go_round(6)
     assert [one.kind for one in decision.report.missing] == ["no_reference"]
+    assert not decision.report.results
+
+
+def test_until_then_users_of_another_taste_than_in_training_are_told_of(serve, go_round, places):
+    """The one user of the training data met a drama first and ended with m5; of the hour's users, a quarter are for
+    comedies, and all end with m0 or m1. Later events of the catalog are no training data."""
+    serve(0)
+    catalog = Catalog.load(Path(places.catalog))
+    later = pl.DataFrame({"user_id": ["v"], "item_id": ["m0"], "timestamp": [START]})
+    Catalog(pl.concat([catalog.interactions, later]), catalog.items, catalog.facts).save(Path(places.catalog))
+    (decision,) = go_round(1)
+    assert {one.name: one.value for one in decision.report.skew} == {"last_level1": 1.0, "category": 0.25}
 
 
 def only_version(places):
@@ -283,6 +301,7 @@ def extended(places, index, **facts):
     with atomic_folder(bundle, "policy", **facts) as folder:
         index.save(folder / "semantic_index")
         Catalog.load(Path(places.catalog)).items.write_parquet(folder / "items.parquet")
+        (folder / "policy.json").write_text(FACTS.model_dump_json())
         (folder / "weights").write_text("others")
     return bundle
 

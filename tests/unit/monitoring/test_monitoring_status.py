@@ -61,6 +61,15 @@ def test_the_champions_metrics_are_those_that_it_carries():
     assert text.splitlines()[1] == "Measured when it was trained: recall@10 0.2195, ndcg@10 0.1171."
 
 
+def test_without_a_reference_the_training_data_stand_in():
+    text = describe_status(
+        CHAMPION, {}, decided(report(0, missing=["no_reference"], skew=["category"], version=VERSION)), NOW
+    )
+    assert "only its training data were compared" in text
+    assert line_of(text, "category").endswith("50.0%, limit 10%  ALARM")
+    assert line_of(text, "last_level1").endswith("0.0%, limit 10%")
+
+
 def test_only_the_champions_own_windows_are_drawn():
     text = describe_status(CHAMPION, {}, decided(report(0, version="older"), report(1, version=VERSION)), NOW)
     assert "Monitors over 1 windows" in text

@@ -56,8 +56,8 @@ def look(watch, tmp_path):
     return look
 
 
-def test_from_evidence_to_decisions(watch, serve, look):
-    assert look(0, None).action == "page"  # Nothing was written: the log is lost, or nobody comes.
+def test_from_evidence_to_decisions(watch, serve, look, trained):
+    assert look(0, trained).action == "page"  # Nothing was written: the log is lost, or nobody comes.
     for hour in range(1, 6):
         serve(hour)
     assert watch.reference(START, START + 4 * HOUR, HOUR, SETTINGS) is None
@@ -74,10 +74,14 @@ def test_from_evidence_to_decisions(watch, serve, look):
     assert look(7, calibration) == second
 
 
-def test_while_the_reference_is_gathered_nothing_is_decided(serve, look):
+def test_while_the_reference_is_gathered_nothing_is_decided(serve, look, trained):
     serve(0)
-    decision = look(0, None)
-    assert (decision.action, decision.reasons) == ("nothing", ("The champion's reference is still being gathered.",))
+    decision = look(0, trained)
+    assert (decision.action, decision.reasons) == (
+        "nothing",
+        ("The champion's own reference is still being gathered.",),
+    )
+    assert [one.name for one in decision.report.skew] == ["category", "last_level1"]
 
 
 def test_only_the_champions_answers_count(watch, serve, look):
