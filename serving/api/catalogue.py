@@ -1,10 +1,10 @@
 """The policy that is served, as far as the API needs it: its items, their index tokens, its card. No weights."""
 
 import unicodedata
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
 from gream import columns
@@ -13,6 +13,7 @@ from gream.errors import ArtifactError
 from gream.indexing.semantic_index import SemanticIndex
 from gream.policy.bundle import INDEX, ITEMS, KIND, PolicyFacts, read_facts
 from serving.api.models import ItemView
+from serving.categories import CategoryIndex
 
 
 class PolicyCatalogue:
@@ -40,10 +41,7 @@ class PolicyCatalogue:
         self._level1 = dict(zip(index.item_ids, index.codes[:, 0].tolist(), strict=True))
         self._row = {item_id: row for row, item_id in enumerate(self._ids)}
         self._plain_titles = [_plain(title) for title in self._titles]
-        self._carriers: dict[str, list[int]] = defaultdict(list)
-        for row, carried in enumerate(self._categories):
-            for category in carried:
-                self._carriers[category.casefold()].append(row)
+        self._carriers = CategoryIndex(items)
 
     @classmethod
     def load(cls, folder: Path, version: str) -> "PolicyCatalogue":
@@ -109,11 +107,8 @@ class PolicyCatalogue:
 
     def leaves_something(self, exclude: Iterable[str], categories: Sequence[str]) -> bool:
         """Whether any item remains: one that carries one of the categories (empty means all) and is not excluded."""
-        excluded = {self._row[item_id] for item_id in exclude if item_id in self._row}
-        if not categories:
-            return len(excluded) < len(self._ids)
-        carriers = (self._carriers.get(category.casefold(), ()) for category in categories)
-        return any(row not in excluded for rows in carriers for row in rows)
+        excluded = [self._row[item_id] for item_id in exclude if item_id in self._row]
+        return len(np.union1d(self._carriers.outside(categories), excluded)) < len(self._ids)
 
     def search(self, query: str, limit: int) -> list[str]:
         """Ids of items whose titles hold every word of a query, in any order, without regard to case and accents.

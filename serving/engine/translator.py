@@ -6,8 +6,8 @@ from gream.errors import RequestError
 from gream.policy.language import ItemLanguage
 from gream.policy.query import Query
 from gream.policy.recommendations import Recommendations
+from serving.categories import CategoryIndex
 from serving.contracts import EngineAnswer, EngineRequest, RankedItem
-from serving.engine.categories import CategoryIndex
 
 
 class Translator:

@@ -1,7 +1,7 @@
 import polars as pl
 import pytest
 
-from serving.engine.categories import CategoryIndex
+from serving.categories import CategoryIndex
 
 pytestmark = pytest.mark.unit
 
