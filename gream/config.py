@@ -235,6 +235,9 @@ class RetrainConfig(Section):
     """In place of `sft.learning_rate`; lower, since the weights are good already."""
     srpo_steps: Annotated[int, Field(ge=0)] = 0
     """In place of `srpo.steps`; 0 leaves reinforcement out."""
+    fresh_weight: Annotated[float, Field(ge=1)] = 3.0
+    """How many times as much as an older one an event since the champion's training counts among the transitions that
+    the prior of the search is made of: they are few, and say what is taken now."""
 
 
 class GateConfig(Section):

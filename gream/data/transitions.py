@@ -26,20 +26,30 @@ Sequences = Sequence[Sequence[int] | NDArray[np.integer]]
 """Item numbers of each user in time order."""
 
 
-def transition_counts(train: Sequences, n_items: int) -> sparse.csr_matrix:
+def transition_counts(
+    train: Sequences, n_items: int, weights: Sequence[NDArray[np.floating]] | None = None
+) -> sparse.csr_matrix:
     """What stands near an item in training sequences, near counting more.
 
+    Args:
+        train: item numbers of each user in time order.
+        n_items: of the catalogue.
+        weights: of each event of `train`; a pair counts as much as its later event. Without it, all count 1.
+
     Returns:
-        `(n_items, n_items)`: row h, column i adds `1 / distance` for each place where i follows h within `WINDOW`
-        steps, and `BACKWARD / distance` for each where it precedes it.
+        `(n_items, n_items)`: row h, column i adds `weight / distance` for each place where i follows h within `WINDOW`
+        steps, and `BACKWARD` times as much for each where it precedes it.
     """
+    sequences = [np.asarray(sequence, dtype=np.int64) for sequence in train]
+    of_events = [np.ones(len(sequence)) for sequence in sequences] if weights is None else weights
     pairs = [
-        np.array([sequence[:-distance], sequence[distance:], [distance] * (len(sequence) - distance)])
-        for sequence in map(list, train)
+        np.array([sequence[:-distance], sequence[distance:], weight[distance:] / distance])
+        for sequence, weight in zip(sequences, of_events, strict=True)
         for distance in range(1, min(WINDOW, len(sequence) - 1) + 1)
     ]
-    before, after, distances = np.concatenate([np.empty((3, 0), dtype=np.int64), *pairs], axis=1)
-    follows = sparse.coo_matrix((1.0 / distances, (before, after)), shape=(n_items, n_items)).tocsr()
+    before, after, counted = np.concatenate([np.empty((3, 0)), *pairs], axis=1)
+    places = (before.astype(np.int64), after.astype(np.int64))
+    follows = sparse.coo_matrix((counted, places), shape=(n_items, n_items)).tocsr()
     return (follows + BACKWARD * follows.T).tocsr()
 
 

@@ -1,25 +1,27 @@
 """Stage 5: the curriculum makes a language model a policy."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gream.config import Profile
 from gream.corpora.build import Corpus
 from gream.corpora.curriculum import training_batches
 from gream.corpora.example import Example
+from gream.corpora.replay import event_weights, replay_split
 from gream.data.catalog import Catalog
 from gream.data.fresh import last_event
-from gream.data.split import leave_last_one_out
+from gream.data.split import Split, leave_last_one_out
 from gream.data.transitions import transition_counts
 from gream.errors import ConfigError
 from gream.indexing.semantic_index import SemanticIndex
 from gream.indexing.tokens import TOKEN_PATTERN
 from gream.policy.bundle import KIND, PolicyFacts, read_facts, save_policy
 from gream.policy.prompting import EncodedExample, Prompter
-from gream.policy.transition_prior import TransitionPrior
+from gream.policy.transition_prior import PriorWeights, TransitionPrior
 from gream.prompts import load_prompts
 from gream.stages.launch import HERE, Launcher, TrainingJob
 from gream.stages.mirror import keep_checkpoint
@@ -33,6 +35,7 @@ CHAMPION: Final = "champion"
 """Name of the input that a warm start has."""
 CODE: Final = (
     "corpora/curriculum.py",
+    "corpora/replay.py",
     "data/split.py",
     "data/transitions.py",
     "decoding",
@@ -73,12 +76,15 @@ def run(
     warm = is_warm(semantic_index, champion)
     profile = training_profile(context, warm)
     inputs = {"catalog": catalog, "semantic_index": semantic_index, "corpus": corpus}
+    retraining = {}
     if warm and champion is not None:
         inputs[CHAMPION] = champion
+        retraining = {"retrain": profile.retrain.model_dump(include={"replay_share", "fresh_weight"})}
     recipe = Recipe(
         stage="sft",
         kind=KIND,
         settings={
+            **retraining,
             "profile": profile.name,
             "model": profile.model.model_dump(),
             "sft": profile.sft.model_dump(),
@@ -166,29 +172,52 @@ def _untrained(job: TrainingJob, tokenizer: Any) -> Any:
 def _with_prior(policy: "Policy", shop: Catalog, job: TrainingJob) -> "Policy":
     """The policy with the transitions of its training data as the prior of its search, where it is to have one."""
     if CHAMPION in job.inputs:
-        # Everything was trained on: nothing is left to fit weights on, and the champion's were fitted.
-        weights = read_facts(job.inputs[CHAMPION]).prior
-        return policy if weights is None else policy.with_prior(_prior(policy, shop.sequences().values()), weights)
+        return _with_renewed_prior(policy, shop, job)
     if not job.profile.search.transition_prior:
         return policy
+    split = leave_last_one_out(shop)
+    prior = _prior(policy, split.train)
+    return policy.with_prior(prior, _fitted(policy, prior, split, shop, job.seed))
+
+
+def _with_renewed_prior(policy: "Policy", shop: Catalog, job: TrainingJob) -> "Policy":
+    """The champion's prior with what has been taken since, and with weights that suit what is taken now.
+
+    They are chosen as in a training: by events that neither the policy nor the prior has seen yet.
+    """
+    champion, retrain = read_facts(job.inputs[CHAMPION]), job.profile.retrain
+    if champion.prior is None:
+        return policy
+    counted = event_weights(shop, champion.trained_until, retrain.fresh_weight)
+    split = replay_split(shop, champion.trained_until, retrain.replay_share, job.seed)
+    weights, everything = champion.prior, shop.sequences()
+    if split.validation:
+        without = _prior(policy, everything | split.train, counted)
+        weights = _fitted(policy, without, split, shop, job.seed)
+    return policy.with_prior(_prior(policy, everything, counted), weights)
+
+
+def _fitted(policy: "Policy", prior: TransitionPrior, split: Split, shop: Catalog, seed: int) -> PriorWeights:
     from gream.training.prior_weights import fit_prior_weights
 
-    split = leave_last_one_out(shop)
-    prior = _prior(policy, split.train.values())
     users = list(split.validation)
-    weights = fit_prior_weights(
+    return fit_prior_weights(
         policy,
         prior,
         [split.validation_history(user) for user in users],
         [split.validation[user] for user in users],
         shop.facts.exclude_seen,
-        job.seed,
+        seed,
     )
-    return policy.with_prior(prior, weights)
 
 
-def _prior(policy: "Policy", sequences: Iterable[list[str]]) -> TransitionPrior:
-    return TransitionPrior(transition_counts([policy.numbers(items) for items in sequences], policy.items.height))
+def _prior(
+    policy: "Policy", sequences: Mapping[str, list[str]], weights: Mapping[str, NDArray[np.float64]] | None = None
+) -> TransitionPrior:
+    """Counts of sequences of the policy's items; `weights` of their events, or of more than these."""
+    numbers = [policy.numbers(items) for items in sequences.values()]
+    counted = None if weights is None else [weights[user][: len(items)] for user, items in sequences.items()]
+    return TransitionPrior(transition_counts(numbers, policy.items.height, counted))
 
 
 def _plan(corpus: Corpus, tokenizer: Any, profile: Profile, seed: int) -> list[list[EncodedExample]]:

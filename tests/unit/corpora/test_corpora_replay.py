@@ -3,7 +3,7 @@
 import pytest
 from corpora_cinema import FILMS, make_catalog
 
-from gream.corpora.replay import replay_split
+from gream.corpora.replay import event_weights, replay_split
 
 pytestmark = pytest.mark.unit
 
@@ -34,3 +34,31 @@ def test_equal_seeds_draw_the_same_and_others_do_not():
 
 def test_where_nobody_knows_what_is_old_everything_is_new():
     assert replay_split(SHOP, None, 0.0, seed=0).train == OLD | NEW
+
+
+CROWD = {f"user{n}": ["alien", "blade", "thing"] for n in range(400)} | {"one": ["alien"], "old": ["alien", "blade"]}
+
+
+def test_half_of_those_who_came_back_validate_by_their_last_event():
+    split = replay_split(make_catalog(FILMS, CROWD), trained_until=1, replay_share=1.0, seed=0)
+    assert len(split.validation) == 200
+    assert set(split.validation.values()) == {"thing"}
+    assert all(user.startswith("user") for user in split.validation)
+    assert all(split.train[user] == ["alien", "blade"] for user in split.validation)
+    assert sum(items == ["alien", "blade", "thing"] for items in split.train.values()) == 200
+    assert split.train["old"] == ["alien", "blade"]
+
+
+def test_a_large_shop_lends_five_hundred_and_a_small_one_nothing():
+    def validated(users):
+        shop = make_catalog(FILMS, {f"user{n}": ["alien", "blade"] for n in range(users)})
+        return len(replay_split(shop, trained_until=0, replay_share=0.0, seed=0).validation)
+
+    assert [validated(users) for users in (199, 200, 999, 1_000, 1_200)] == [0, 100, 499, 500, 500]
+
+
+def test_events_since_the_champions_training_count_more():
+    weights = event_weights(SHOP, trained_until=1, fresh_weight=3.0)
+    assert weights["newer"].tolist() == [1.0, 1.0, 3.0, 3.0]
+    assert weights["old3"].tolist() == [1.0, 1.0]
+    assert event_weights(SHOP, None, 3.0)["newer"].tolist() == [1.0] * 4

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from gream.data.transitions import BACKWARD, RECENCY
+from gream.data.transitions import BACKWARD, RECENCY, transition_counts
 from gream.evaluation.baselines import ItemKnn, Popularity, Transitions
 
 pytestmark = pytest.mark.unit
@@ -57,6 +57,13 @@ def test_transitions_reach_five_steps_and_no_further():
 def test_transitions_add_up_over_users():
     (scores,) = Transitions([[0, 1], [0, 1], [0, 2]], n_items=3).score([[0]])
     assert scores[[1, 2]] == pytest.approx([2, 1], abs=1e-5)
+
+
+def test_a_pair_counts_as_much_as_its_later_event():
+    counts = transition_counts([[0, 1, 2], [0, 1]], n_items=3, weights=[np.array([1, 3, 6]), np.array([5, 1])])
+    assert counts.toarray() == pytest.approx(
+        np.array([[0, 3 + 1, 6 / 2], [4 * BACKWARD, 0, 6], [3 * BACKWARD, 6 * BACKWARD, 0]])
+    )
 
 
 @pytest.mark.parametrize("baseline", [ItemKnn, Transitions])

@@ -8,6 +8,7 @@ from tiny_policy import write_tiny_policy
 from transformers import AutoModelForCausalLM
 
 from gream.artifacts import content_digest
+from gream.corpora import replay
 from gream.data.catalog import Catalog, CatalogFacts
 from gream.data.held_out import SCHEMA, HeldOut
 from gream.enrichment.accounting import Usage
@@ -16,12 +17,14 @@ from gream.errors import ConfigError, DataError
 from gream.indexing import SemanticIndex
 from gream.policy.bundle import read_facts
 from gream.policy.policy import Policy
+from gream.policy.transition_prior import PriorWeights
 from gream.promotion import measure
 from gream.promotion.champion import install, open_champion
 from gream.promotion.verdict import Verdict
 from gream.stages import champion as champion_stage
 from gream.stages import corpora, extend, gate, sft, srpo
 from gream.stages.store import open_run, stage_facts
+from gream.training import prior_weights
 
 pytestmark = pytest.mark.unit
 
@@ -136,6 +139,28 @@ def test_prior_keeps_its_weights_and_counts_what_is_new(continued, bundle, shop)
     before, after = policy.numbers(last["u0"])
     assert policy.prior is not None
     assert policy.prior.counts[before, after] >= 1.0
+
+
+def test_with_enough_who_came_back_the_priors_weights_are_chosen_anew(shop, bundle, tmp_path, monkeypatch):
+    """By events that neither the policy nor the prior has seen; then the prior counts these too."""
+    seen = []
+
+    def fit(policy, prior, histories, targets, exclude_seen, seed):
+        seen.append((prior, histories, targets))
+        return PriorWeights(direct=0.2, reasoning=0.4)
+
+    monkeypatch.setattr(replay, "FEWEST_VALIDATED", 2)
+    monkeypatch.setattr(prior_weights, "fit_prior_weights", fit)
+    _, trained_policy = trained(shop, bundle / "semantic_index", bundle, run_of(tmp_path, STILL))
+    policy = Policy.load(trained_policy)
+    assert policy.facts.prior == PriorWeights(direct=0.2, reasoning=0.4)
+    ((without, histories, targets),) = seen
+    sequences = Catalog.load(shop[0]).sequences()
+    assert 2 <= len(targets) <= USERS // 8
+    for history, target in zip(histories, targets, strict=True):
+        assert [*history, target] in sequences.values()
+        before, after = policy.numbers([history[-1], target])
+        assert policy.prior.counts[before, after] >= without.counts[before, after] + 3.0
 
 
 def test_policy_says_until_when_it_was_trained(continued, shop, tmp_path):
