@@ -125,6 +125,8 @@ class ModelConfig(Section):
 class SftConfig(Section):
     """Supervised fine-tuning with the curriculum (paper, section 3.2)."""
 
+    order: Literal["curriculum", "uniform", "sequential"] = "curriculum"
+    """Of reasoning among alignment: ever more often, evenly, or all of it last (the paper's ablation)."""
     method: Literal["full", "lora"] = "full"
     lora_rank: Positive = 32
     lora_alpha: Positive = 64

@@ -1,4 +1,7 @@
-"""`gream run`, `gream retrain`: the pipelines on this machine. Found through the entry-point group `gream.commands`."""
+"""`gream run`, `gream experiment`, `gream retrain`: the pipelines on this machine.
+
+Found through the entry-point group `gream.commands`.
+"""
 
 import time
 from pathlib import Path
@@ -44,6 +47,53 @@ def run(workspace: str, overrides: tuple[str, ...], publish: str | None, **optio
     click.echo(f"Serve it at http://127.0.0.1:3000: gream serve --policy {folder}/policy (from a clone: make serve)")
     if publish is not None:
         click.echo(publish_run(folder, publish))
+
+
+@click.command()
+@run_options
+@click.option(
+    "--variant",
+    "variants",
+    multiple=True,
+    required=True,
+    metavar='"NAME: SECTION.KEY=VALUE ..."',
+    help="Settings to try, under a name; the others are compared with the first. May be repeated.",
+)
+@click.option(
+    "--seeds",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="How many seeds each variant is run with: --seed and the next ones.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default="runs/experiments",
+    show_default=True,
+    help="Folder that receives the experiment's folder, and `latest`.",
+)
+def experiment(
+    variants: tuple[str, ...], seeds: int, seed: int, overrides: tuple[str, ...], workspace: str, **options: Any
+) -> None:
+    """Run variants of a training on this machine, and compare them user by user.
+
+    What variants share, an index for instance, is made once. An experiment that was stopped continues where it was.
+    """
+    from gream.evaluation.experiment_page import comparison_table
+    from pipelines.local_experiment import ExperimentRequest, run_experiment
+
+    folder, comparison = run_experiment(
+        ExperimentRequest(
+            variants=variants,
+            seeds=tuple(range(seed, seed + seeds)),
+            overrides=overrides,
+            workspace=Path(workspace),
+            **options,
+        )
+    )
+    click.echo(comparison_table(comparison))
+    click.echo(f"\n{folder}: comparison.json, comparison.html, run.log")
 
 
 @click.command()

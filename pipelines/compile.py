@@ -15,6 +15,7 @@ from kfp.compiler.compiler_utils import KubernetesManifestOptions
 from gream.artifacts import write_text_atomic
 from gream.errors import ConfigError
 from pipelines.cluster import Cluster
+from pipelines.experiment import define_experiment
 from pipelines.monitoring import define_monitoring
 from pipelines.retraining import define_retraining
 from pipelines.training import define_training
@@ -23,6 +24,7 @@ PIPELINES: Final[Mapping[str, Callable[[Cluster], Any]]] = {
     "training": define_training,
     "retraining": define_retraining,
     "monitoring": define_monitoring,
+    "experiment": define_experiment,
 }
 """What defines each pipeline for a cluster, by the name that commands use."""
 

@@ -89,14 +89,19 @@ PODS: Final[Mapping[str, Pod]] = {
     "gate": Pod("gpu-large", cpu=4, memory_gib=48, hours=12, gpus=1),
     "promote": Pod("cpu", cpu=1, memory_gib=4, hours=2),
     "monitor": Pod("cpu", cpu=1, memory_gib=4, hours=1, evidence=True),
+    "variants": Pod("cpu", cpu=1, memory_gib=1, hours=1),
+    "variant": Pod("cpu", cpu=1, memory_gib=1, hours=1),
+    "trial": Pod("cpu", cpu=1, memory_gib=4, hours=1),
+    "compare": Pod("cpu", cpu=1, memory_gib=4, hours=1),
     "tidy": Pod("cpu", cpu=1, memory_gib=1, hours=1),
 }
 """By component name."""
 
-CACHED: Final = frozenset({"shares"})
-"""Steps that KFP may answer from its cache: pure functions of numbers. For all others that cache looks at parameters,
-not at the content of a folder or the code in an image, and it may point to artifacts that are gone. The store of
-`gream.stages` looks at all three, and a step that has nothing to do ends in seconds. Never: training and promotion."""
+CACHED: Final = frozenset({"shares", "variants", "variant"})
+"""Steps that KFP may answer from its cache: pure functions of their parameters. For all others that cache looks at
+parameters, not at the content of a folder or the code in an image, and it may point to artifacts that are gone. The
+store of `gream.stages` looks at all three, and a step that has nothing to do ends in seconds. Never: training and
+promotion."""
 
 
 def pod_for(step: str, cluster: Cluster) -> Pod:

@@ -8,17 +8,10 @@ from typing import Any, NamedTuple
 
 from kfp import dsl
 
-from components.corpora.component import corpora
-from components.encode_share.component import encode_share
-from components.enrich.component import enrich
-from components.enrich_share.component import enrich_share
-from components.evaluate.component import evaluate
-from components.index.component import index
-from components.ingest.component import ingest
 from components.report.component import report
-from components.shares.component import shares as numbered
 from pipelines.cluster import Cluster
-from pipelines.steps import pipeline_config, step_maker, tidied, trainers
+from pipelines.learning import learn
+from pipelines.steps import pipeline_config, step_maker, tidied
 
 PIPELINE_NAME = "gream-training"
 
@@ -38,7 +31,6 @@ def define_training(cluster: Cluster | None = None) -> Any:
     On a cluster it has no outputs (see `pipelines.steps.tidied`). The steps' own outputs are all in the UI.
     """
     step = step_maker(cluster)
-    tune, reinforce, together = trainers(cluster or Cluster())
 
     def training_pipeline(
         data: str = "movielens-100k",
@@ -67,33 +59,14 @@ def define_training(cluster: Cluster | None = None) -> Any:
         """
         common = {"profile": profile, "overrides": overrides, "seed": seed, "workspace": workspace}
         with tidied(cluster, workspace):
-            catalog = step(ingest(data=data, seen_items=seen_items, **common), "Ingest").outputs["catalog"]
-            each = step(numbered(count=shares), "Shares").output
-
-            with dsl.ParallelFor(each, name="enrich-shares") as number:
-                part = step(enrich_share(catalog=catalog, share=number, shares=shares, **common), "Enrich a share")
-            enriched = dsl.Collected(part.outputs["item_profiles"])
-            profiles = step(enrich(catalog=catalog, shares=enriched, **common), "Enrich").outputs["item_profiles"]
-
-            texts = {"catalog": catalog, "item_profiles": profiles}
-            with dsl.ParallelFor(each, name="encode-shares") as number:
-                part = step(encode_share(**texts, share=number, shares=shares, **common), "Encode a share")
-            vectors = dsl.Collected(part.outputs["item_vectors"])
-            semantic_index = step(index(**texts, item_vectors=vectors, **common), "Index").outputs["semantic_index"]
-
-            corpus = step(corpora(**texts, semantic_index=semantic_index, **common), "Corpora").outputs["corpus"]
-            tuned = tune(catalog=catalog, semantic_index=semantic_index, corpus=corpus, **together, **common)
-            sft_policy = step(tuned, "Supervised fine-tuning").outputs["policy"]
-            reinforced = reinforce(corpus=corpus, sft_policy=sft_policy, **together, **common)
-            policy = step(reinforced, "SRPO").outputs["policy"]
-            policies = {"sft_policy": sft_policy, "policy": policy}
-            evaluation = step(evaluate(catalog=catalog, **policies, **common), "Evaluate").outputs["evaluation"]
-            page = step(report(**policies, evaluation=evaluation, **common), "Report")
+            learnt = learn(cluster, data, seen_items, shares, common)
+            policies = {"sft_policy": learnt.sft_policy, "policy": learnt.policy}
+            page = step(report(**policies, evaluation=learnt.evaluation, **common), "Report")
         if cluster is not None:
             return None
         return TrainingOutputs(
             policy=page.outputs["evaluated_policy"],
-            catalog=catalog,
+            catalog=learnt.catalog,
             report=page.outputs["report"],
             metrics=page.outputs["metrics"],
         )

@@ -239,7 +239,7 @@ def _plan(corpus: Corpus, tokenizer: Any, profile: Profile, seed: int) -> list[l
         batch_size=profile.sft.batch_size,
         batch_tokens=profile.sft.batch_tokens,
         factor=profile.corpus.curriculum_factor,
-        order="curriculum",
+        order=profile.sft.order,
         length=lambda example: len(encoded[example].input_ids),
         rng=np.random.default_rng(seed),
     )

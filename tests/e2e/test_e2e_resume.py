@@ -184,6 +184,27 @@ def test_killed_run_ends_like_one_that_was_left_alone(shop, profile, undisturbed
     assert content_digest(run / "policy") == content_digest(undisturbed[1] / "policy")
 
 
+def test_an_experiment_makes_once_what_its_variants_share(shop, profile, undisturbed):
+    """Here, everything but SRPO without its reward and its bonus; the run before was the variant without settings."""
+    home, run, _ = undisturbed
+    variants = ("--variant", "as is:", "--variant", "plain GRPO: srpo.bonus=false srpo.residual_reward=false")
+    command = [*gream("experiment", shop, profile, home), *variants, "--out", str(home / "experiments")]
+    ended = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, check=False)
+    assert ended.returncode == 0, ended.stderr
+    started = [line.split("]")[0] for line in ended.stderr.splitlines() if line.endswith(" started")]
+    assert started == ["[6/8 srpo", "[7/8 evaluate"]
+    comparison = json.loads((home / "experiments" / "latest" / "comparison.json").read_text())
+    first, second = comparison["variants"]
+    assert comparison["seeds"] == [3]
+    assert (first["name"], second["name"], first["differences"]) == ("as is", "plain GRPO", {})
+    assert first["values"]["direct recall@10"] == json.loads((run / "metrics.json").read_text())["direct"]["recall@10"]
+    change = second["values"]["pass@1"]["value"] - first["values"]["pass@1"]["value"]
+    assert second["differences"]["pass@1"]["value"] == pytest.approx(change)
+    assert "plain GRPO" in (home / "experiments" / "latest" / "comparison.html").read_text()
+    assert "pass@10" not in ended.stdout  # Five chains were sampled.
+    assert "zero_variance_share" in ended.stdout
+
+
 def test_failure_is_one_sentence_and_leaves_no_run(profile, tmp_path):
     process = start(tmp_path / "missing", profile, tmp_path)
     output, _ = process.communicate()

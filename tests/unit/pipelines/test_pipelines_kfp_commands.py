@@ -155,7 +155,7 @@ def test_logs_of_every_attempt_and_every_turn_of_a_loop(invoke, kfp):
     ("arguments", "message"),
     [
         (["run", "training"], "has no pipeline 'gream-training': upload it with `gream pipelines upload`."),
-        (["run", "retrain"], "there is no pipeline 'retrain'; there are training, retraining, monitoring."),
+        (["run", "retrain"], "there is no pipeline 'retrain'; there are training, retraining, monitoring, experiment."),
         (["status", "run-9"], "run 'run-9': the server does not know it."),
     ],
 )

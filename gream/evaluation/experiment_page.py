@@ -1,0 +1,95 @@
+"""A comparison of variants for people: a table for a terminal, and one HTML page that needs nothing else."""
+
+from typing import Final
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from gream.evaluation.experiment import MEASURES, Comparison, VariantResult
+from gream.evaluation.figures import Row, interval_plot
+
+TEMPLATE: Final = "experiment.html.j2"
+SIGNS: Final = {
+    "reward_variance": "reward variance in a group",
+    "zero_variance_share": "zero-variance groups",
+    "rho": "group success rho, late",
+    "rho_gain": "rho, late minus early",
+    "entropy": "entropy, late",
+    "kl": "KL to the SFT policy, late",
+}
+"""Signs of SRPO's health -> their names."""
+
+
+def comparison_table(comparison: Comparison) -> str:
+    """Lines of at most 120 columns: each variant's means, and what it changes, as `mean (difference [low, high])`."""
+    lines = [_about(comparison)]
+    width = max(len(variant.name) for variant in comparison.variants)
+    for measure in measures_of(comparison):
+        lines.append(f"\n  {measure}")
+        for variant in comparison.variants:
+            if measure in variant.values:
+                lines.append(f"    {variant.name:<{width}}  {_cell(variant, measure)}")
+    signs = signs_of(comparison)
+    if signs:
+        lines.append(f"\n  {'SRPO':<{width + 2}}  " + "  ".join(f"{sign:>19}" for sign in signs))
+        for variant in comparison.variants:
+            cells = (f"{variant.training[sign]:>19.4f}" if sign in variant.training else f"{'-':>19}" for sign in signs)
+            lines.append(f"    {variant.name:<{width}}  " + "  ".join(cells))
+    return "\n".join(lines)
+
+
+def render_comparison(comparison: Comparison) -> str:
+    """The page, as HTML text. Every text of the comparison is escaped."""
+    environment = Environment(
+        loader=PackageLoader("gream.evaluation", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    measures = measures_of(comparison)
+    return environment.get_template(TEMPLATE).render(
+        comparison=comparison,
+        about=_about(comparison),
+        measures=measures,
+        signs={sign: SIGNS[sign] for sign in signs_of(comparison)},
+        plots={measure: _plot(comparison, measure) for measure in measures},
+    )
+
+
+def measures_of(comparison: Comparison) -> list[str]:
+    """The measures that some variant has, in the order of `MEASURES`."""
+    return [name for name in MEASURES if any(name in variant.values for variant in comparison.variants)]
+
+
+def signs_of(comparison: Comparison) -> list[str]:
+    """The signs that some variant has, in the order of `SIGNS`."""
+    return [name for name in SIGNS if any(name in variant.training for variant in comparison.variants)]
+
+
+def _about(comparison: Comparison) -> str:
+    first, *others = [variant.name for variant in comparison.variants]
+    seeds = ", ".join(map(str, comparison.seeds))
+    return (
+        f"{comparison.users:,} test users, seeds {seeds}; differences of {', '.join(others)} from {first}, paired by "
+        "user and seed, with 95% intervals over users."
+    )
+
+
+def _cell(variant: VariantResult, measure: str) -> str:
+    text = f"{variant.values[measure].value:.4f}"
+    if measure in variant.differences:
+        change = variant.differences[measure]
+        text += f"  {change.value:+.4f} [{change.low:+.4f}, {change.high:+.4f}]"
+    seeds = variant.of_seeds[measure]
+    return f"{text}  (by seed {', '.join(f'{value:.4f}' for value in seeds)})" if len(seeds) > 1 else text
+
+
+def _plot(comparison: Comparison, measure: str) -> Markup:
+    first = comparison.variants[0].name
+    rows = [
+        Row(variant.name, variant.values[measure], own=variant.name != first)
+        for variant in comparison.variants
+        if measure in variant.values
+    ]
+    return interval_plot(rows, measure)
