@@ -10,6 +10,9 @@ from typing import Any, NamedTuple
 from kfp import dsl
 
 from components.compare.component import compare
+from components.enrich_share.component import enrich_share
+from components.index_whole.component import index_whole
+from components.ingest.component import ingest
 from components.trial.component import trial
 from components.variant.component import variant
 from components.variants.component import variants as crossed
@@ -30,6 +33,7 @@ class ExperimentOutputs(NamedTuple):
 def define_experiment(cluster: Cluster | None = None) -> Any:
     """The pipeline, for a cluster, or for KFP's local runner; see `pipelines.training.define_training`."""
     step = step_maker(cluster)
+    at_once = None if cluster else 1  # Two trainings on one machine would take each other's cores and memory.
 
     def experiment_pipeline(
         variants: list[str],
@@ -38,7 +42,6 @@ def define_experiment(cluster: Cluster | None = None) -> Any:
         overrides: list[str] = [],  # noqa: B006 - KFP reads the default and never calls this with it
         seeds: list[int] = [0],  # noqa: B006
         seen_items: str = "as-dataset",
-        shares: int = 1,
         workspace: str = "/workspace",
     ) -> ExperimentOutputs | None:
         """Run variants of a training, and compare them user by user with the first.
@@ -51,7 +54,6 @@ def define_experiment(cluster: Cluster | None = None) -> Any:
             overrides: Single settings that all variants share, as a JSON list such as ["srpo.steps=50"].
             seeds: That each variant is run with; intervals are over users, seeds are shown beside.
             seen_items: Whether items of a user's history may be recommended: as-dataset, exclude, or keep.
-            shares: In how many parts item texts are enriched and encoded, side by side; the result is the same.
             workspace: Folder on a shared volume for stage outputs and checkpoints; what variants share is made once.
 
         Returns:
@@ -59,7 +61,7 @@ def define_experiment(cluster: Cluster | None = None) -> Any:
         """
         with tidied(cluster, workspace):
             each = step(crossed(variants=variants, seeds=seeds), "Variants under seeds").output
-            with dsl.ParallelFor(each, name="variants") as text:
+            with dsl.ParallelFor(each, name="variants", parallelism=at_once) as text:
                 chosen = step(variant(text=text, overrides=overrides), "A variant").outputs
                 common = {
                     "profile": profile,
@@ -67,7 +69,12 @@ def define_experiment(cluster: Cluster | None = None) -> Any:
                     "seed": chosen["seed"],
                     "workspace": workspace,
                 }
-                learnt = learn(cluster, data, seen_items, shares, common)
+                catalog = step(ingest(data=data, seen_items=seen_items, **common), "Ingest").outputs["catalog"]
+                # In one share: KFP's local runner gives a loop inside a loop the outer one's turn for an argument.
+                whole = step(enrich_share(catalog=catalog, share=0, shares=1, **common), "Enrich").outputs
+                texts = {"catalog": catalog, "item_profiles": whole["item_profiles"]}
+                indexed = step(index_whole(**texts, **common), "Index").outputs["semantic_index"]
+                learnt = learn(cluster, texts, indexed, common)
                 about = {"variant": chosen["name"], "own": chosen["own"], "seed": chosen["seed"]}
                 kept = step(trial(policy=learnt.policy, evaluation=learnt.evaluation, **about), "Keep what it showed")
             trials = dsl.Collected(kept.outputs["trial"])

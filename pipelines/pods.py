@@ -89,6 +89,7 @@ PODS: Final[Mapping[str, Pod]] = {
     "gate": Pod("gpu-large", cpu=4, memory_gib=48, hours=12, gpus=1),
     "promote": Pod("cpu", cpu=1, memory_gib=4, hours=2),
     "monitor": Pod("cpu", cpu=1, memory_gib=4, hours=1, evidence=True),
+    "index-whole": Pod("gpu-small", cpu=4, memory_gib=32, hours=24, gpus=1),
     "variants": Pod("cpu", cpu=1, memory_gib=1, hours=1),
     "variant": Pod("cpu", cpu=1, memory_gib=1, hours=1),
     "trial": Pod("cpu", cpu=1, memory_gib=4, hours=1),

@@ -8,7 +8,13 @@ from typing import Any, NamedTuple
 
 from kfp import dsl
 
+from components.encode_share.component import encode_share
+from components.enrich.component import enrich
+from components.enrich_share.component import enrich_share
+from components.index.component import index
+from components.ingest.component import ingest
 from components.report.component import report
+from components.shares.component import shares as numbered
 from pipelines.cluster import Cluster
 from pipelines.learning import learn
 from pipelines.steps import pipeline_config, step_maker, tidied
@@ -59,14 +65,28 @@ def define_training(cluster: Cluster | None = None) -> Any:
         """
         common = {"profile": profile, "overrides": overrides, "seed": seed, "workspace": workspace}
         with tidied(cluster, workspace):
-            learnt = learn(cluster, data, seen_items, shares, common)
+            catalog = step(ingest(data=data, seen_items=seen_items, **common), "Ingest").outputs["catalog"]
+            each = step(numbered(count=shares), "Shares").output
+
+            with dsl.ParallelFor(each, name="enrich-shares") as number:
+                part = step(enrich_share(catalog=catalog, share=number, shares=shares, **common), "Enrich a share")
+            enriched = dsl.Collected(part.outputs["item_profiles"])
+            profiles = step(enrich(catalog=catalog, shares=enriched, **common), "Enrich").outputs["item_profiles"]
+
+            texts = {"catalog": catalog, "item_profiles": profiles}
+            with dsl.ParallelFor(each, name="encode-shares") as number:
+                part = step(encode_share(**texts, share=number, shares=shares, **common), "Encode a share")
+            vectors = dsl.Collected(part.outputs["item_vectors"])
+            semantic_index = step(index(**texts, item_vectors=vectors, **common), "Index").outputs["semantic_index"]
+
+            learnt = learn(cluster, texts, semantic_index, common)
             policies = {"sft_policy": learnt.sft_policy, "policy": learnt.policy}
             page = step(report(**policies, evaluation=learnt.evaluation, **common), "Report")
         if cluster is not None:
             return None
         return TrainingOutputs(
             policy=page.outputs["evaluated_policy"],
-            catalog=learnt.catalog,
+            catalog=catalog,
             report=page.outputs["report"],
             metrics=page.outputs["metrics"],
         )

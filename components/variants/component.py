@@ -19,4 +19,5 @@ def variants(variants: list[str], seeds: list[int]) -> list[str]:
     from gream.evaluation.variants import parse_variants
 
     parse_variants(variants, seeds)
-    return [f"{seed} {variant}" for variant in variants for seed in seeds]
+    # KFP hands the numbers of a list over as floats.
+    return [f"{int(seed)} {variant}" for variant in variants for seed in seeds]

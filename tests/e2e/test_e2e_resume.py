@@ -197,7 +197,8 @@ def test_an_experiment_makes_once_what_its_variants_share(shop, profile, undistu
     first, second = comparison["variants"]
     assert comparison["seeds"] == [3]
     assert (first["name"], second["name"], first["differences"]) == ("as is", "plain GRPO", {})
-    assert first["values"]["direct recall@10"] == json.loads((run / "metrics.json").read_text())["direct"]["recall@10"]
+    direct = json.loads((run / "metrics.json").read_text())["direct"]
+    assert first["values"]["direct recall@10"]["value"] == direct["recall@10"]["value"]
     change = second["values"]["pass@1"]["value"] - first["values"]["pass@1"]["value"]
     assert second["differences"]["pass@1"]["value"] == pytest.approx(change)
     assert "plain GRPO" in (home / "experiments" / "latest" / "comparison.html").read_text()
