@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install -c constraints.txt
 PINS := pyproject.toml constraints.txt
 
-.PHONY: setup demo serve loop check test clean
+.PHONY: setup demo serve loop check test bench clean
 
 setup: .venv/demo.stamp
 
@@ -26,6 +26,9 @@ check: .venv/test.stamp  ## Lint, format, types.
 test: check .venv-checkov/bin/checkov  ## Everything that CI runs.
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m unit -n auto --dist loadfile
 	$(BIN)/python -m pytest -m "not unit"
+
+bench: .venv/test.stamp  ## Ratios to the named peers, one table; serving too where `make demo` has run.
+	$(BIN)/python -m benchmarks
 
 clean:  ## Forget all runs; keep the environment.
 	rm -rf runs dist build

@@ -18,7 +18,8 @@ import torch
 from numpy.typing import NDArray
 from transformers import DynamicCache, Qwen3Config, Qwen3ForCausalLM
 
-from benchmarks.timing import best_of
+from benchmarks.ratio import Ratio
+from benchmarks.timing import best_of, rounds_of
 from gream.decoding.beam import beam_search
 from gream.decoding.trie import TokenTrie
 
@@ -98,6 +99,25 @@ def bare_passes(model: Any, prompts: torch.Tensor, beams: int) -> None:
         for _ in range(LEVELS - 1):
             tokens = torch.randint(FIRST_CODE, (len(prompts), beams))
             model(tokens, past_key_values=cache, use_cache=True)
+
+
+def ratios(rounds: int = 3) -> list[Ratio]:
+    """Against `generate` and against the bare passes, for few and many beams, one prompt and many."""
+    model, random = tiny_qwen3(), np.random.default_rng(0)
+    rows = catalogue(12_000, random)
+    trie, generate = TokenTrie.build(rows.tolist()), Generate(model, rows)
+    found = []
+    for beams, batch in ((10, 1), (10, 64), (50, 16)):
+        prompts = torch.from_numpy(random.integers(1, FIRST_CODE, (batch, PROMPT)))
+        ids = prompts.tolist()
+        ours = rounds_of(rounds, lambda: beam_search(model, ids, trie, beams))  # noqa: B023 - called at once
+        theirs = rounds_of(rounds, lambda: generate(prompts, beams))  # noqa: B023 - called at once
+        bare = rounds_of(rounds, lambda: bare_passes(model, prompts, beams))  # noqa: B023 - called at once
+        case = f"{beams} beams, batch {batch}"
+        for peer, seconds in (("generate", theirs), ("the bare passes", bare)):
+            detail = f"{1_000 * min(ours):.1f} ms and {1_000 * min(seconds):.1f} ms"
+            found.append(Ratio.of_rounds(f"beam search beside {peer}, {case}", ours, seconds, detail))
+    return found
 
 
 @click.command(help=__doc__)

@@ -17,7 +17,8 @@ import torch
 from k_means_constrained import KMeansConstrained
 from numpy.typing import NDArray
 
-from benchmarks.timing import best_of, timed
+from benchmarks.ratio import Ratio
+from benchmarks.timing import best_of, rounds_of, timed
 from gream.indexing.balanced_kmeans import balanced_kmeans, size_bounds
 from gream.indexing.residual_kmeans import BalancedResidualKMeans
 
@@ -46,6 +47,37 @@ def colliding(codes: NDArray[np.int64]) -> float:
     """Share of the items that share all codes with another."""
     _, group, sizes = np.unique(codes, axis=0, return_inverse=True, return_counts=True)
     return float((sizes[group] > 1).mean())
+
+
+def ratios(rounds: int = 3, iterations: int = 8) -> list[Ratio]:
+    """Against k-means-constrained, an iteration on one level; against faiss, the whole index."""
+    X = clumps(seed=0)
+    points, (low, high) = torch.from_numpy(X), size_bounds(len(X), CODES)
+    start = points[torch.randperm(len(X), generator=torch.Generator().manual_seed(0))[:CODES]].numpy()
+    bounds = {"size_min": low, "size_max": high}
+    peer = KMeansConstrained(CODES, **bounds, init=start, n_init=1, max_iter=iterations, tol=0, random_state=0)
+    ours = rounds_of(
+        rounds, lambda: balanced_kmeans(points, CODES, iterations, torch.Generator().manual_seed(0), "ours")
+    )
+    theirs = rounds_of(rounds, lambda: peer.fit(X))
+    whole = rounds_of(rounds, lambda: BalancedResidualKMeans(LEVELS, CODES, 0).fit(X))
+    quantizer = faiss.ResidualQuantizer(X.shape[1], LEVELS, CODES.bit_length() - 1)
+    free = rounds_of(rounds, lambda: quantizer.train(X))
+    return [
+        Ratio.of_rounds(
+            "balanced k-means beside k-means-constrained",
+            [seconds / iterations for seconds in ours],
+            [seconds / peer.n_iter_ for seconds in theirs],
+            f"{len(X)} x {WIDTH}, {CODES} clusters of {low} to {high}: an iteration takes "
+            f"{min(ours) / iterations:.3f} s and {min(theirs) / peer.n_iter_:.2f} s",
+        ),
+        Ratio.of_rounds(
+            "balanced RQ-KMeans beside faiss, which balances nothing",
+            whole,
+            free,
+            f"{LEVELS} levels of {CODES}: {min(whole):.1f} s and {min(free):.1f} s",
+        ),
+    ]
 
 
 @click.command(help=__doc__)

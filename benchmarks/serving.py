@@ -23,10 +23,12 @@ import click
 import numpy as np
 
 from benchmarks.plain_service import BEAMS
+from benchmarks.ratio import Ratio
 from gream.data.catalog import Catalog
 from pipelines.loop.server import ServerError, free_port, running
 
 K = 10
+CLIENTS = 32
 
 
 @dataclass(frozen=True)
@@ -46,41 +48,77 @@ class Load:
         return f"{name:<28}{concurrency:>4}  {p50:8.1f} {p95:8.1f} {p99:8.1f}  {self.throughput:8.1f}  {self.errors:>6}"
 
 
-@click.command(help=__doc__)
-@click.option("--policy", default="runs/latest/policy", show_default=True, type=click.Path(exists=True, path_type=Path))
-@click.option("--requests", default=640, show_default=True, help="For each level of concurrency.")
-def main(policy: Path, requests: int) -> None:
+@dataclass(frozen=True)
+class Measured:
+    """Attributes:
+    batched: load by number of clients.
+    engine_ms: the engine's part of a single client's time, on average.
+    single: load of 32 clients without batching.
+    peer: load of 32 clients on the plain service.
+    """
+
+    batched: dict[int, Load]
+    engine_ms: float
+    single: Load
+    peer: Load
+
+
+def measure(policy: Path, requests: int) -> Measured:
+    """Serve and ask; `requests` for each level of concurrency, a quarter of them for the plain service."""
     catalog = Catalog.load(policy.resolve().parent / "catalog")
     sequences = catalog.sequences()
     users = list(islice(cycle(sequences), requests))
     by_user = [{"user_id": user, "k": K} for user in users]
     bare = [{"history": sequences[user], "k": K} for user in users]
-
-    click.echo(f"{'service':<28}{'conc':>4}  {'p50 ms':>8} {'p95 ms':>8} {'p99 ms':>8}  {'req/s':>8}  errors")
     batched: dict[int, Load] = {}
     with served(policy) as url:
         run(url, "/recommend", by_user[:64], 8)
-        for concurrency in (1, 8, 32):
-            before = computed_seconds(url)
+        before = computed_seconds(url)
+        batched[1] = run(url, "/recommend", by_user, 1)
+        engine = 1_000 * (computed_seconds(url) - before) / requests
+        for concurrency in (8, CLIENTS):
             batched[concurrency] = run(url, "/recommend", by_user, concurrency)
-            click.echo(batched[concurrency].row("gream serve", concurrency))
-            if concurrency == 1:
-                engine = 1_000 * (computed_seconds(url) - before) / requests
     with served(policy, GREAM_MAX_BATCH="1") as url:
         run(url, "/recommend", by_user[:64], 8)
-        single = run(url, "/recommend", by_user, 32)
-        click.echo(single.row("gream serve, batches of 1", 32))
+        single = run(url, "/recommend", by_user, CLIENTS)
     with plain(policy) as url:
         run(url, "/recommend", bare[:8], 4)
-        peer = run(url, "/recommend", bare[: requests // 4], 32)
-        click.echo(peer.row(f"generate, {BEAMS} beams", 32))
+        peer = run(url, "/recommend", bare[: requests // 4], CLIENTS)
+    return Measured(batched, engine, single, peer)
 
-    click.echo(f"\nbatching, concurrency 32: {batched[32].throughput / single.throughput:.1f} x one at a time")
-    click.echo(f"beside the plain service, concurrency 32: {batched[32].throughput / peer.throughput:.1f} x")
-    middle = np.median(batched[1].milliseconds)
+
+def ratios(policy: Path = Path("runs/latest/policy"), requests: int = 640) -> list[Ratio]:
+    """Throughput at 32 clients against one request at a time, and against the plain service; one round."""
+    measured = measure(policy, requests)
+    ours = measured.batched[CLIENTS].throughput
+    return [
+        Ratio(
+            name, ours / other, ours / other, ours / other, f"{ours:.0f} and {other:.0f} requests/s, {CLIENTS} clients"
+        )
+        for name, other in (
+            ("serving in batches beside one at a time", measured.single.throughput),
+            ("serving beside a plain BentoML service with generate", measured.peer.throughput),
+        )
+    ]
+
+
+@click.command(help=__doc__)
+@click.option("--policy", default="runs/latest/policy", show_default=True, type=click.Path(exists=True, path_type=Path))
+@click.option("--requests", default=640, show_default=True, help="For each level of concurrency.")
+def main(policy: Path, requests: int) -> None:
+    measured = measure(policy, requests)
+    click.echo(f"{'service':<28}{'conc':>4}  {'p50 ms':>8} {'p95 ms':>8} {'p99 ms':>8}  {'req/s':>8}  errors")
+    for concurrency, load in measured.batched.items():
+        click.echo(load.row("gream serve", concurrency))
+    click.echo(measured.single.row("gream serve, batches of 1", CLIENTS))
+    click.echo(measured.peer.row(f"generate, {BEAMS} beams", CLIENTS))
+    ours = measured.batched[CLIENTS].throughput
+    click.echo(f"\nbatching, concurrency {CLIENTS}: {ours / measured.single.throughput:.1f} x one at a time")
+    click.echo(f"beside the plain service, concurrency {CLIENTS}: {ours / measured.peer.throughput:.1f} x")
+    middle = np.median(measured.batched[1].milliseconds)
     click.echo(
-        f"concurrency 1: {middle:.1f} ms at p50; {engine:.1f} ms of it are the engine's on average, the rest is "
-        "features, API and transport"
+        f"concurrency 1: {middle:.1f} ms at p50; {measured.engine_ms:.1f} ms of it are the engine's on average, the "
+        "rest is features, API and transport"
     )
 
 

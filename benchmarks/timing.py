@@ -14,6 +14,11 @@ def timed(work: Callable[[], Result]) -> tuple[Result, float]:
     return result, time.perf_counter() - started
 
 
+def rounds_of(rounds: int, work: Callable[[], object]) -> list[float]:
+    """Seconds of each round."""
+    return [timed(work)[1] for _ in range(rounds)]
+
+
 def best_of(rounds: int, work: Callable[[], Result]) -> tuple[Result, float]:
     """The last result, and the seconds of the quickest round: what else a machine does only ever adds to it."""
     results = [timed(work) for _ in range(rounds)]
