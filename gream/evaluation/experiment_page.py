@@ -1,5 +1,6 @@
 """A comparison of variants for people: a table for a terminal, and one HTML page that needs nothing else."""
 
+import textwrap
 from typing import Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -7,6 +8,7 @@ from markupsafe import Markup
 
 from gream.evaluation.experiment import MEASURES, Comparison, VariantResult
 from gream.evaluation.figures import Row, interval_plot
+from gream.evaluation.summary import WIDTH
 
 TEMPLATE: Final = "experiment.html.j2"
 SIGNS: Final = {
@@ -21,20 +23,21 @@ SIGNS: Final = {
 
 
 def comparison_table(comparison: Comparison) -> str:
-    """Lines of at most 120 columns: each variant's means, and what it changes, as `mean (difference [low, high])`."""
-    lines = [_about(comparison)]
+    """Lines of at most `WIDTH` columns: each variant's means, and what it changes, as `mean (difference [low, high])`."""
+    lines = [textwrap.fill(_about(comparison), WIDTH)]
     width = max(len(variant.name) for variant in comparison.variants)
     for measure in measures_of(comparison):
         lines.append(f"\n  {measure}")
         for variant in comparison.variants:
             if measure in variant.values:
                 lines.append(f"    {variant.name:<{width}}  {_cell(variant, measure)}")
-    signs = signs_of(comparison)
-    if signs:
-        lines.append(f"\n  {'SRPO':<{width + 2}}  " + "  ".join(f"{sign:>19}" for sign in signs))
-        for variant in comparison.variants:
-            cells = (f"{variant.training[sign]:>19.4f}" if sign in variant.training else f"{'-':>19}" for sign in signs)
-            lines.append(f"    {variant.name:<{width}}  " + "  ".join(cells))
+    if signs_of(comparison):
+        lines.append("\n  SRPO")
+    for variant in comparison.variants:
+        if variant.training:
+            signs = ", ".join(f"{sign} {variant.training[sign]:.4f}" for sign in SIGNS if sign in variant.training)
+            head, rest = f"    {variant.name:<{width}}  ", " " * (width + 6)
+            lines.append(textwrap.fill(signs, WIDTH, initial_indent=head, subsequent_indent=rest))
     return "\n".join(lines)
 
 

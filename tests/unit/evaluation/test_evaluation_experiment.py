@@ -154,9 +154,8 @@ def test_the_table_says_what_is_compared(comparison):
     table = comparison_table(comparison)
     assert table.startswith("4 test users, seeds 0; differences of <b>bold</b> from as is, paired by user and seed")
     assert "    as is        0.2500\n    <b>bold</b>  0.5000  +0.2500 [" in table
-    assert table.splitlines()[-3].split() == ["SRPO", "rho", "entropy"]
-    assert table.splitlines()[-2].split() == ["as", "is", "0.2500", "1.5000"]
-    assert table.splitlines()[-1].split() == ["<b>bold</b>", "-", "-"]
+    assert table.splitlines()[-2:] == ["  SRPO", "    as is        rho 0.2500, entropy 1.5000"]
+    assert max(map(len, table.splitlines())) <= 120
 
 
 def test_the_page_stands_alone_and_takes_no_text_for_markup(comparison):
