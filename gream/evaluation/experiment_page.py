@@ -23,7 +23,7 @@ SIGNS: Final = {
 
 
 def comparison_table(comparison: Comparison) -> str:
-    """Lines of at most `WIDTH` columns: each variant's means, and what it changes, as `mean (difference [low, high])`."""
+    """Lines of at most `WIDTH` columns: the means of each variant, and their differences with intervals."""
     lines = [textwrap.fill(_about(comparison), WIDTH)]
     width = max(len(variant.name) for variant in comparison.variants)
     for measure in measures_of(comparison):
