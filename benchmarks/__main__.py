@@ -3,8 +3,8 @@
     make bench        (python -m benchmarks [--keep])
 
 Each line is of this run: the median of its rounds, the smallest and the largest. Beside it stands the ratio that is
-committed; one that lost more than a fifth is told of at the end. `--keep` commits this run's. The load test serves the
-policy that `make demo` leaves, and is left out where there is none.
+committed; one that lost more than a fifth is told of at the end. `--keep` commits this run's. SRPO and the load test go
+out from the policy that `make demo` leaves, and are left out where there is none.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,9 @@ import click
 from benchmarks import table
 from benchmarks.ratio import Ratio
 
-MODULES: Final = ("clustering", "beam_search", "overhead")
+MODULES: Final = ("clustering", "beam_search", "sft", "overhead")
+ON_A_POLICY: Final = ("srpo", "serving")
+"""What needs a policy that has learnt."""
 SERVED: Final = Path("runs/latest/policy")
 
 
@@ -33,14 +35,15 @@ def main(keep: bool) -> None:
 
 def measure() -> Iterator[Ratio]:
     """All ratios, told as they come."""
-    modules = (*MODULES, "serving") if SERVED.exists() else MODULES
+    modules = (*MODULES, *ON_A_POLICY) if SERVED.exists() else MODULES
     for name in modules:
         click.echo(f"[{name}]", err=True)
         for ratio in import_module(f"benchmarks.{name}").ratios():
             click.echo(f"    {ratio.name}: {ratio.ratio:.2f}", err=True)
             yield ratio
     if not SERVED.exists():
-        click.echo(f"Without {SERVED} nothing can be served: run `make demo` first for the load test.", err=True)
+        left_out = " and ".join(ON_A_POLICY)
+        click.echo(f"Left out: {left_out}, which need {SERVED}; `make demo` makes it.", err=True)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ from gream.config import SrpoConfig, load_profile
 from gream.data.catalog import Catalog
 from gream.indexing.tokens import TOKEN_PATTERN
 from gream.policy.policy import Policy
+from gream.policy.prompting import Prompter
 from gream.training.rewards import residual_reward
 from gream.training.rollouts import Sampler, Task
 from gream.training.srpo import train_srpo
@@ -95,7 +96,7 @@ def grpo_seconds(folder: Path, steps: int) -> float:
         )
         trainer = GRPOTrainer(
             model=policy.model,
-            reward_funcs=rewarded,
+            reward_funcs=Rewarded(policy.prompter),
             args=arguments,
             train_dataset=Dataset.from_list(rows),
             processing_class=policy.tokenizer,
@@ -103,10 +104,20 @@ def grpo_seconds(folder: Path, steps: int) -> float:
         return timed(trainer.train)[1]
 
 
-def rewarded(completions: Sequence[str], target: Sequence[Sequence[str]], **_: Any) -> list[float]:
+class Rewarded:
     """The residual reward of the index tokens behind the answer's tag; 0 where there are none."""
-    answers = [TOKEN_PATTERN.findall(text.partition(ANSWER_OPEN)[2]) for text in completions]
-    return [residual_reward(answer, true) for answer, true in zip(answers, target, strict=True)]
+
+    __name__ = "residual_reward"
+    """What TRL calls it in its log."""
+
+    def __init__(self, prompter: Prompter) -> None:
+        self._prompter = prompter
+
+    def __call__(self, completion_ids: Sequence[list[int]], target: Sequence[list[str]], **_: Any) -> list[float]:
+        # From the ids: in the text that TRL hands over, index tokens are left out.
+        texts = [self._prompter.decode(ids) for ids in completion_ids]
+        answers = [[token[0] for token in TOKEN_PATTERN.finditer(text.partition(ANSWER_OPEN)[2])] for text in texts]
+        return [residual_reward(answer, true) for answer, true in zip(answers, target, strict=True)]
 
 
 def ratios(folder: Path = Path("runs/latest/policy"), rounds: int = 2) -> list[Ratio]:
