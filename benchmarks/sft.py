@@ -1,6 +1,6 @@
 """SFT on whole sequences beside TRL's `SFTTrainer` on a sample for each prefix, as the research code trains.
 
-    python -m benchmarks.sft [--rounds 2] [--peer-steps 500] [--passes 2]
+    python -m benchmarks.sft [--rounds 2] [--peer-steps 400] [--passes 2]
 
 MovieLens-100K, the laptop profile's model from scratch, the same initial weights. The peer has its own defaults but for
 the learning rate, and samples drawn from all prefixes, each once; `gream` has the laptop profile's settings. Both are
@@ -10,6 +10,7 @@ until it is as low as it was when the peer had taken all of its steps; either sc
 The floor is 6 FLOP for each parameter and token, padding left out, at the rate of a large bfloat16 matrix product.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from statistics import mean
 from tempfile import TemporaryDirectory
@@ -27,7 +28,7 @@ from gream.training.sft import CurriculumTrainer, pad_right
 
 PEER_RATE = 2e-3
 """The best for the peer of 5e-4, 1e-3, 2e-3 and 3e-3, by its validation loss after 350 steps."""
-ROUNDS, PEER_STEPS, PASSES = 2, 500, 2
+ROUNDS, PEER_STEPS, PASSES = 2, 400, 2
 LOSS_TOLERANCE = 1e-5
 """Relative difference of the losses of one batch, in float32."""
 PRODUCT = 2_048
@@ -56,13 +57,11 @@ class Round:
         return self.gream.loss_tokens_per_second / self.peer.loss_tokens_per_second
 
 
-def measure(task: Task, rounds: int, peer_steps: int, passes: int) -> list[Round]:
-    """One round for each seed from 0; the peer is judged ten times, gream every fifth step."""
-    done = []
+def measure(task: Task, rounds: int, peer_steps: int, passes: int) -> Iterator[Round]:
+    """One round for each seed from 0; the peer is judged ten times, gream every tenth step."""
     for seed in range(rounds):
         peer = run_peer(task, peer_steps, PEER_RATE, seed, every=peer_steps // 10)
-        done.append(Round(peer, run_gream(task, passes, seed, every=5, until=peer.losses[-1])))
-    return done
+        yield Round(peer, run_gream(task, passes, seed, every=10, until=peer.losses[-1]))
 
 
 def losses_of_one_batch(task: Task) -> tuple[float, float, float]:
@@ -98,7 +97,7 @@ def ratios() -> list[Ratio]:
     """The default run."""
     with quiet():
         task = movielens()
-    return summary(measure(task, ROUNDS, PEER_STEPS, PASSES))
+    return summary(list(measure(task, ROUNDS, PEER_STEPS, PASSES)))
 
 
 def summary(rounds: list[Round]) -> list[Ratio]:
@@ -136,11 +135,12 @@ def main(rounds: int, peer_steps: int, passes: int) -> None:
     click.echo(f"gream and the judge; they differ by {furthest:.0e} of it at most (allowed: {LOSS_TOLERANCE:.0e})\n")
 
     floor = floor_tokens_per_second(task)
-    done = measure(task, rounds, peer_steps, passes)
     click.echo(
         "seed            steps  seconds  final loss  to equal loss  loss tokens/s  items/s  tokens/s  padding  floor"
     )
-    for seed, one in enumerate(done):
+    done = []
+    for seed, one in enumerate(measure(task, rounds, peer_steps, passes)):
+        done.append(one)
         for name, run in (("TRL", one.peer), ("gream", one.gream)):
             rate = run.tokens / run.seconds[-1]
             click.echo(
