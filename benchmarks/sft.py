@@ -90,7 +90,8 @@ def floor_tokens_per_second(task: Task) -> float:
     matrix = torch.randn(PRODUCT, PRODUCT).bfloat16()
     _, seconds = best_of(10, lambda: matrix @ matrix)
     model = build_backbone(task.profile.model, task.prompter.tokenizer, seed=0)
-    return 2 * PRODUCT**3 / seconds / (6 * sum(weight.numel() for weight in model.parameters()))
+    parameters: int = sum(weight.numel() for weight in model.parameters())
+    return 2 * PRODUCT**3 / seconds / (6 * parameters)
 
 
 def ratios() -> list[Ratio]:
