@@ -16,6 +16,7 @@ COMMANDS = [
     "decisions",
     "doctor",
     "evaluate",
+    "experiment",
     "extend",
     "features",
     "index",

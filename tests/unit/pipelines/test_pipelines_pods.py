@@ -13,6 +13,7 @@ pytestmark = pytest.mark.unit
 
 GPU_STEPS = {
     "encode-share": "gpu-small",
+    "index-whole": "gpu-small",
     "update-index": "gpu-small",
     "extend": "gpu-small",
     "sft": "gpu-large",
