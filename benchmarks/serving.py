@@ -53,7 +53,7 @@ class Measured:
     """Attributes:
     batched: load by number of clients.
     engine_ms: the engine's part of a single client's time, on average.
-    single: load of 32 clients without batching.
+    single: load of 32 clients where one request is computed at a time.
     peer: load of 32 clients on the plain service.
     """
 
@@ -78,7 +78,7 @@ def measure(policy: Path, requests: int) -> Measured:
         engine = 1_000 * (computed_seconds(url) - before) / requests
         for concurrency in (8, CLIENTS):
             batched[concurrency] = run(url, "/recommend", by_user, concurrency)
-    with served(policy, GREAM_MAX_BATCH="1") as url:
+    with served(policy, GREAM_MAX_BATCH="1", GREAM_ENGINE_BATCHES="1") as url:
         run(url, "/recommend", by_user[:64], 8)
         single = run(url, "/recommend", by_user, CLIENTS)
     with plain(policy) as url:
@@ -110,7 +110,7 @@ def main(policy: Path, requests: int) -> None:
     click.echo(f"{'service':<28}{'conc':>4}  {'p50 ms':>8} {'p95 ms':>8} {'p99 ms':>8}  {'req/s':>8}  errors")
     for concurrency, load in measured.batched.items():
         click.echo(load.row("gream serve", concurrency))
-    click.echo(measured.single.row("gream serve, batches of 1", CLIENTS))
+    click.echo(measured.single.row("gream serve, one at a time", CLIENTS))
     click.echo(measured.peer.row(f"generate, {BEAMS} beams", CLIENTS))
     ours = measured.batched[CLIENTS].throughput
     click.echo(f"\nbatching, concurrency {CLIENTS}: {ours / measured.single.throughput:.1f} x one at a time")

@@ -5,9 +5,11 @@ Pydantic models, because they cross process borders: the engine is a BentoML ser
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, ClassVar, Final, Literal, Protocol, Self
+from typing import Annotated, Final, Literal, Protocol, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from serving.settings import ServingSettings
 
 Mode = Literal["direct", "reasoning"]
 
@@ -112,8 +114,10 @@ Listener = Callable[[int, ChainPiece], None]
 class PolicyEngine(Protocol):
     """What both engines (Transformers, vLLM) do; one policy, on one device."""
 
-    parallel: ClassVar[int]
-    """How many batches of one mode it is worth giving it at once."""
+    @classmethod
+    def batches_at_once(cls, settings: ServingSettings) -> int:
+        """How many batches of one mode it is given at the same time."""
+        ...
 
     @classmethod
     def load(cls, bundle: Path, policy_version: str) -> Self:

@@ -24,6 +24,8 @@ class ServingSettings(BaseSettings):
     engine: Literal["transformers", "vllm"] = "transformers"
     max_batch: Annotated[int, Field(ge=1, le=1024)] = 64
     """Requests that the engine computes together at most."""
+    engine_batches: Annotated[int, Field(ge=1, le=64)] = 2
+    """Batches of one mode that the Transformers engine computes at the same time, each with its share of the cores."""
     engine_queue: Annotated[int, Field(ge=1)] = 256
     """Requests of one mode that may wait for the engine; more are refused at once."""
     engine_timeout_seconds: Annotated[float, Field(gt=0)] = 30.0

@@ -11,7 +11,8 @@ def tracing_config() -> dict[str, Any]:
     """
     collector = os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT")
     if not collector:
-        return {}
+        # Without this, BentoML makes spans that nobody collects: a tenth of what the API does for a request.
+        return {"excluded_urls": [".*"]}
     return {
         "exporter_type": "otlp",
         "sample_rate": float(os.environ.get("OTEL_TRACES_SAMPLER_ARG", "1.0")),

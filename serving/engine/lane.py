@@ -1,8 +1,10 @@
 """Requests that wait for the engine, and the batches they become.
 
-A free engine takes a request at once. While it computes, others gather, and they are the next batch. Those who were
-just answered often ask again, so the next batch waits for them a moment, a twentieth of what the last one took: without
-it, clients that ask one thing after the other fall into two groups that take turns with half-full batches.
+A free engine takes a request at once. While it computes, others gather, and they are the next batch. An engine that
+computes several batches at the same time gets them of equal size: each takes its share of all that wait or are computed
+just then. Those who were just answered often ask again, so a batch that would be smaller waits for them a moment, a
+twentieth of what the last one took: without it, clients that ask one thing after the other fall into two groups that
+take turns with half-full batches.
 
 BentoML's own adaptive batching was tried: under 1, 8 and 32 clients its throughput is the same. It is not used because
 its queue has no bound, because it fails a whole batch for one request that cannot be answered, and because it drops
@@ -10,6 +12,7 @@ requests by an estimate of their cost that is linear in the batch, which a mix o
 """
 
 import asyncio
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -43,14 +46,14 @@ class Lane(Generic[Request, Answer]):
         compute: answers a batch, in a thread of its own.
         max_batch: requests in one batch at most.
         max_waiting: requests that may wait; more are refused.
-        parallel: batches under way at once; with several, no batch is held open.
+        parallel: batches under way at once.
         """
         self._compute = compute
         self._max_batch = max_batch
         self._max_waiting = max_waiting
         self._queue: deque[tuple[Request, asyncio.Future[Answer]]] = deque()
-        self._free = parallel
-        self._courtesy = COURTESY if parallel == 1 else 0.0
+        self._parallel = self._free = parallel
+        self._computing = 0
         self._threads = ThreadPoolExecutor(parallel, thread_name_prefix="engine")
         self._batches: set[asyncio.Task[None]] = set()
         self._expected = 0
@@ -95,17 +98,23 @@ class Lane(Generic[Request, Answer]):
         self._hold = None
         while self._free and (batch := self._take()):
             self._free -= 1
+            self._computing += len(batch)
             task = asyncio.create_task(self._run(batch))
             self._batches.add(task)
             task.add_done_callback(self._batches.discard)
 
     def _take(self) -> list[tuple[Request, "asyncio.Future[Answer]"]]:
         batch: list[tuple[Request, asyncio.Future[Answer]]] = []
-        while self._queue and len(batch) < self._max_batch:
+        share = self._share(len(self._queue))
+        while self._queue and len(batch) < share:
             request, future = self._queue.popleft()
             if not future.done():  # Its caller has not given up.
                 batch.append((request, future))
         return batch
+
+    def _share(self, waiting: int) -> int:
+        """Size of the next batch, so that all that are under way at once are of equal size."""
+        return min(math.ceil((waiting + self._computing) / self._parallel), self._max_batch)
 
     async def _run(self, batch: list[tuple[Request, "asyncio.Future[Answer]"]]) -> None:
         loop = asyncio.get_running_loop()
@@ -128,8 +137,9 @@ class Lane(Generic[Request, Answer]):
                 _settle(future, outcome if isinstance(outcome, Exception) else outcome[place : place + 1])
         finally:
             self._free += 1
-            self._expected = min(len(batch) + len(self._queue), self._max_batch)
-            self._hold = loop.call_later(self._courtesy * (time.monotonic() - started), self._start)
+            self._computing -= len(batch)
+            self._expected = self._share(len(batch) + len(self._queue))
+            self._hold = loop.call_later(COURTESY * (time.monotonic() - started), self._start)
             self._dispatch()
 
 

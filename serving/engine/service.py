@@ -70,7 +70,12 @@ class PolicyEngineService:
             self._metrics,
         )
         self._lanes = {
-            mode: Lane(partial(self._compute, mode), settings.max_batch, settings.engine_queue, engine.parallel)
+            mode: Lane(
+                partial(self._compute, mode),
+                settings.max_batch,
+                settings.engine_queue,
+                engine.batches_at_once(settings),
+            )
             for mode in MODES
         }
         self._keeper.start()

@@ -3,24 +3,38 @@
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Final
+
+import torch
 
 from gream.policy.narrator import ChainNarrator
 from gream.policy.policy import Policy
 from gream.policy.query import Mode
 from serving.contracts import ChainPiece, EngineAnswer, EngineRequest, Listener
 from serving.engine.translator import Translator
+from serving.settings import ServingSettings
+
+THREADS: Final = torch.get_num_threads()
+"""Of this process, before any engine has shared them out."""
 
 
 class TransformersEngine:
     """Answers batches with a `Policy`; see `serving.contracts.PolicyEngine`."""
 
-    parallel: ClassVar[int] = 1
-    """One batch at a time fills the device."""
+    @classmethod
+    def batches_at_once(cls, settings: ServingSettings) -> int:
+        """As many as the settings say."""
+        return settings.engine_batches
 
     @classmethod
     def load(cls, bundle: Path, policy_version: str) -> "TransformersEngine":
-        """An engine for the policy in a folder, on the GPU where there is one."""
+        """An engine for the policy in a folder, on the GPU where there is one.
+
+        It shares out the threads of this process among the batches that are computed at the same time: threads of one
+        batch wait for each other at every step of the model, and all of them for one that the API's work has pushed
+        from its core.
+        """
+        torch.set_num_threads(max(1, THREADS // cls.batches_at_once(ServingSettings())))
         return cls(Policy.load(bundle), policy_version)
 
     def __init__(self, policy: Policy, policy_version: str) -> None:

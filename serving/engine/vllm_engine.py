@@ -20,7 +20,7 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Final, TypeVar
+from typing import Any, Final, TypeVar
 
 # Asked before vLLM is imported: a server has threads, which a fork would not survive; and nothing is sent anywhere.
 os.environ.setdefault("VLLM_WORKER_MULTIPROC_METHOD", "spawn")
@@ -57,8 +57,10 @@ Result = TypeVar("Result")
 class VllmEngine:
     """Answers batches with vLLM; see `serving.contracts.PolicyEngine`."""
 
-    parallel: ClassVar[int] = 16
-    """vLLM makes its own batches, out of everything that is asked at once."""
+    @classmethod
+    def batches_at_once(cls, _: ServingSettings) -> int:
+        """Many: vLLM makes its own batches, out of everything that is asked at once."""
+        return 16
 
     @classmethod
     def load(cls, bundle: Path, policy_version: str) -> "VllmEngine":

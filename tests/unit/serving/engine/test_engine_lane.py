@@ -94,6 +94,24 @@ def test_several_batches_at_once_where_the_engine_likes_it(machine):
     assert run(scenario) == [0, 2, 4, 6, 8]
 
 
+def test_each_of_several_batches_takes_its_share_of_those_present(machine):
+    async def scenario():
+        lane = Lane(machine.compute, max_batch=100, max_waiting=100, parallel=2)
+        first = ask(lane, [0])
+        await asyncio.sleep(0)
+        second = ask(lane, [1, 2, 3])  # One goes at once, into the other place; two wait.
+        await asyncio.sleep(0)
+        assert lane.waiting == 2
+        third = ask(lane, [4, 5, 6, 7])  # Six wait, two are computed: a batch is four of them, then two of those left.
+        machine.let(2)
+        await asyncio.gather(*first, *second[:1])
+        machine.let(3)
+        return await asyncio.gather(*first, *second, *third)
+
+    assert run(scenario) == [0, 2, 4, 6, 8, 10, 12, 14]
+    assert sorted(machine.batches) == [[0], [1], [2, 3, 4, 5], [6, 7]]
+
+
 def test_more_than_may_wait_is_refused_at_once(machine):
     async def scenario():
         lane = Lane(machine.compute, max_batch=1, max_waiting=2)

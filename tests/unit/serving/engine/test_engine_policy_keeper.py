@@ -19,8 +19,6 @@ ITEM = RankedItem(item_id="i", title="I", score=-1.0, tokens=("<|a_1|>",))
 class Engine:
     """Answers with one item; the words of its bundle make it fail to load or recommend nothing."""
 
-    parallel = 1
-
     def __init__(self, bundle, version):
         self.words = (bundle / "weights").read_text()
         if self.words.startswith("broken"):
