@@ -19,8 +19,8 @@ from tqdm import tqdm
 PRICE_ROUNDS = 10
 PRICE_STEP = 0.5
 """Clusters move their prices all at once; full steps overshoot and oscillate."""
-CHUNK_ROWS = 65_536
-"""Points in one temporary copy of priced costs: 64 MiB at k = 256."""
+CHUNK_ROWS = 8_192
+"""Points in one temporary copy of costs: 8 MiB at k = 256, which stay in the cache while they are gone over."""
 
 
 def size_bounds(n: int, k: int) -> tuple[int, int]:
@@ -136,11 +136,23 @@ def _repair(cost: torch.Tensor, labels: torch.Tensor, lower: int, upper: int) ->
                 return labels
         movable = (spare[labels] > 0).nonzero().squeeze(1)
         source = labels[movable]
-        costs = cost[movable]
-        own = costs.gather(1, source[:, None]).squeeze(1)
-        best, goal = costs.masked_fill_(room == 0, torch.inf).min(dim=1)
-        regret = best - own
+        goal, regret = _cheapest_with_room(cost, movable, source, room)
         leaving = _first_of_each(source, regret, spare)
         movable, goal, regret = movable[leaving], goal[leaving], regret[leaving]
         arriving = _first_of_each(goal, regret, room)
         labels[movable[arriving]] = goal[arriving]
+
+
+def _cheapest_with_room(
+    cost: torch.Tensor, movable: torch.Tensor, source: torch.Tensor, room: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """For each of the m `movable` points the cheapest cluster with room `(m,)`, and what it costs more than `source`,
+    the point's own, `(m,)`."""
+    goals, regrets = [], []
+    for start in range(0, len(movable), CHUNK_ROWS):
+        costs = cost[movable[start : start + CHUNK_ROWS]]
+        own = costs.gather(1, source[start : start + CHUNK_ROWS, None]).squeeze(1)
+        best, goal = costs.masked_fill_(room == 0, torch.inf).min(dim=1)
+        goals.append(goal)
+        regrets.append(best - own)
+    return torch.cat(goals), torch.cat(regrets)
