@@ -35,9 +35,10 @@ class ItemKnn:
         matrix = _user_items([set(sequence) for sequence in train], n_items)
         norms = np.sqrt(np.asarray(matrix.sum(axis=0)).ravel())
         unit = (matrix @ sparse.diags(1.0 / np.maximum(norms, 1.0))).tocsc()
-        similarity = (unit.T @ unit).tolil()
-        similarity.setdiag(0.0)
-        self.similarity = _keep_largest(similarity.tocsr(), neighbours)
+        similarity = (unit.T @ unit).tocsr()
+        similarity.sort_indices()
+        # An item is no neighbour of itself. (`setdiag` wants lists of Python's numbers, many times the matrix.)
+        self.similarity = _keep_largest(similarity - sparse.diags(similarity.diagonal()), neighbours)
         self.tie_breaker = _tie_breaker(_popularity(train, n_items), self.similarity)
 
     def score(self, histories: Sequences) -> np.ndarray:

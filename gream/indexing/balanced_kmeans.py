@@ -5,8 +5,11 @@ cluster's size lying within `size_bounds`. Its linear-programming dual has one p
 prices the cheapest cluster by `cost + price` *is* the balanced assignment. So:
 
 1. prices: clusters that are too full raise theirs by (half) the regret of the last point that has to leave, clusters
-   with room lower theirs by (half) the typical regret; ten rounds, starting from the prices of the iteration before;
+   with room lower theirs by (half) the typical regret; six rounds, starting from the prices of the iteration before;
 2. repair: the few points still above or below the bounds are moved, least regret first, until every size is legal.
+
+That is enough to move centroids. The labels that are given back are the last of these after `exchange`, which brings
+them close to the optimum of the transport problem.
 
 Each round is a pass over the `(n, k)` costs in torch, so time and memory grow with n * k and the same code runs on a
 GPU. What it leaves out: the exact optimum of the transport problem, which only fixes one assignment for centroids that
@@ -16,11 +19,13 @@ move anyway, and k-means++ starts, which balance makes superfluous.
 import torch
 from tqdm import tqdm
 
-PRICE_ROUNDS = 10
+from gream.indexing.exchange import exchange
+
+PRICE_ROUNDS = 6
 PRICE_STEP = 0.5
 """Clusters move their prices all at once; full steps overshoot and oscillate."""
-CHUNK_ROWS = 65_536
-"""Points in one temporary copy of priced costs: 64 MiB at k = 256."""
+CHUNK_ROWS = 8_192
+"""Points in one temporary copy of costs: 8 MiB at k = 256, which stay in the cache while they are gone over."""
 
 
 def size_bounds(n: int, k: int) -> tuple[int, int]:
@@ -54,15 +59,24 @@ def balanced_kmeans(
     prices = torch.zeros(k, device=points.device)
     cost = torch.empty(n, k, device=points.device)
     for _ in tqdm(range(iterations), desc=name, leave=False):
-        # Half the squared distance, less |x|^2/2, which is the same for every cluster.
-        torch.addmm((centroids * centroids).sum(dim=1)[None] / 2, points, centroids.T, alpha=-1, out=cost)
-        before, (labels, prices) = labels, balanced_assignment(cost, prices)
-        sizes = torch.bincount(labels, minlength=k)
-        means = torch.zeros_like(centroids).index_add_(0, labels, points) / sizes.clamp(min=1)[:, None]
-        centroids = torch.where(sizes[:, None] > 0, means, centroids)
+        before, (labels, prices) = labels, balanced_assignment(_costs(points, centroids, cost), prices)
+        centroids = _means(points, labels, centroids)
         if torch.equal(labels, before):
             break
-    return labels, centroids
+    labels = exchange(_costs(points, centroids, cost), labels, *size_bounds(n, k))
+    return labels, _means(points, labels, centroids)
+
+
+def _costs(points: torch.Tensor, centroids: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
+    """Half the squared distances `(n, k)`, less |x|^2/2, which is the same for every cluster, written into `out`."""
+    return torch.addmm((centroids * centroids).sum(dim=1)[None] / 2, points, centroids.T, alpha=-1, out=out)
+
+
+def _means(points: torch.Tensor, labels: torch.Tensor, centroids: torch.Tensor) -> torch.Tensor:
+    """Mean of each cluster's points `(k, d)`; an empty one stays where it is in `centroids`."""
+    sizes = torch.bincount(labels, minlength=len(centroids))
+    means = torch.zeros_like(centroids).index_add_(0, labels, points) / sizes.clamp(min=1)[:, None]
+    return torch.where(sizes[:, None] > 0, means, centroids)
 
 
 def balanced_assignment(cost: torch.Tensor, prices: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -136,11 +150,23 @@ def _repair(cost: torch.Tensor, labels: torch.Tensor, lower: int, upper: int) ->
                 return labels
         movable = (spare[labels] > 0).nonzero().squeeze(1)
         source = labels[movable]
-        costs = cost[movable]
-        own = costs.gather(1, source[:, None]).squeeze(1)
-        best, goal = costs.masked_fill_(room == 0, torch.inf).min(dim=1)
-        regret = best - own
+        goal, regret = _cheapest_with_room(cost, movable, source, room)
         leaving = _first_of_each(source, regret, spare)
         movable, goal, regret = movable[leaving], goal[leaving], regret[leaving]
         arriving = _first_of_each(goal, regret, room)
         labels[movable[arriving]] = goal[arriving]
+
+
+def _cheapest_with_room(
+    cost: torch.Tensor, movable: torch.Tensor, source: torch.Tensor, room: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """For each of the m `movable` points the cheapest cluster with room `(m,)`, and what it costs more than `source`,
+    the point's own, `(m,)`."""
+    goals, regrets = [], []
+    for start in range(0, len(movable), CHUNK_ROWS):
+        costs = cost[movable[start : start + CHUNK_ROWS]]
+        own = costs.gather(1, source[start : start + CHUNK_ROWS, None]).squeeze(1)
+        best, goal = costs.masked_fill_(room == 0, torch.inf).min(dim=1)
+        goals.append(goal)
+        regrets.append(best - own)
+    return torch.cat(goals), torch.cat(regrets)

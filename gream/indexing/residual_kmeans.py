@@ -10,6 +10,7 @@ from gream.errors import ConfigError, DataError
 ITEMS_PER_CODE = 8
 """What `shrink` wants: items behind each code of a level, and codes to spare for each item."""
 CHUNK_ROWS = 65_536
+"""Vectors that are copied at a time; two copies of all of them, and costs, are held."""
 
 
 class BalancedResidualKMeans:
@@ -76,15 +77,18 @@ class BalancedResidualKMeans:
             )
         generator = torch.Generator().manual_seed(self.seed)
         residual = torch.from_numpy(X.copy()).to(self.device)
+        chunks = [slice(start, start + CHUNK_ROWS) for start in range(0, len(X), CHUNK_ROWS)]
         codes, codebooks = [], []
         for level, size in enumerate(tqdm(self.sizes, desc="codebooks", unit="level")):
             labels, centroids = balanced_kmeans(residual, size, self.iterations, generator, f"level {level + 1}")
-            residual -= centroids[labels]
+            for rows in chunks:
+                residual[rows] -= centroids[labels[rows]]
             codes.append(labels.cpu().numpy().astype(np.int32))
             codebooks.append(centroids.cpu().numpy())
         self.codes, self.codebooks = np.stack(codes, axis=1), codebooks
-        variance = float(X.var(axis=0, dtype=np.float64).sum())
-        error = float(residual.square().sum(dtype=torch.float64)) / len(X)
+        mean = X.mean(axis=0, dtype=np.float64).astype(np.float32)
+        variance = float(sum(np.square(X[rows] - mean).sum(dtype=np.float64) for rows in chunks))
+        error = sum(float(residual[rows].square().sum(dtype=torch.float64)) for rows in chunks)
         self.residual_share = error / variance if variance > 0 else 0.0
         return self
 

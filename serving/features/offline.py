@@ -14,6 +14,7 @@ The moment of a row is that of `serving.features.moments`.
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -32,6 +33,8 @@ from serving.features.moments import add_moments, second
 KIND: Final = "offline_features"
 _ROWS: Final = 10_000
 """Of histories held in memory at a time."""
+_ITEM_ROWS: Final = 200_000
+"""Of items' texts."""
 _LAST_SECOND: Final = 9_223_372_036
 """2262-04-11: where the nanoseconds end in which Feast counts."""
 
@@ -60,7 +63,7 @@ def write_offline(catalog: Catalog, folder: Path, window: int) -> None:
         _write_histories(events, window, staging / f"{names.USER_HISTORY}.parquet")
         _no_events().write_parquet(staging / f"{names.USER_RECENT_EVENTS}.parquet")
         _statistics(events).write_parquet(staging / f"{names.USER_STATISTICS}.parquet")
-        _item_features(catalog, newest).write_parquet(staging / f"{names.ITEM_FEATURES}.parquet")
+        _write_item_features(catalog, newest, staging / f"{names.ITEM_FEATURES}.parquet")
 
 
 def end_of_offline(folder: Path) -> datetime:
@@ -145,7 +148,29 @@ def _statistics(events: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _item_features(catalog: Catalog, newest: int) -> pl.DataFrame:
+def _write_item_features(catalog: Catalog, newest: int, path: Path) -> None:
+    """Write the popularity of every item at every time with its texts, which are joined a part at a time."""
+    popularity = _popularity(catalog, newest)
+    parts = (
+        part.join(catalog.items, on=columns.ITEM, maintain_order="left")
+        .select(
+            columns.ITEM,
+            names.EVENT_TIMESTAMP,
+            columns.TITLE,
+            columns.BRAND,
+            columns.CATEGORIES,
+            names.POPULARITY,
+        )
+        .to_arrow()
+        for part in popularity.iter_slices(_ITEM_ROWS)
+    )
+    first = next(parts)
+    with pq.ParquetWriter(path, first.schema, compression="zstd") as writer:
+        for table in chain([first], parts):
+            writer.write_table(table)
+
+
+def _popularity(catalog: Catalog, newest: int) -> pl.DataFrame:
     start, end = -1, newest - 1
     when = pl.lit(end, pl.Int64) if catalog.facts.ordinal_time else pl.col(columns.TIMESTAMP)
     events = catalog.interactions.select(columns.ITEM, when.alias(columns.TIMESTAMP), count=pl.lit(1, pl.Int64))
@@ -158,13 +183,9 @@ def _item_features(catalog: Catalog, newest: int) -> pl.DataFrame:
         .group_by(columns.ITEM, columns.TIMESTAMP)
         .agg(pl.col("count").sum())
         .sort(columns.ITEM, columns.TIMESTAMP)
-        .join(catalog.items, on=columns.ITEM, maintain_order="left")
         .select(
             columns.ITEM,
             (second(pl.col(columns.TIMESTAMP) + 1) - pl.duration(microseconds=1)).alias(names.EVENT_TIMESTAMP),
-            columns.TITLE,
-            columns.BRAND,
-            columns.CATEGORIES,
             pl.col("count").cum_sum().over(columns.ITEM).alias(names.POPULARITY),
         )
     )
