@@ -15,6 +15,7 @@ ARG ACCELERATOR
 # For `cpu`, a further package index: one with CPU builds of torch, such as PyTorch's own. PyPI's are for CUDA.
 ARG TORCH_INDEX=
 # A layer of its own, so that only new pins make it anew: the package without its code, for its dependencies.
+# Without what packages test themselves with.
 COPY pyproject.toml constraints.txt constraints-cuda.txt README.md LICENSE ./
 COPY gream/__init__.py gream/
 RUN case "$ACCELERATOR" in \
@@ -23,7 +24,9 @@ RUN case "$ACCELERATOR" in \
         *) echo "ACCELERATOR is cuda or cpu, not $ACCELERATOR" >&2; exit 1 ;; \
     esac \
     && python3 -m pip --python /opt/gream/bin/python install -c constraints.txt "$@" \
-    && python3 -m pip --python /opt/gream/bin/python uninstall --yes gream
+    && python3 -m pip --python /opt/gream/bin/python uninstall --yes gream \
+    && find /opt/gream -type f \( -path '*/tests/*' -name 'test_*' \
+        -o -path '*/torch/test/*' -o -path '*/torch/bin/*' -name '*[tT]est*' \) -delete
 
 FROM packages AS code
 COPY gream gream
@@ -33,19 +36,14 @@ RUN python3 -m pip --python /opt/gream/bin/python install --no-deps --target /ap
 
 FROM ${PYTHON_IMAGE}
 ARG ACCELERATOR
+# Nothing is installed at run time: the base's pip goes.
+RUN pip=$(python3 -c 'import pip; print(pip.__path__[0])') && rm -rf "$pip"* /usr/bin/pip* /usr/local/bin/pip*
 # Triton compiles the module that launches its kernels when it is first used: without a C compiler vLLM does not start.
 RUN if [ "$ACCELERATOR" = cuda ]; then \
         apt-get update \
         && apt-get install --yes --no-install-recommends gcc libc6-dev \
         && rm -rf /var/lib/apt/lists/*; \
     fi
-ARG VERSION=0.1.0
-ARG REVISION=unknown
-LABEL org.opencontainers.image.title="GREAM training" \
-      org.opencontainers.image.description="SFT, SRPO and evaluation of GREAM policies" \
-      org.opencontainers.image.licenses="Apache-2.0" \
-      org.opencontainers.image.version="${VERSION}" \
-      org.opencontainers.image.revision="${REVISION}"
 # The root file system may be read-only: what libraries want to write goes to /tmp. USER is a name for libraries that ask
 # for one, since the numeric user has no entry in /etc/passwd.
 ENV PATH=/opt/gream/bin:/app/bin:$PATH \
@@ -62,3 +60,11 @@ USER 10001:10001
 # A step of a pipeline is healthy while it runs.
 HEALTHCHECK NONE
 CMD ["gream", "--help"]
+# Last, since they change with each commit.
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="GREAM training" \
+      org.opencontainers.image.description="SFT, SRPO and evaluation of GREAM policies" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"

@@ -8,7 +8,8 @@ import json
 import math
 import os
 from collections.abc import Callable
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -28,11 +29,11 @@ class GreamGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Own commands and those of entry points, by name."""
-        return sorted({*super().list_commands(ctx), *entry_points(group="gream.commands").names})
+        return sorted({*super().list_commands(ctx), *self._around()})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """A command by its name; one from an entry point is imported only now."""
-        for entry in entry_points(group="gream.commands", name=cmd_name):
+        if entry := self._around().get(cmd_name):
             command: click.Command = entry.load()
             return command
         return super().get_command(ctx, cmd_name)
@@ -43,6 +44,12 @@ class GreamGroup(click.Group):
             return super().invoke(ctx)
         except GreamError as error:
             raise click.ClickException(str(error)) from error
+
+    @staticmethod
+    def _around() -> dict[str, EntryPoint]:
+        """Entry points by name; an image leaves some of the packages around `gream` out, and so their commands."""
+        found = entry_points(group="gream.commands")
+        return {entry.name: entry for entry in found if find_spec(entry.module.partition(".")[0])}
 
 
 def profile_options(command: Command) -> Command:

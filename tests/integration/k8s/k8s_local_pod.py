@@ -9,6 +9,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -131,3 +132,12 @@ def image_command(image):
 def expand(text, variables):
     """`$(NAME)` as Kubernetes expands it."""
     return re.sub(r"\$\((\w+)\)", lambda match: variables[match[1]], text)
+
+
+def free_ports(count):
+    """Ports of the loopback interface that nothing listens on."""
+    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [probe.getsockname()[1] for probe in probes]
+    for probe in probes:
+        probe.close()
+    return ports

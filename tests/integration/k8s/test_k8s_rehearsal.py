@@ -7,7 +7,6 @@ imported in that process here either.
 
 import os
 import shutil
-import socket
 import subprocess
 import time
 
@@ -15,7 +14,7 @@ import httpx
 import polars as pl
 import pytest
 import yaml
-from k8s_local_pod import PROGRAMS, LocalCluster
+from k8s_local_pod import PROGRAMS, LocalCluster, free_ports
 from tiny_policy import write_tiny_policy
 
 from gream.data.catalog import ITEM_SCHEMA, Catalog, CatalogFacts
@@ -35,14 +34,6 @@ class Missing:
 
 sys.meta_path.insert(0, Missing())
 """
-
-
-def free_ports(count):
-    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [probe.getsockname()[1] for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
 
 
 def write_catalog(folder, item_ids):

@@ -2,10 +2,12 @@
 
 import subprocess
 import sys
+from importlib.metadata import EntryPoint
 
 import pytest
 from click.testing import CliRunner
 
+from gream import cli
 from gream.cli import main
 
 pytestmark = pytest.mark.unit
@@ -42,6 +44,18 @@ def invoke():
 def test_help_lists_every_command_also_those_from_entry_points(invoke):
     listed = invoke("--help").output.split("Commands:\n")[1]
     assert [line.split()[0] for line in listed.splitlines() if line[:3].strip()] == COMMANDS
+
+
+def test_commands_of_packages_that_an_image_leaves_out_are_not_there(invoke, monkeypatch):
+    found = [
+        EntryPoint("store-front", "not_in_this_image.commands:front", "gream.commands"),
+        EntryPoint("run", "pipelines.commands:run", "gream.commands"),
+    ]
+    monkeypatch.setattr(cli, "entry_points", lambda group: found)
+    listed = invoke("--help").output
+    assert "store-front" not in listed
+    assert "  run " in listed
+    assert "No such command" in invoke("store-front").output
 
 
 @pytest.mark.parametrize("command", COMMANDS)
