@@ -72,13 +72,13 @@ class Grounding:
         """The same vocabulary and catalogue, with other paths."""
         return replace(self, paths=paths)
 
-    def log_probs(self, logits: Tensor, nodes: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+    def log_probs(self, logits: Tensor, nodes: Tensor, temperature: float | Tensor) -> tuple[Tensor, Tensor]:
         """The grounded distribution of the next token in each row.
 
         Args:
             logits: (R, V).
             nodes: (R,) int64 states.
-            temperature: divides the logits.
+            temperature: divides the logits; (R, 1) where rows differ in it.
 
         Returns:
             (R, V) log-probabilities, -inf where a token is illegal; and (R,) the log-probability that a token drawn
