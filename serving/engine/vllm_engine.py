@@ -214,7 +214,7 @@ def _arguments(bundle: Path, language: ItemLanguage, settings: ServingSettings) 
         # The checkpoint's own, as Transformers takes it; vLLM's "auto" would halve float32.
         dtype=AutoConfig.from_pretrained(bundle).dtype,
         skip_tokenizer_init=True,
-        max_model_len=_longest(language),
+        max_model_len=language.longest_sequence(language.facts.max_chain_tokens),
         max_logprobs=max(language.trie.max_branching),
         logprobs_mode="processed_logprobs",
         enable_prefix_caching=True,
@@ -231,14 +231,3 @@ def _arguments(bundle: Path, language: ItemLanguage, settings: ServingSettings) 
 
 async def _start(arguments: AsyncEngineArgs) -> AsyncLLM:
     return AsyncLLM.from_engine_args(arguments)
-
-
-def _longest(language: ItemLanguage) -> int:
-    """Tokens of the longest sequence that vLLM will see: prompt, chain and item."""
-    facts, trie = language.facts, language.trie
-    lengths = (trie.paths(np.arange(trie.n_items)) >= 0).sum(axis=1)
-    history = np.full(max(facts.history_window, facts.reasoning_window), int(lengths.argmax()))
-    (direct,) = language.direct_prompts([history])
-    (reasoning,) = language.reasoning_prompts([history])
-    answer = language.answer_prompt(reasoning, [0] * facts.max_chain_tokens)
-    return max(len(direct), len(answer)) + trie.depth

@@ -8,7 +8,7 @@ from gream.corpora.checks import citations
 from gream.training import srpo
 from gream.training.checkpoints import last_complete_checkpoint
 from gream.training.groups import draw_groups, score_group, statistics
-from gream.training.rollouts import Rollout, Sampler, Task
+from gream.training.rollouts import Rollout, Task, TransformersSampler
 
 pytestmark = pytest.mark.unit
 
@@ -28,7 +28,9 @@ SETTINGS = SrpoConfig(
 
 
 def sampler(toy, settings=SETTINGS):
-    return Sampler(toy.trie, INDEX, toy.prompter, settings.group_size, settings.temperature, settings.max_chain_tokens)
+    return TransformersSampler(
+        toy.trie, INDEX, toy.prompter, settings.group_size, settings.temperature, settings.max_chain_tokens
+    )
 
 
 def tasks():
