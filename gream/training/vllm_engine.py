@@ -28,11 +28,9 @@ from vllm.outputs import RequestOutput
 from vllm.platforms import current_platform
 from vllm.sampling_params import RequestOutputKind
 
-from gream.decoding.batching import TOKEN_BUDGET
+from gream.decoding.batching import ENGINE_ROWS, ENGINE_TOKENS
 from gream.policy.vllm_grounding import CITABLE
 
-ROWS: Final = 256
-"""Sequences that grow at a time at most: each takes some rows of the vocabulary's width."""
 CPU_BLOCK: Final = 32
 """Tokens of a key-value block on CPUs; vLLM's default of 128 is longer than most prompts, which would not be cached."""
 
@@ -173,9 +171,9 @@ class ColocatedEngine:
                 logprobs_mode="processed_logprobs",
                 enable_prefix_caching=True,
                 # A fixed amount, whatever the trainer holds; the share only says what must be free at first.
-                kv_cache_memory_bytes=TOKEN_BUDGET * _cache_bytes_per_token(config),
+                kv_cache_memory_bytes=ENGINE_TOKENS * _cache_bytes_per_token(config),
                 gpu_memory_utilization=0.05,
-                max_num_seqs=ROWS,
+                max_num_seqs=ENGINE_ROWS,
                 max_num_batched_tokens=max(4_096, self._limits["max_model_len"]),
                 # Grounding needs each token of a chain before the next one is drawn.
                 async_scheduling=False,
