@@ -59,6 +59,11 @@ def test_randomness_is_the_seeds_alone(told):
     assert told["generator_untouched"]
 
 
+def test_resumed_training_equals_the_uninterrupted_one(told):
+    """With an engine of its own, in the same process, after that of the training that was cut off."""
+    assert told["resumed_as_straight"]
+
+
 class Alone:
     """As `Here`, but not in this process."""
 

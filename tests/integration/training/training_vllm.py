@@ -10,15 +10,29 @@ from pathlib import Path
 
 import torch
 
+from gream.config import SrpoConfig
 from gream.decoding.grounding import Grounding
 from gream.decoding.mask import masked_log_probs
 from gream.policy.policy import Policy
 from gream.training.rollouts import Task, TransformersSampler
+from gream.training.srpo import train_srpo
 from gream.training.vllm_engine import ColocatedEngine
 from gream.training.vllm_sampler import VllmSampler
 
 TEMPERATURE = 0.8
 CHAIN_TOKENS = 24
+SETTINGS = SrpoConfig(
+    steps=2,
+    prompts_per_step=4,
+    updates_per_step=2,
+    group_size=4,
+    pass_k=2,
+    temperature=TEMPERATURE,
+    max_chain_tokens=CHAIN_TOKENS,
+    learning_rate=1e-3,
+    checkpoint_steps=1,
+    rollouts="vllm",
+)
 TASKS = [Task([n, n + 7, 3 * n], target=5, reasoning=n % 3 > 0) for n in range(12)] + [Task([], 5, reasoning=True)]
 
 
@@ -36,13 +50,37 @@ def gap(policy, groups):
     return found
 
 
+def parts(policy):
+    return policy.trie, policy._tokens, policy.prompter, 4, TEMPERATURE, CHAIN_TOKENS
+
+
+def engine_of(policy, bundle):
+    return closing(ColocatedEngine(bundle, policy.longest_sequence(CHAIN_TOKENS), max(policy.trie.max_branching)))
+
+
+def trained(bundle, folder, cut):
+    """The weights after training, which is cut off at its first checkpoint and begun again if so wished."""
+    policy, checkpoints = Policy.load(bundle), iter([cut])
+    policy.model.train()
+
+    def on_checkpoint():
+        if next(checkpoints, False):
+            raise InterruptedError
+
+    try:
+        with engine_of(policy, bundle) as engine:
+            sampler = VllmSampler(*parts(policy), engine)
+            train_srpo(policy.model, policy.tokenizer, sampler, TASKS, SETTINGS, folder, 0, on_checkpoint)
+    except InterruptedError:
+        return trained(bundle, folder, cut=False)
+    return torch.cat([weight.detach().flatten() for weight in policy.model.parameters()])
+
+
 def main(bundle: Path) -> None:
-    policy = Policy.load(bundle)
-    what = (policy.trie, policy._tokens, policy.prompter, 4, TEMPERATURE, CHAIN_TOKENS)
-    own = TransformersSampler(*what)
-    longest, widest = policy.longest_sequence(CHAIN_TOKENS), max(policy.trie.max_branching)
-    with closing(ColocatedEngine(bundle, longest, widest)) as engine:
-        sampler, told = VllmSampler(*what, engine), {}
+    policy, told = Policy.load(bundle), {}
+    own = TransformersSampler(*parts(policy))
+    with engine_of(policy, bundle) as engine:
+        sampler = VllmSampler(*parts(policy), engine)
 
         def roll_out(made_by=sampler, seed=0):
             return made_by.roll_out(policy.model, TASKS, torch.Generator().manual_seed(seed))
@@ -72,6 +110,8 @@ def main(bundle: Path) -> None:
         told["gap_of_old_weights"] = gap(policy, roll_out())
         with sampler.following(policy.model):
             told["gap_of_new_weights"] = gap(policy, roll_out())
+    straight, resumed = (trained(bundle, bundle.parent / str(cut), cut) for cut in (False, True))
+    told["resumed_as_straight"] = torch.equal(straight, resumed)
     print(json.dumps(told))
 
 

@@ -92,6 +92,7 @@ def test_each_step_logs_what_on_call_needs(toy, tmp_path):
         wanted = {"reward", "reward_variance", "rho", "zero_variance_share", "illegal_answers", "kl", "entropy"}
         assert wanted <= entry.keys()
         assert entry["illegal_answers"] == 0
+        assert entry["sampling_gap"] < 1e-4  # The toy has no dropout.
 
 
 def test_each_checkpoint_is_complete_when_it_is_announced(toy, tmp_path):
