@@ -29,7 +29,7 @@ from gream.indexing.tokens import TOKEN_PATTERN
 from gream.policy.policy import Policy
 from gream.policy.prompting import Prompter
 from gream.training.rewards import residual_reward
-from gream.training.rollouts import Sampler, Task
+from gream.training.rollouts import Task, TransformersSampler
 from gream.training.srpo import train_srpo
 
 STEPS: Final = 3
@@ -53,7 +53,7 @@ def srpo_seconds(folder: Path, steps: int) -> float:
     """Seconds of so many steps of GREAM's trainer."""
     policy, config = Policy.load(folder), settings(steps)
     index = policy.index.encode(policy.items[columns.ITEM].to_list())
-    sampler = Sampler(
+    sampler = TransformersSampler(
         policy.trie, index, policy.prompter, config.group_size, config.temperature, config.max_chain_tokens
     )
     tasks = tasks_of(policy, folder)

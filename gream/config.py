@@ -172,6 +172,9 @@ class SrpoConfig(Section):
     temperature: Annotated[float, Field(gt=0)] = 1.0
     max_chain_tokens: Positive = 1_560
     max_generation_rounds: Positive = 10
+    rollouts: Literal["transformers", "vllm"] = "transformers"
+    """Who runs the policy while it is sampled: the trainer's own model, or a vLLM beside it in each training process,
+    which takes over the weights at every step."""
     learning_rate: Annotated[float, Field(gt=0)] = 2e-6
     warmup_steps: Annotated[int, Field(ge=0)] = 10
     weight_decay: Annotated[float, Field(ge=0)] = 0.1

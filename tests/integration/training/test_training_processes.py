@@ -1,7 +1,6 @@
 """Two processes on this CPU (gloo) train as one, each with its own batches and prompts, launched by the stages."""
 
 import os
-import random
 import socket
 import subprocess
 import sys
@@ -13,64 +12,17 @@ import torch
 from kfp.dsl import TaskConfig
 from kubernetes import client
 from kubernetes_stub import kubernetes_stub
-from transformers import AutoModelForCausalLM
+from training_shop import run_of, weights
 
 from gream.artifacts import content_digest, open_artifact
-from gream.errors import DataError
-from gream.stages import corpora, enrich, index, ingest, sft, srpo
+from gream.errors import ConfigError, DataError
+from gream.stages import corpora, enrich, sft, srpo
 from gream.stages.launch import Here, Torchrun, TrainingError
-from gream.stages.store import open_run, stage_facts
+from gream.stages.store import stage_facts
 from pipelines.trainjob import of_step
 from pipelines.trainjob_launcher import TrainJobLauncher
 
 pytestmark = pytest.mark.integration
-
-TINY = [
-    *("data.k_core=0", "index.levels=2", "index.codebook_size=8", "index.collaborative_weight=0"),
-    *("corpus.history_window=6", "corpus.seqrec_passes=2", "corpus.itemsearch_samples=20"),
-    *("corpus.reasoning_samples=20", "corpus.reasoning_window=4", "corpus.rl_prompts=30"),
-    *("model.hidden_size=32", "model.layers=1", "model.heads=2", "model.intermediate_size=64"),
-    *("model.vocabulary=300", "model.dropout=0", "search.transition_prior=false"),
-    *("sft.batch_tokens=256", "sft.precision=float32", "sft.log_steps=1", "sft.checkpoint_steps=3"),
-    *("srpo.steps=2", "srpo.prompts_per_step=4", "srpo.updates_per_step=2", "srpo.group_size=5"),
-    *("srpo.max_chain_tokens=16", "srpo.max_generation_rounds=2", "srpo.checkpoint_steps=1"),
-]
-
-
-@pytest.fixture(autouse=True)
-def one_thread(monkeypatch):
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-
-
-@pytest.fixture(scope="module")
-def shop(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("shop")
-    rng = random.Random(0)
-    items = [f"i{n},{['Oak', 'Steel'][n % 2]} {['lamp', 'chair', 'sofa'][n % 3]} {n}" for n in range(16)]
-    events = [f"u{user},i{rng.randrange(16)},{1_000 + step}" for user in range(14) for step in range(9)]
-    (folder / "items.csv").write_text("\n".join(["item_id,title", *items]) + "\n")
-    (folder / "interactions.csv").write_text("\n".join(["user_id,item_id,timestamp", *events]) + "\n")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def prepared(shop, tmp_path_factory):
-    """Workspace, catalog, index and corpus."""
-    workspace = tmp_path_factory.mktemp("workspace")
-    context = run_of(workspace)
-    catalog = ingest.run(str(shop), "as-dataset", context)
-    profiles = enrich.run(catalog, context)
-    semantic_index = index.run(catalog, profiles, context)
-    return workspace, catalog, semantic_index, corpora.run(catalog, profiles, semantic_index, context)
-
-
-def run_of(workspace: Path, *settings: str):
-    return open_run("laptop", [*TINY, *settings], seed=0, workspace=str(workspace))
-
-
-def weights(policy: Path) -> torch.Tensor:
-    model = AutoModelForCausalLM.from_pretrained(policy)
-    return torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
 
 
 @pytest.fixture(scope="module")
@@ -147,6 +99,13 @@ def test_corpus_without_prompts_is_no_silent_success(prepared, trained_by_two):
     empty = corpora.run(catalog, enrich.run(catalog, context), semantic_index, context)
     with pytest.raises(DataError, match="the corpus has no RL prompts"):
         srpo.run(empty, trained_by_two, context)
+
+
+def test_vllm_that_is_not_installed_is_named_before_anything_is_loaded(prepared, trained_by_two, monkeypatch):
+    workspace, *_, corpus = prepared
+    monkeypatch.setattr(srpo, "find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=r"srpo.rollouts = vllm needs vLLM.*install gream\[vllm\]"):
+        srpo.run(corpus, trained_by_two, run_of(workspace, "srpo.rollouts=vllm"))
 
 
 def test_failure_of_a_process_is_one_sentence_and_leaves_nothing(prepared, trained_by_two):

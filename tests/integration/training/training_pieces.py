@@ -6,7 +6,7 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
-from gream.training.processes import gathered, process_number, wait_for_others, whole_model
+from gream.training.processes import gathered, process_number, wait_for_others, whole_model, whole_weights
 
 CONFIG = Qwen3Config(
     vocab_size=50,
@@ -41,6 +41,10 @@ def main():
             alone = model(input_ids=TOKENS).logits
     assert torch.equal(alone, expected)
     wait_for_others()
+
+    for name, weight in whole_weights(model):
+        assert torch.equal(weight, before[name])
+    assert {name for name, _ in whole_weights(model)} == before.keys() - {"lm_head.weight"}
 
     model(input_ids=TOKENS, labels=TOKENS).loss.backward()
     assert all(type(weight).__name__ == "DTensor" and weight.grad is not None for weight in model.parameters())

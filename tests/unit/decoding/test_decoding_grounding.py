@@ -3,6 +3,7 @@ import torch
 
 from gream.decoding.grounding import ChainTokens, Grounding
 from gream.decoding.trie import ROOT, TokenTrie
+from gream.errors import RequestError
 
 pytestmark = pytest.mark.unit
 
@@ -35,6 +36,20 @@ def test_a_citation_is_followed_token_by_token(grounding):
     assert two[:2] == [ROOT, ROOT]
     assert legal(grounding, two)[2] == [9, 10]
     assert grounding.advance(torch.tensor(two), torch.tensor([0, 0, 10])).tolist() == start
+
+
+def test_states_of_whole_chains_are_those_that_sampling_went_through(grounding):
+    """Item 0 begins with 5, items 2 and 3 with 6 7; the root is 0, and nodes are numbered breadth-first from 1."""
+    states = grounding.states([[11, 5, 7, 0], [3], [6, 7, 10, 6, 7]])
+    assert states == [[0, 0, 1, 0], [0], [0, 2, 5, 0, 2]]
+    assert grounding.states([[], [], []]) == [[], [], []]
+
+
+@pytest.mark.parametrize(("row", "chain"), [(1, [6]), (2, [5]), (2, [0, 6, 0]), (2, [6, 7, 8])])
+def test_states_of_a_chain_that_nobody_grounded(grounding, row, chain):
+    """The second user had nothing, the third one items 2 and 3."""
+    with pytest.raises(RequestError, match="none that its grounding allows"):
+        grounding.states([chain if row == place else [0] for place in range(3)])
 
 
 def test_selected_rows_keep_their_histories(grounding):

@@ -8,7 +8,7 @@ from gream.corpora.checks import citations
 from gream.training import srpo
 from gream.training.checkpoints import last_complete_checkpoint
 from gream.training.groups import draw_groups, score_group, statistics
-from gream.training.rollouts import Rollout, Sampler, Task
+from gream.training.rollouts import Rollout, Task, TransformersSampler
 
 pytestmark = pytest.mark.unit
 
@@ -28,7 +28,9 @@ SETTINGS = SrpoConfig(
 
 
 def sampler(toy, settings=SETTINGS):
-    return Sampler(toy.trie, INDEX, toy.prompter, settings.group_size, settings.temperature, settings.max_chain_tokens)
+    return TransformersSampler(
+        toy.trie, INDEX, toy.prompter, settings.group_size, settings.temperature, settings.max_chain_tokens
+    )
 
 
 def tasks():
@@ -90,6 +92,7 @@ def test_each_step_logs_what_on_call_needs(toy, tmp_path):
         wanted = {"reward", "reward_variance", "rho", "zero_variance_share", "illegal_answers", "kl", "entropy"}
         assert wanted <= entry.keys()
         assert entry["illegal_answers"] == 0
+        assert entry["sampling_gap"] < 1e-4  # The toy has no dropout.
 
 
 def test_each_checkpoint_is_complete_when_it_is_announced(toy, tmp_path):

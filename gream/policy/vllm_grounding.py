@@ -28,6 +28,9 @@ from gream.policy.language import ItemLanguage
 CITABLE: Final = "gream_citable"
 """Entry of a request's `extra_args`: numbers of the items that its chain may cite, a list that may be empty."""
 
+ChainRow = tuple[Tensor, float]
+"""Of a chain: what it may cite, as a row of `Grounding.paths`, and the temperature that its logits are divided by."""
+
 PADDING: Final = -1
 """Stands where a chain has fewer tokens than are looked at; vLLM's own for tokens that are not known yet."""
 
@@ -61,7 +64,7 @@ class V1GroundingProcessor(V1LogitsProcessor):
     def __init__(self, vllm_config: Any, device: torch.device, is_pin_memory: bool) -> None:
         del is_pin_memory  # Nothing is copied to the device step by step.
         self._ground = _Ground(vllm_config, device)
-        self._rows: dict[int, tuple[Tensor, list[int]]] = {}
+        self._rows: dict[int, tuple[ChainRow, list[int]]] = {}
 
     def is_argmax_invariant(self) -> bool:
         """It changes which token is the likeliest."""
@@ -74,24 +77,24 @@ class V1GroundingProcessor(V1LogitsProcessor):
     def apply(self, logits: Tensor) -> Tensor:
         """Ground the rows of chains."""
         if self._rows:
-            paths, chains = zip(*self._rows.values(), strict=True)
-            recent = torch.tensor([self._recent(chain) for chain in chains], device=logits.device)
-            self._ground.apply(logits, list(self._rows), paths, recent)
+            chains, outputs = zip(*self._rows.values(), strict=True)
+            recent = torch.tensor([self._recent(output) for output in outputs], device=logits.device)
+            self._ground.apply(logits, list(self._rows), chains, recent)
         return logits
 
-    def _recent(self, chain: list[int]) -> list[int]:
-        tail = chain[-self._ground.window :]
+    def _recent(self, output: list[int]) -> list[int]:
+        tail = output[-self._ground.window :]
         if PADDING in tail:
             raise RuntimeError(
                 "the model runner schedules ahead of its tokens; start vLLM with async_scheduling=False."
             )
         return [PADDING] * (self._ground.window - len(tail)) + tail
 
-    def _admit(self, params: Any, prompt: Sequence[int] | None, chain: list[int]) -> tuple[Tensor, list[int]] | None:
-        """A new row: what it may cite, and its output so far, a list that the runner extends."""
+    def _admit(self, params: Any, prompt: Sequence[int] | None, output: list[int]) -> tuple[ChainRow, list[int]] | None:
+        """A new row, where it holds a chain, and its output so far, a list that the runner extends."""
         del prompt
-        citable = (params.extra_args or {}).get(CITABLE)
-        return None if citable is None else (self._ground.paths(citable), chain)
+        chain = self._ground.admit(params)
+        return None if chain is None else (chain, output)
 
 
 class V2GroundingProcessor(V2LogitsProcessor):
@@ -101,30 +104,30 @@ class V2GroundingProcessor(V2LogitsProcessor):
         super().__init__(vllm_config, req_states)
         self._ground = _Ground(vllm_config, req_states.device)
         self._tokens = req_states.all_token_ids
-        self._paths: dict[int, Tensor] = {}
+        self._chains: dict[int, ChainRow] = {}
 
     def add_request(self, req_idx: int, sampling_params: Any) -> bool:
         """Take a request into a slot; whether its logits are changed."""
-        self._paths.pop(req_idx, None)
-        citable = (sampling_params.extra_args or {}).get(CITABLE)
-        if citable is not None:
-            self._paths[req_idx] = self._ground.paths(citable)
-        return citable is not None
+        self._chains.pop(req_idx, None)
+        chain = self._ground.admit(sampling_params)
+        if chain is not None:
+            self._chains[req_idx] = chain
+        return chain is not None
 
     def apply(self, logits: Tensor, ctx: LogitsContext) -> Tensor:
         """Ground the rows of chains; without speculative decoding a request has one row."""
-        chains = [(row, slot) for row, slot in enumerate(ctx.idx_mapping_np.tolist()) if slot in self._paths]
+        chains = [(row, slot) for row, slot in enumerate(ctx.idx_mapping_np.tolist()) if slot in self._chains]
         if chains:
             rows, slots = (torch.tensor(part, device=logits.device) for part in zip(*chains, strict=True))
             # Looking back into the prompt is harmless: what it ends with is no index token.
             place = ctx.pos[rows].long()[:, None] + torch.arange(1 - self._ground.window, 1, device=logits.device)
             recent = self._tokens.gpu[slots[:, None], place.clamp(min=0)].long()
-            self._ground.apply(logits, [row for row, _ in chains], [self._paths[slot] for _, slot in chains], recent)
+            self._ground.apply(logits, [row for row, _ in chains], [self._chains[slot] for _, slot in chains], recent)
         return logits
 
 
 class _Ground:
-    """What both processors do, given each chain's paths and its last tokens."""
+    """What both processors do, given what is known of each chain and its last tokens."""
 
     def __init__(self, vllm_config: Any, device: torch.device) -> None:
         self._bundle = Path(vllm_config.model_config.model)
@@ -135,25 +138,27 @@ class _Ground:
         """Tokens that an unfinished citation may have."""
         return max(1, self._language.trie.depth - 1)
 
-    def paths(self, citable: Sequence[int]) -> Tensor:
-        """What a chain may cite, as a row of `Grounding.paths`."""
-        return self._grounding([citable]).paths[0]
+    def admit(self, params: Any) -> ChainRow | None:
+        """What is to be known of a request's chain; None where it has none."""
+        citable = (params.extra_args or {}).get(CITABLE)
+        return None if citable is None else (self._grounding([citable]).paths[0], params.temperature)
 
-    def apply(self, logits: Tensor, rows: Sequence[int], paths: Sequence[Tensor], recent: Tensor) -> None:
+    def apply(self, logits: Tensor, rows: Sequence[int], chains: Sequence[ChainRow], recent: Tensor) -> None:
         """Ground some rows in place.
 
         Args:
             logits: (B, V), before the temperature.
             rows: R numbers of rows that hold chains.
-            paths: R tensors from `paths`.
+            chains: what `admit` said of them.
             recent: (R, window) last tokens of the chains.
         """
+        paths, temperatures = zip(*chains, strict=True)
         padded = torch.nn.utils.rnn.pad_sequence(list(paths), batch_first=True, padding_value=NOTHING)
         grounding = self._nothing.over(padded)
         nodes = torch.full((len(rows),), ROOT, dtype=torch.long, device=logits.device)
         for tokens in recent.T:
             nodes = grounding.advance(nodes, tokens)
-        temperature = self._language.facts.chain_temperature
+        temperature = torch.tensor(temperatures, dtype=torch.float32, device=logits.device)[:, None]
         chosen = torch.tensor(list(rows), device=logits.device)
         grounded, _ = grounding.log_probs(logits[chosen], nodes, temperature)
         logits[chosen] = (grounded * temperature).to(logits.dtype)  # The runner divides by it again.

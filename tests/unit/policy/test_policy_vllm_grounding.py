@@ -5,15 +5,30 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from tiny_policy import write_tiny_policy
 
 from gream.decoding.grounding import Grounding
+from gream.policy.policy import Policy
 
 pytestmark = pytest.mark.unit
-processors = pytest.importorskip("serving.engine.vllm_processors", reason="vLLM is not installed here")
+processors = pytest.importorskip("gream.policy.vllm_grounding", reason="vLLM is not installed here")
 
 CPU = torch.device("cpu")
 HISTORIES = [[3, 7, 20], [], [0, 1]]
 """Item numbers; 0 and 1 share all their codes."""
+TEMPERATURES = [0.7, 1.0, 0.5]
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    path = tmp_path_factory.mktemp("grounding") / "policy"
+    write_tiny_policy(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def policy(bundle):
+    return Policy.load(bundle)
 
 
 @pytest.fixture(scope="module")
@@ -43,26 +58,30 @@ def expected(policy, chains, logits):
         alone, node = grounding.select(torch.tensor([row])), torch.zeros(1, dtype=torch.long)
         for token in chain:
             node = alone.advance(node, torch.tensor([token]))
-        rows.append(alone.log_probs(logits[row : row + 1], node, policy.facts.chain_temperature)[0])
+        rows.append(alone.log_probs(logits[row : row + 1], node, TEMPERATURES[row])[0])
     return torch.cat(rows)
 
 
-def params(citable):
-    return SimpleNamespace(extra_args=None if citable is None else {processors.CITABLE: citable})
+def params(citable, temperature=1.0):
+    extra = None if citable is None else {processors.CITABLE: citable}
+    return SimpleNamespace(extra_args=extra, temperature=temperature)
 
 
-def check(made, logits, expected, policy, places):
+def chain_params(number):
+    return params(HISTORIES[number], TEMPERATURES[number])
+
+
+def check(made, logits, expected, places):
     """Rows in `places` are the grounded ones once they are divided by the temperature; others are as before."""
-    temperature = policy.facts.chain_temperature
     for row in range(len(logits)):
         if row in places:
-            distribution = (made[row] / temperature).softmax(-1)
+            distribution = (made[row] / TEMPERATURES[places[row]]).softmax(-1)
             torch.testing.assert_close(distribution, expected[places[row]].exp(), atol=1e-6, rtol=1e-4)
         else:
             torch.testing.assert_close(made[row], logits[row], atol=0, rtol=0)
 
 
-def test_runner_v1(vllm_config, policy, chains, logits, expected):
+def test_runner_v1(vllm_config, chains, logits, expected):
     processor = processors.GroundingProcessor(vllm_config, CPU, False)
     assert isinstance(processor, processors.V1GroundingProcessor)
     assert not processor.is_argmax_invariant()
@@ -72,9 +91,9 @@ def test_runner_v1(vllm_config, policy, chains, logits, expected):
         moved=[],
         added=[
             (0, params(None), [1], []),
-            (1, params(HISTORIES[0]), [1], outputs[0]),
-            (2, params(HISTORIES[1]), [1], outputs[1]),
-            (4, params(HISTORIES[2]), [1], outputs[2]),
+            (1, chain_params(0), [1], outputs[0]),
+            (2, chain_params(1), [1], outputs[1]),
+            (4, chain_params(2), [1], outputs[2]),
         ],
     )
     processor.update_state(update)
@@ -83,26 +102,24 @@ def test_runner_v1(vllm_config, policy, chains, logits, expected):
     processor.update_state(None)
     order = [3, 0, 1, 4, 2]  # Row 1 holds the first chain, row 2 the second, row 4 the third.
     made = processor.apply(logits[order].clone())
-    check(made, logits[order], expected, policy, {1: 0, 2: 1, 4: 2})
+    check(made, logits[order], expected, {1: 0, 2: 1, 4: 2})
 
 
-def test_runner_v1_follows_requests_that_go_and_move(vllm_config, policy, chains, logits, expected):
+def test_runner_v1_follows_requests_that_go_and_move(vllm_config, chains, logits, expected):
     from vllm.v1.sample.logits_processor import MoveDirectionality
 
     processor = processors.GroundingProcessor(vllm_config, CPU, False)
-    added = [
-        (row, params(history), [1], chain) for row, (history, chain) in enumerate(zip(HISTORIES, chains, strict=True))
-    ]
+    added = [(row, chain_params(row), [1], chain) for row, chain in enumerate(chains)]
     processor.update_state(SimpleNamespace(removed=[], moved=[], added=added))
     moved = [(2, 0, MoveDirectionality.UNIDIRECTIONAL)]
     processor.update_state(SimpleNamespace(removed=[0], moved=moved, added=[]))
     order = [2, 1, 0, 3, 4]
-    check(processor.apply(logits[order].clone()), logits[order], expected, policy, {0: 2, 1: 1})
+    check(processor.apply(logits[order].clone()), logits[order], expected, {0: 2, 1: 1})
 
 
 def test_runner_v1_does_not_guess_at_tokens_that_are_not_known_yet(vllm_config, chains, logits):
     processor = processors.GroundingProcessor(vllm_config, CPU, False)
-    added = [(0, params(HISTORIES[0]), [1], [*chains[0], -1])]
+    added = [(0, chain_params(0), [1], [*chains[0], -1])]
     processor.update_state(SimpleNamespace(removed=[], moved=[], added=added))
     with pytest.raises(RuntimeError, match="async_scheduling=False"):
         processor.apply(logits.clone())
@@ -119,7 +136,7 @@ def test_runner_v2(vllm_config, policy, chains, logits, expected):
     assert isinstance(processor, processors.V2GroundingProcessor)
     assert not processor.add_request(4, params(None))
     processor.add_request(2, params([9]))  # Whoever had the slot before is forgotten.
-    assert [processor.add_request(slot, params(history)) for slot, history in zip(slots, HISTORIES, strict=True)]
+    assert [processor.add_request(slot, chain_params(number)) for number, slot in enumerate(slots)]
     rows = [4, 6, 2, 0, 5]
     length = {slot: len(prompt) + len(chain) for slot, chain in zip(slots, chains, strict=True)}
     context = SimpleNamespace(
@@ -128,7 +145,7 @@ def test_runner_v2(vllm_config, policy, chains, logits, expected):
     )
     order = [3, 0, 1, 4, 2]
     made = processor.apply(logits[order].clone(), context)
-    check(made, logits[order], expected, policy, {1: 0, 2: 1, 4: 2})
+    check(made, logits[order], expected, {1: 0, 2: 1, 4: 2})
 
 
 def test_requests_of_others_cost_nothing(vllm_config, logits):
