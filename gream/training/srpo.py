@@ -18,6 +18,8 @@ fresh prompts. Deviations from the authors' code, each with its reason:
 5) Prompts may be a mix of reasoning and direct ones (`reasoning_share`), against forgetting direct mode.
 6) Several processes share the prompts of a step equally. The mean over a mini-batch's tokens is then the mean of their
    means.
+7) A completion without advantage, because its group's rewards are all equal, goes through no model: but for the KL
+   term, whose gradient it would have added, the update is what it was (`with_signal`).
 
 TRL's own trainer generates by itself and weighs every token equally; the two methods overridden below are where it
 samples and where it takes log-probabilities. The loss, clipping, KL and the schedule are TRL's.
@@ -97,40 +99,36 @@ class SrpoTrainer(GRPOTrainer):
             draw = draw_groups(fresh, wanted, self._settings.max_generation_rounds, roll)
         for name, value in self._averaged(statistics(draw, self._settings, self._is_item)).items():
             self._metrics["train"][name].append(value)
-        batch = assemble(draw.groups, self._sampler.trie, self.processing_class.pad_token_id, self.accelerator.device)
-        if self.beta:
-            batch["ref_per_token_logps"] = self._reference_log_probs(batch)
-        return batch
+        return assemble(draw.groups, self._sampler.trie, self.processing_class.pad_token_id, self.accelerator.device)
 
     def _averaged(self, values: Mapping[str, float]) -> dict[str, float]:
         """Statistics of this process as the mean over all."""
         own = torch.tensor(list(values.values()), dtype=torch.float64, device=self.accelerator.device)
         return dict(zip(values, self.accelerator.reduce(own, "mean").tolist(), strict=True))
 
-    def _reference_log_probs(self, batch: dict[str, Tensor]) -> Tensor:
-        """(B, T) log-probabilities under the SFT policy, micro-batch by micro-batch."""
+    def _compute_loss(self, model: Any, inputs: dict[str, Tensor]) -> Tensor:
+        """TRL's loss, of the completions that carry signal."""
+        batch, share = with_signal(inputs)
         self._take_mask(batch)
+        if self.beta:
+            batch["ref_per_token_logps"] = self._reference_log_probs(batch)
+        loss: Tensor = super()._compute_loss(model, batch) * share
+        if self.state.global_step % self._settings.updates_per_step == 0:  # The weights are still those that sampled.
+            assert self._log_probs is not None
+            gap = (self._log_probs - batch["old_per_token_logps"])[batch["tool_mask"].bool()].abs().mean()
+            for name, value in self._averaged({"sampling_gap": gap.item()}).items():
+                self._metrics["train"][name].append(value)
+        return loss
+
+    def _reference_log_probs(self, batch: dict[str, Tensor]) -> Tensor:
+        """(B, T) log-probabilities under the SFT policy."""
         ids = torch.cat([batch["prompt_ids"], batch["completion_ids"]], dim=1)
         mask = torch.cat([batch["prompt_mask"], batch["completion_mask"]], dim=1)
         with torch.no_grad():
             log_probs, _, _ = self._get_per_token_logps_and_entropies(
-                self.ref_model,
-                ids,
-                mask,
-                batch["completion_ids"].shape[1],
-                batch_size=self.args.per_device_train_batch_size,
+                self.ref_model, ids, mask, batch["completion_ids"].shape[1]
             )
         return log_probs
-
-    def _compute_loss(self, model: Any, inputs: dict[str, Tensor]) -> Tensor:
-        self._take_mask(inputs)
-        loss = super()._compute_loss(model, inputs)
-        if self.state.global_step % self._settings.updates_per_step == 0:  # The weights are still those that sampled.
-            assert self._log_probs is not None
-            gap = (self._log_probs - inputs["old_per_token_logps"])[inputs["tool_mask"].bool()].abs().mean()
-            for name, value in self._averaged({"sampling_gap": gap.item()}).items():
-                self._metrics["train"][name].append(value)
-        return loss
 
     def _take_mask(self, batch: dict[str, Tensor]) -> None:
         """TRL does not hand the batch to the method that takes log-probabilities, which needs what is legal where."""
@@ -143,29 +141,22 @@ class SrpoTrainer(GRPOTrainer):
         input_ids: Tensor,
         attention_mask: Tensor,
         logits_to_keep: int,
-        batch_size: int | None = None,
         **_: Any,
     ) -> tuple[Tensor, Tensor, None]:
         """(B, T) log-probabilities of the completion and entropies, under the mask that the sampler applied."""
-        assert self._nodes is not None  # Both callers have set it.
-        log_probs, entropies = [], []
-        for start in range(0, len(input_ids), batch_size or len(input_ids)):
-            rows = slice(start, start + (batch_size or len(input_ids)))
-            with self.accelerator.autocast():
-                logits = model(
-                    input_ids=input_ids[rows],
-                    attention_mask=attention_mask[rows],
-                    position_ids=(attention_mask[rows].cumsum(dim=1) - 1).clamp(min=0),
-                    logits_to_keep=logits_to_keep + 1,
-                    use_cache=False,
-                ).logits[:, :-1]
-            tokens = input_ids[rows, -logits_to_keep:]
-            grounding = self._grounding.over(self._grounding.paths[rows])
-            taken, entropy = masked_log_probs(logits, tokens, self._nodes[rows], grounding, self.temperature)
-            log_probs.append(taken)
-            entropies.append(entropy)
-        self._log_probs = torch.cat(log_probs).detach()
-        return torch.cat(log_probs), torch.cat(entropies), None
+        assert self._nodes is not None  # `_compute_loss` has set it.
+        with self.accelerator.autocast():
+            logits = model(
+                input_ids=input_ids,
+                attention_mask=attention_mask,
+                position_ids=(attention_mask.cumsum(dim=1) - 1).clamp(min=0),
+                logits_to_keep=logits_to_keep + 1,
+                use_cache=False,
+            ).logits[:, :-1]
+        tokens = input_ids[:, -logits_to_keep:]
+        log_probs, entropies = masked_log_probs(logits, tokens, self._nodes, self._grounding, self.temperature)
+        self._log_probs = log_probs.detach()
+        return log_probs, entropies, None
 
     def _is_item(self, item: int) -> bool:
         return 0 <= item < self._sampler.trie.n_items
@@ -296,6 +287,31 @@ def assemble(groups: Sequence[Group], trie: TokenTrie, pad_id: int, device: torc
         "advantages": torch.tensor(advantages, dtype=torch.float32, device=device),
         "num_items_in_batch": sampled.sum(),
     }
+
+
+def with_signal(batch: dict[str, Tensor]) -> tuple[dict[str, Tensor], Tensor]:
+    """What of a mini-batch the gradient needs: the completions whose advantage is not 0, and the columns they fill.
+
+    Where no advantage is left, one completion is kept, since every process has to run its model; its share is then 0.
+
+    Args:
+        batch: from `assemble`, or a part of it.
+
+    Returns:
+        These rows; and which share of the loss's tokens is theirs. TRL takes a mean over the rows that it is given:
+        times the share it is, but for the KL term of the others, the mean over all.
+    """
+    carrying = batch["advantages"] != 0
+    tokens = (batch["completion_mask"] * batch["tool_mask"]).sum(dim=1)
+    rows = carrying.nonzero()[:, 0] if carrying.any() else carrying.new_zeros(1, dtype=torch.long)
+    kept = {name: value[rows] if value.dim() else value for name, value in batch.items()}
+    first = -int(kept["prompt_mask"].sum(dim=1).max())
+    width = int(kept["completion_mask"].sum(dim=1).max())
+    for name in ("prompt_ids", "prompt_mask"):
+        kept[name] = kept[name][:, first:]
+    for name in ("completion_ids", "completion_mask", "tool_mask", "trie_nodes", "old_per_token_logps"):
+        kept[name] = kept[name][:, :width]
+    return kept, (tokens * carrying).sum() / tokens.sum()
 
 
 def _rewarded_elsewhere(prompts: Sequence[str], **_: Mapping[str, Any]) -> list[float]:

@@ -84,6 +84,54 @@ def test_trainer_sees_the_probabilities_that_were_sampled(toy, tmp_path, monkeyp
     assert max(differences) < 1e-4
 
 
+def test_only_completions_with_advantage_are_kept_without_the_columns_of_others():
+    batch = {
+        "prompt_ids": torch.tensor([[7, 8, 9], [0, 8, 9], [0, 0, 9]]),
+        "prompt_mask": torch.tensor([[1, 1, 1], [0, 1, 1], [0, 0, 1]]),
+        "completion_ids": torch.tensor([[1, 2, 3, 4], [1, 2, 3, 0], [1, 0, 0, 0]]),
+        "completion_mask": torch.tensor([[1, 1, 1, 1], [1, 1, 1, 0], [1, 0, 0, 0]]),
+        "tool_mask": torch.tensor([[1, 0, 1, 1], [1, 0, 1, 0], [1, 0, 0, 0]]),
+        "trie_nodes": torch.zeros(3, 4, dtype=torch.long),
+        "old_per_token_logps": torch.zeros(3, 4),
+        "advantages": torch.tensor([0.0, 1.0, -1.0]),
+        "num_items_in_batch": torch.tensor(6),
+    }
+    kept, share = srpo.with_signal(batch)
+    assert kept["prompt_ids"].tolist() == [[8, 9], [0, 9]]
+    assert kept["completion_ids"].tolist() == [[1, 2, 3], [1, 0, 0]]
+    assert share.item() == pytest.approx(3 / 6)
+    kept, share = srpo.with_signal(batch | {"advantages": torch.zeros(3)})
+    assert len(kept["prompt_ids"]) == 1
+    assert share.item() == 0
+
+
+def test_an_update_is_the_same_without_the_completions_that_carry_no_signal(toy, tmp_path, monkeypatch):
+    """One update: the KL to the policy it begins with has no gradient yet."""
+    settings = SETTINGS.model_copy(
+        update={"steps": 1, "prompts_per_step": 8, "updates_per_step": 1, "max_generation_rounds": 1, "group_size": 3}
+    )
+    direct = [Task(task.history, task.target, reasoning=False) for task in tasks()]
+    shares, trained = [], []
+    for keep_all in (False, True):
+        original = srpo.with_signal
+
+        def judged(batch, keep_all=keep_all, original=original):
+            kept, share = original(batch)
+            shares.append(share.item())
+            return (dict(batch), torch.tensor(1.0)) if keep_all else (kept, share)
+
+        model = toy.model()
+        with monkeypatch.context() as patch:
+            patch.setattr(srpo, "with_signal", judged)
+            srpo.train_srpo(
+                model, toy.tokenizer, sampler(toy, settings), direct, settings, tmp_path / str(keep_all), seed=0
+            )
+        trained.append(weights(model))
+    assert 0 < shares[0] == shares[1] < 1
+    assert torch.allclose(*trained, atol=1e-6)
+    assert not torch.allclose(trained[0], weights(toy.model()), atol=1e-5)
+
+
 def test_each_step_logs_what_on_call_needs(toy, tmp_path):
     settings = SETTINGS.model_copy(update={"steps": 2})
     log = srpo.train_srpo(toy.model(), toy.tokenizer, sampler(toy), tasks(), settings, checkpoints=tmp_path, seed=0)
