@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, distributed
 from transformers import AutoConfig
 from vllm import LLM, SamplingParams
-from vllm.distributed.parallel_state import destroy_distributed_environment, destroy_model_parallel
+from vllm.distributed.parallel_state import destroy_model_parallel
 from vllm.inputs import tokens_input
 from vllm.outputs import RequestOutput
 from vllm.platforms import current_platform
@@ -137,13 +137,17 @@ class ColocatedEngine:
 
     def close(self) -> None:
         """Give back what it holds."""
-        if self._llm is None:
+        llm, self._llm = self._llm, None
+        if llm is None:
             return
-        self._llm.llm_engine.engine_core.shutdown()
-        self._llm = None
-        destroy_model_parallel()
         if self._own_group:
-            destroy_distributed_environment()
+            llm.llm_engine.engine_core.shutdown()
+            return
+        # The engine's own way to end, also once nobody holds it, would end the group of the trainer's processes too.
+        llm.llm_engine.engine_core._finalizer.detach()
+        llm.llm_engine.model_executor.shutdown()
+        destroy_model_parallel()
+        del llm
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()

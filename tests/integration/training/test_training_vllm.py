@@ -25,14 +25,24 @@ ROUNDING = 1e-4
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory):
-    """What `training_vllm.py` prints of a policy in float32."""
-    bundle = tmp_path_factory.mktemp("vllm") / "policy"
-    write_tiny_policy(bundle, seed=7, n_items=150)
-    script = Path(__file__).with_name("training_vllm.py")
-    result = subprocess.run([sys.executable, str(script), str(bundle)], capture_output=True, text=True, check=False)
+def bundle(tmp_path_factory):
+    """A policy in float32."""
+    path = tmp_path_factory.mktemp("vllm") / "policy"
+    write_tiny_policy(path, seed=7, n_items=150)
+    return path
+
+
+def run(script, bundle, *before):
+    """What a script beside this file prints."""
+    command = [sys.executable, *before, str(Path(__file__).with_name(script)), str(bundle)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr[-6_000:]
-    return json.loads(result.stdout.splitlines()[-1])
+    return result.stdout
+
+
+@pytest.fixture(scope="module")
+def told(bundle):
+    return json.loads(run("training_vllm.py", bundle).splitlines()[-1])
 
 
 def test_log_probabilities_are_those_of_the_trainers_model(told):
@@ -62,6 +72,10 @@ def test_randomness_is_the_seeds_alone(told):
 def test_resumed_training_equals_the_uninterrupted_one(told):
     """With an engine of its own, in the same process, after that of the training that was cut off."""
     assert told["resumed_as_straight"]
+
+
+def test_engine_in_each_process_follows_a_model_in_pieces(bundle):
+    run("training_pieces_vllm.py", bundle, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
 
 
 class Alone:

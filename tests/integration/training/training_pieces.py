@@ -21,6 +21,16 @@ CONFIG = Qwen3Config(
 TOKENS = torch.arange(6)[None]
 
 
+def cut_up(model):
+    """Each of two processes holds a piece of every weight."""
+    mesh = init_device_mesh("cpu", (2,))
+    for layer in model.model.layers:
+        fully_shard(layer, mesh=mesh)
+    # As accelerate does it where embeddings are tied.
+    fully_shard([model.model.norm, model.model.embed_tokens, model.lm_head], mesh=mesh, reshard_after_forward=False)
+    fully_shard(model, mesh=mesh)
+
+
 def main():
     distributed.init_process_group("gloo")
     torch.manual_seed(0)
@@ -29,13 +39,7 @@ def main():
     with torch.no_grad():
         expected = model(input_ids=TOKENS).logits
 
-    mesh = init_device_mesh("cpu", (2,))
-    for layer in model.model.layers:
-        fully_shard(layer, mesh=mesh)
-    # As accelerate does it where embeddings are tied.
-    fully_shard([model.model.norm, model.model.embed_tokens, model.lm_head], mesh=mesh, reshard_after_forward=False)
-    fully_shard(model, mesh=mesh)
-
+    cut_up(model)
     with gathered(model), torch.inference_mode():
         for _ in range(1 + 3 * process_number()):  # Chains of different lengths: nobody may wait for the other.
             alone = model(input_ids=TOKENS).logits
