@@ -1,17 +1,17 @@
 """The backbone: a small Qwen3-architecture model from scratch, or a Hugging Face causal LM with new index tokens."""
 
-import functools
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer, Qwen3Config, Qwen3ForCausalLM
 
 from gream.config import ModelConfig
 from gream.data.movielens import cache_folder
 from gream.errors import ConfigError
+from gream.policy.dropout import add_dropout
 from gream.policy.smollm2 import smollm2_folder
 from gream.policy.tokenizer import extend_tokenizer, train_tokenizer
 
@@ -53,7 +53,7 @@ def build_backbone(config: ModelConfig, tokenizer: Any, seed: int) -> Any:
             return _pretrained(config, tokenizer)
         model = _from_scratch(config, tokenizer)
     if config.dropout:
-        _add_dropout(model, config.dropout)
+        add_dropout(model, config.dropout)
     return model.to(getattr(torch, config.dtype))
 
 
@@ -67,7 +67,7 @@ def continued_backbone(config: ModelConfig, policy: Path) -> Any:
     dtype = getattr(torch, config.dtype)
     model = AutoModelForCausalLM.from_pretrained(policy, dtype=dtype, attn_implementation=ATTENTION)
     if config.backbone == SCRATCH and config.dropout:
-        _add_dropout(model, config.dropout)
+        add_dropout(model, config.dropout)
     return model
 
 
@@ -117,26 +117,6 @@ def _draw_rows(table: Tensor, first: int, last: int) -> None:
     known = table[:first].float()
     mean, deviation = known.mean(dim=0), known.std(dim=0)
     table[first:last] = mean + deviation * torch.randn(last - first, table.shape[1])
-
-
-def _add_dropout(model: Any, rate: float) -> None:
-    """Dropout on the embeddings and on what each attention and feed-forward block adds to the residual stream.
-
-    Qwen3 has dropout on attention weights only, which is not used: on CPUs it rules out the fused attention. Forward
-    hooks hold the rest: they are no part of the saved weights, so what is exported is a plain model that every engine
-    loads, and that later training (SRPO) runs without noise.
-    """
-    hook = functools.partial(_drop, rate)
-    model.get_input_embeddings().register_forward_hook(hook)
-    for layer in model.model.layers:
-        layer.self_attn.register_forward_hook(hook)
-        layer.mlp.register_forward_hook(hook)
-
-
-def _drop(rate: float, module: nn.Module, _: Any, output: Any) -> Any:
-    if isinstance(output, tuple):  # attention returns its weights beside its output
-        return (nn.functional.dropout(output[0], rate, module.training), *output[1:])
-    return nn.functional.dropout(output, rate, module.training)
 
 
 def _pretrained_tokenizer(backbone: str) -> Any:
