@@ -6,8 +6,8 @@ A step is 16 prompts with 8 chains and answers each, and two updates of 64 compl
 Loss, clipping and KL are TRL's in both. What differs: GREAM reads a prompt once for its group, samples the answer along
 the trie of items, remembers log-probabilities from sampling, and leaves completions out of the update whose group has
 equal rewards and so no advantage; TRL lets `generate` write freely up to the same length and scores the text, whatever
-it names, and takes all of it through the model for a gradient of the KL term alone. Dynamic sampling is off here, so that both do the same number of rollouts: it
-would make GREAM's steps longer and each of its groups worth something.
+it names, and takes all of it through the model for a gradient of the KL term alone. Dynamic sampling is off here, so
+that both do the same number of rollouts: it would make GREAM's steps longer and each of its groups worth something.
 
 A training of one step is taken off one of several, so that loading and the first step's warm-up do not count.
 """
