@@ -165,20 +165,22 @@ def run_peer(task: Task, steps: int, rate: float, seed: int, every: int) -> Run:
     return watch.run(as_examples(trainer.train_dataset), task.first_level)
 
 
-def run_gream(task: Task, passes: int, seed: int, every: int, until: float) -> Run:
-    """GREAM's own path on whole sequences, with the laptop profile's settings, until the validation loss is as low.
+def run_gream(task: Task, passes: int, rate: float, batch_tokens: int, seed: int, every: int, until: float) -> Run:
+    """GREAM's own path on whole sequences, until the validation loss is as low.
 
     Args:
-        task: what is learned.
+        task: what is learned; its profile says the rest.
         passes: over all sequences; the learning rate falls over them, whether all are needed or not.
+        rate: learning rate at its highest.
+        batch_tokens: of a step, with padding.
         seed: of weights, cuts and order.
         every: steps between two judgements.
         until: see `Watch`.
     """
     model = build_backbone(task.profile.model, task.prompter.tokenizer, seed)
     with quiet(), TemporaryDirectory() as folder:
-        batches = sequence_batches(task, passes, seed)
-        config = task.profile.sft.model_copy(update={"checkpoint_steps": len(batches)})
+        batches = sequence_batches(task, passes, batch_tokens, seed)
+        config = task.profile.sft.model_copy(update={"checkpoint_steps": len(batches), "learning_rate": rate})
         watch = Watch(task, model, every, until)
         with suppress(ReachedError):
             train_sft(model, task.prompter.tokenizer, batches, config, Path(folder), seed)

@@ -86,15 +86,14 @@ def prefix_samples(task: Task, count: int, seed: int) -> list[dict[str, str]]:
     return [{"prompt": prompt, "completion": target} for prompt, target in zip(prompts, targets, strict=True)]
 
 
-def sequence_batches(task: Task, passes: int, seed: int) -> list[list[EncodedExample]]:
+def sequence_batches(task: Task, passes: int, batch_tokens: int, seed: int) -> list[list[EncodedExample]]:
     """GREAM's batches of the same users: whole sequences in windows, similar lengths together."""
     config, rng = task.profile.corpus.model_copy(update={"seqrec_passes": passes}), np.random.default_rng(seed)
     examples = list(sequence_examples(task.split.train, task.items, config, rng))
-    sft = task.profile.sft
     return bucketed_batches(
         task.prompter.examples(examples),
-        sft.batch_size,
-        sft.batch_tokens,
+        task.profile.sft.batch_size,
+        batch_tokens,
         length=lambda example: len(example.input_ids),
         rng=rng,
     )

@@ -4,9 +4,10 @@
 
 A step is 16 prompts with 8 chains and answers each, and two updates of 64 completions with the KL to the policy before.
 Loss, clipping and KL are TRL's in both. What differs: GREAM reads a prompt once for its group, samples the answer along
-the trie of items, and remembers log-probabilities from sampling; TRL lets `generate` write freely up to the same length
-and scores the text, whatever it names. Dynamic sampling is off here, so that both do the same number of rollouts: it
-would make GREAM's steps longer and each of its groups worth something.
+the trie of items, remembers log-probabilities from sampling, and leaves out of the update what has no advantage, since
+all rewards of its group are equal. TRL lets `generate` write freely up to the same length and scores the text, whatever
+it names, and all of it goes through the model, if only for the gradient of the KL term. Dynamic sampling is off here,
+so that both do the same number of rollouts: it would make GREAM's steps longer and each of its groups worth something.
 
 A training of one step is taken off one of several, so that loading and the first step's warm-up do not count.
 """
