@@ -4,10 +4,10 @@
 
 A step is 16 prompts with 8 chains and answers each, and two updates of 64 completions with the KL to the policy before.
 Loss, clipping and KL are TRL's in both. What differs: GREAM reads a prompt once for its group, samples the answer along
-the trie of items, remembers log-probabilities from sampling, and leaves completions out of the update whose group has
-equal rewards and so no advantage; TRL lets `generate` write freely up to the same length and scores the text, whatever
-it names, and takes all of it through the model for a gradient of the KL term alone. Dynamic sampling is off here, so
-that both do the same number of rollouts: it would make GREAM's steps longer and each of its groups worth something.
+the trie of items, remembers log-probabilities from sampling, and leaves out of the update what has no advantage, since
+all rewards of its group are equal. TRL lets `generate` write freely up to the same length and scores the text, whatever
+it names, and all of it goes through the model, if only for the gradient of the KL term. Dynamic sampling is off here,
+so that both do the same number of rollouts: it would make GREAM's steps longer and each of its groups worth something.
 
 A training of one step is taken off one of several, so that loading and the first step's warm-up do not count.
 """
@@ -30,7 +30,7 @@ from gream.indexing.tokens import TOKEN_PATTERN
 from gream.policy.policy import Policy
 from gream.policy.prompting import Prompter
 from gream.training.rewards import residual_reward
-from gream.training.rollouts import Task, TransformersSampler
+from gream.training.rollouts import Sampler, Task
 from gream.training.srpo import train_srpo
 
 STEPS: Final = 3
@@ -54,7 +54,7 @@ def srpo_seconds(folder: Path, steps: int) -> float:
     """Seconds of so many steps of GREAM's trainer."""
     policy, config = Policy.load(folder), settings(steps)
     index = policy.index.encode(policy.items[columns.ITEM].to_list())
-    sampler = TransformersSampler(
+    sampler = Sampler(
         policy.trie, index, policy.prompter, config.group_size, config.temperature, config.max_chain_tokens
     )
     tasks = tasks_of(policy, folder)
