@@ -8,6 +8,7 @@ first does the work on the small shop of the warm-up folder, so that imports, th
 count. Then it prints one line of JSON: `seconds`, and by how many `mib` its resident memory rose at most.
 """
 
+import ctypes
 import gc
 import json
 import re
@@ -270,6 +271,7 @@ def measure(stage: str, home: Path, warm_up: Path) -> dict[str, float]:
         STAGES[stage](warm_up)()
     work = STAGES[stage](home)
     gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)  # What was freed while it got ready would hide what the work takes.
     Path("/proc/self/clear_refs").write_text("5")  # The peak is then what is resident now.
     before = _peak_mib()
     started = time.perf_counter()
