@@ -6,6 +6,7 @@ import polars as pl
 import pytest
 
 from benchmarks.growth_figure import draw
+from benchmarks.growth_plan import carried_on
 from benchmarks.growth_points import Point, growths, table
 from benchmarks.growth_stages import LARGEST, MADE_UP, STAGES, measure
 from benchmarks.simulated_shop import write_shop
@@ -30,6 +31,13 @@ def test_the_last_exponent_is_that_of_the_two_largest_sizes():
     bent = [Point("bent", size, seconds, 1.0) for size, seconds in ((100_000, 100.0), (1_000, 1.0), (10_000, 1.0))]
     last, whole = growths(bent)[0].exponents("seconds")
     assert (last, whole) == pytest.approx((2.0, 1.0))
+
+
+def test_the_plan_carries_time_on_by_its_exponent_and_memory_by_the_bytes_of_one_more():
+    points = [Point("import", size, seconds=size / 1e6 * 36, mib=size / 1_024) for size in (100_000, 1_000_000)]
+    assert carried_on(growths(points)[0]) == pytest.approx((10**8, 1.0, 10**8 / 2**20))
+    trie = [Point("trie", size, seconds=36.0, mib=1_024.0) for size in (100_000, 1_000_000)]
+    assert carried_on(growths(trie)[0]) == pytest.approx((10**7, 0.1, 1.0))
 
 
 def test_table_has_a_line_for_each_stage_and_quantity():
