@@ -7,11 +7,11 @@ First what the evidence asks for, the first of these that applies:
     too few users                                               warn
     no reference yet                                            nothing, but warn of skew from the training data
     data quality or operations alarm                            page: training repairs neither
-    quality alarm                                               retrain
+    quality alarm, `quality_windows` after the first alarm      retrain
     collisions over their limit                                 retrain, with a whole new index
     input or output alarms that last `drift_windows` windows    retrain, though quality holds
     new items over their limit, or asked for                    index_new_items
-    input or output alarms, or bare texts                       warn
+    quality, input or output alarms, or bare texts              warn
     none of these                                               nothing
 
 An override takes the place of that. Then what forbids a run: a freeze, missing evidence, a run that is under way, a
@@ -29,6 +29,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from gream.monitoring.catalogue import BARE_TEXTS, COLLISIONS, NEW_ITEMS, CountResult
 from gream.monitoring.entries import RUNS, Action, Decision, Entry, Freeze, Outcome, Override, Thaw, Trial, clock
 from gream.monitoring.judgement import MonitorResult, WindowReport
+from gream.monitoring.monitors import Group
 
 DAY: Final = 86_400
 WEEK: Final = 7 * DAY
@@ -47,6 +48,9 @@ class DecisionSettings(BaseModel):
     """Retrainings that may start within any seven days."""
     run_timeout_seconds: Annotated[int, Field(ge=1)] = DAY
     """After this time a run that has not reported back is worth a page; set it above the pipeline's own limit."""
+    quality_windows: Annotated[int, Field(ge=1)] = 1
+    """Consecutive windows of alarms before one of quality retrains. What is held out for the gate is not trained on:
+    with a hold-out of two windows, a retraining in the first two of an abrupt change learns nothing of it."""
     drift_windows: Annotated[int, Field(ge=0)] = 3
     """Consecutive windows of input or output alarms that retrain though quality holds; 0 never does."""
 
@@ -129,25 +133,28 @@ def _wish(report: WindowReport, history: Sequence[Entry], now: int, settings: De
 def _wish_of_training(report: WindowReport, history: Sequence[Entry], settings: DecisionSettings) -> _Wish:
     counts = {one.name: one for one in report.counts if one.alarm}
     drift = report.alarming("input", "output")
-    drifted = tuple(map(_sentence, drift))
-    if worse := report.alarming("quality"):
-        return _Wish("retrain", (*map(_sentence, worse), *drifted))
+    alarms = tuple(map(_sentence, (*report.alarming("quality"), *drift)))
+    if report.alarming("quality"):
+        windows = _windows_of(("quality", "input", "output"), report, history)
+        if windows >= settings.quality_windows:
+            return _Wish("retrain", alarms)
+        alarms = (*alarms, f"A retraining waits for {settings.quality_windows} windows of alarms; this is {windows}.")
     if COLLISIONS in counts:
-        return _Wish("retrain", (_count_sentence(counts[COLLISIONS]), "The catalogue is indexed anew.", *drifted))
-    windows = _drifting_windows(report, history) if drift else 0
+        return _Wish("retrain", (_count_sentence(counts[COLLISIONS]), "The catalogue is indexed anew.", *alarms))
+    windows = _windows_of(("input", "output"), report, history) if drift else 0
     if 0 < settings.drift_windows <= windows:
         if any(one.group == "quality" and one.statistic is not None for one in report.results):
-            return _Wish("retrain", (*drifted, f"It has lasted {windows} windows."))
-        drifted = (*drifted, f"It has lasted {windows} windows, but there is no feedback to train on.")
+            return _Wish("retrain", (*alarms, f"It has lasted {windows} windows."))
+        alarms = (*alarms, f"It has lasted {windows} windows, but there is no feedback to train on.")
     demand = tuple(map(_sentence, report.alarming("catalogue")))
     if NEW_ITEMS in counts:
         demand = (*demand, _count_sentence(counts[NEW_ITEMS]))
     if demand:
-        return _Wish("index_new_items", (*demand, *drifted))
+        return _Wish("index_new_items", (*demand, *alarms))
     if BARE_TEXTS in counts:
-        drifted = (*drifted, _count_sentence(counts[BARE_TEXTS]))
-    if drifted:
-        return _Wish("warn", drifted)
+        alarms = (*alarms, _count_sentence(counts[BARE_TEXTS]))
+    if alarms:
+        return _Wish("warn", alarms)
     measured = sum(one.statistic is not None for one in report.results)
     return _Wish("nothing", (f"No alarm: {measured} of {len(report.results)} monitors had enough to go by.",))
 
@@ -184,8 +191,8 @@ def _pending_override(history: Sequence[Entry], now: int) -> Override | None:
     return None if done else orders[-1]
 
 
-def _drifting_windows(report: WindowReport, history: Sequence[Entry]) -> int:
-    """For how many consecutive windows, this one among them, input or output have alarmed."""
+def _windows_of(groups: Sequence[Group], report: WindowReport, history: Sequence[Entry]) -> int:
+    """For how many consecutive windows, this one among them, monitors of these groups have alarmed."""
     earlier = [
         entry.report
         for entry in _decisions(history)
@@ -193,7 +200,7 @@ def _drifting_windows(report: WindowReport, history: Sequence[Entry]) -> int:
     ]
     windows = 1
     for one in sorted(earlier, key=lambda one: -one.end):
-        if not one.alarming("input", "output"):
+        if not one.alarming(*groups):
             break
         windows += 1
     return windows

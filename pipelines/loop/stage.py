@@ -46,9 +46,10 @@ SETTINGS: Final = MonitoringSettings(
     grace_seconds=0,
     hold_out_seconds=2 * DAY_SECONDS,
     calibration=CalibrationSettings(min_windows=REFERENCE_DAYS),
-    decision=DecisionSettings(cooldown_seconds=3 * DAY_SECONDS, index_cooldown_seconds=DAY_SECONDS),
+    decision=DecisionSettings(cooldown_seconds=3 * DAY_SECONDS, index_cooldown_seconds=DAY_SECONDS, quality_windows=3),
 )
-"""The defaults, on a calendar of short days."""
+"""On a calendar of short days, and patient: with two days held out for the gate, a retraining on the first alarm would
+have a single day of the new world to learn from."""
 
 
 @dataclass

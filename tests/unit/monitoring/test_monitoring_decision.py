@@ -82,6 +82,22 @@ def test_drift_that_lasts_retrains():
     assert third.reasons[-1] == "It has lasted 3 windows."
 
 
+def test_a_quality_alarm_waits_for_something_to_learn_from_where_that_is_set():
+    settings = DecisionSettings(quality_windows=3)
+    first = on(0, settings=settings, alarms=["category"])
+    second = on(1, first, settings=settings, alarms=["hit_rate"])
+    third = on(2, first, second, settings=settings, alarms=["hit_rate", "category"])
+    assert [first.action, second.action, third.action] == ["warn", "warn", "retrain"]
+    assert second.reasons[-1] == "A retraining waits for 3 windows of alarms; this is 2."
+    assert [reason.split()[0] for reason in third.reasons] == ["hit_rate", "category"]
+
+
+def test_a_quality_alarm_that_waits_holds_no_indexing_back():
+    decision = on(0, settings=DecisionSettings(quality_windows=2), alarms=["hit_rate"], counts=["new_items"])
+    assert decision.action == "index_new_items"
+    assert [reason.split()[0] for reason in decision.reasons] == ["new_items:", "hit_rate", "A"]
+
+
 def test_drift_that_pauses_begins_anew():
     first = on(0, alarms=["category"])
     pause = on(1, first)

@@ -34,6 +34,7 @@ SETTINGS = st.builds(
     weekly_budget=st.integers(0, 3),
     run_timeout_seconds=st.sampled_from([HOUR, 20 * DAY]),
     drift_windows=st.integers(0, 3),
+    quality_windows=st.integers(1, 3),
 )
 
 
