@@ -108,7 +108,8 @@ class SrpoTrainer(GRPOTrainer):
 
     def _compute_loss(self, model: Any, inputs: dict[str, Tensor]) -> Tensor:
         """TRL's loss, of the completions that carry signal."""
-        batch, share = with_signal(inputs)
+        carrying = self.accelerator.gather((inputs["advantages"] != 0).sum()[None])
+        batch, share = with_signal(inputs, least=int(carrying.max()))
         self._take_mask(batch)
         if self.beta:
             batch["ref_per_token_logps"] = self._reference_log_probs(batch)
@@ -289,21 +290,22 @@ def assemble(groups: Sequence[Group], trie: TokenTrie, pad_id: int, device: torc
     }
 
 
-def with_signal(batch: dict[str, Tensor]) -> tuple[dict[str, Tensor], Tensor]:
+def with_signal(batch: dict[str, Tensor], least: int = 1) -> tuple[dict[str, Tensor], Tensor]:
     """What of a mini-batch the gradient needs: the completions whose advantage is not 0, and the columns they fill.
-
-    Where no advantage is left, one completion is kept, since every process has to run its model; its share is then 0.
 
     Args:
         batch: from `assemble`, or a part of it.
+        least: rows that are kept, others where too few have an advantage. Processes that train together keep equally
+            many: TRL gathers statistics of each row. At least one is kept, since every process has to run its model.
 
     Returns:
-        These rows; and which share of the loss's tokens is theirs. TRL takes a mean over the rows that it is given:
-        times the share it is, but for the KL term of the others, the mean over all.
+        These rows; and which share of the loss's tokens is theirs, 0 where none has an advantage. TRL takes a mean over
+        the rows that it is given: times the share it is, but for the KL term of the others, the mean over all.
     """
     carrying = batch["advantages"] != 0
     tokens = (batch["completion_mask"] * batch["tool_mask"]).sum(dim=1)
-    rows = carrying.nonzero()[:, 0] if carrying.any() else carrying.new_zeros(1, dtype=torch.long)
+    kept_rows = max(1, least, int(carrying.sum()))
+    rows = (~carrying).to(torch.int8).argsort(stable=True)[:kept_rows].sort().values
     kept = {name: value[rows] if value.dim() else value for name, value in batch.items()}
     first = -int(kept["prompt_mask"].sum(dim=1).max())
     width = int(kept["completion_mask"].sum(dim=1).max())
@@ -311,7 +313,7 @@ def with_signal(batch: dict[str, Tensor]) -> tuple[dict[str, Tensor], Tensor]:
         kept[name] = kept[name][:, first:]
     for name in ("completion_ids", "completion_mask", "tool_mask", "trie_nodes", "old_per_token_logps"):
         kept[name] = kept[name][:, :width]
-    return kept, (tokens * carrying).sum() / tokens.sum()
+    return kept, carrying.any() * tokens[rows].sum() / tokens.sum()
 
 
 def _rewarded_elsewhere(prompts: Sequence[str], **_: Mapping[str, Any]) -> list[float]:

@@ -103,6 +103,9 @@ def test_only_completions_with_advantage_are_kept_without_the_columns_of_others(
     kept, share = srpo.with_signal(batch | {"advantages": torch.zeros(3)})
     assert len(kept["prompt_ids"]) == 1
     assert share.item() == 0
+    kept, share = srpo.with_signal(batch, least=3)  # Another process keeps three.
+    assert len(kept["prompt_ids"]) == 3
+    assert share.item() == 1
 
 
 def test_an_update_is_the_same_without_the_completions_that_carry_no_signal(toy, tmp_path, monkeypatch):
@@ -115,8 +118,8 @@ def test_an_update_is_the_same_without_the_completions_that_carry_no_signal(toy,
     for keep_all in (False, True):
         original = srpo.with_signal
 
-        def judged(batch, keep_all=keep_all, original=original):
-            kept, share = original(batch)
+        def judged(batch, least, keep_all=keep_all, original=original):
+            kept, share = original(batch, least)
             shares.append(share.item())
             return (dict(batch), torch.tensor(1.0)) if keep_all else (kept, share)
 
