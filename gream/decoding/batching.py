@@ -18,6 +18,8 @@ ENGINE_ROWS = 256
 """Sequences that a vLLM beside the trainer lets grow at a time; each takes some rows of the vocabulary's width."""
 ENGINE_TOKENS = 65_536
 """Tokens of all of them whose keys and values it holds, none of them padding."""
+CPU_BLOCK = 32
+"""Tokens of a vLLM's key-value block on CPUs; its own 128 are more than most prompts have, which would not be cached."""
 
 
 def length_batches(

@@ -7,7 +7,7 @@ First what the evidence asks for, the first of these that applies:
     too few users                                               warn
     no reference yet                                            nothing, but warn of skew from the training data
     data quality or operations alarm                            page: training repairs neither
-    quality alarm, `quality_windows` after the first alarm      retrain
+    quality alarm, alarms lasting `quality_windows` windows     retrain
     collisions over their limit                                 retrain, with a whole new index
     input or output alarms that last `drift_windows` windows    retrain, though quality holds
     new items over their limit, or asked for                    index_new_items

@@ -28,11 +28,8 @@ from vllm.outputs import RequestOutput
 from vllm.platforms import current_platform
 from vllm.sampling_params import RequestOutputKind
 
-from gream.decoding.batching import ENGINE_ROWS, ENGINE_TOKENS
+from gream.decoding.batching import CPU_BLOCK, ENGINE_ROWS, ENGINE_TOKENS
 from gream.policy.vllm_grounding import CITABLE
-
-CPU_BLOCK: Final = 32
-"""Tokens of a key-value block on CPUs; vLLM's default of 128 is longer than most prompts, which would not be cached."""
 
 TOKENS_ALONE: Final = {
     "flat_logprobs": True,

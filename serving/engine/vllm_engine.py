@@ -20,7 +20,7 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 # Asked before vLLM is imported: a server has threads, which a fork would not survive; and nothing is sent anywhere.
 os.environ.setdefault("VLLM_WORKER_MULTIPROC_METHOD", "spawn")
@@ -37,6 +37,7 @@ from vllm.platforms import current_platform
 from vllm.sampling_params import RequestOutputKind
 from vllm.v1.engine.async_llm import AsyncLLM
 
+from gream.decoding.batching import CPU_BLOCK
 from gream.decoding.device_trie import DeviceTrie
 from gream.decoding.prior import NodePrior
 from gream.decoding.trie_beam import TrieBeam
@@ -47,9 +48,6 @@ from gream.policy.vllm_grounding import CITABLE
 from serving.contracts import ChainPiece, EngineAnswer, EngineRequest, Listener
 from serving.engine.translator import Translator
 from serving.settings import ServingSettings
-
-CPU_BLOCK: Final = 32
-"""Tokens of a key-value block on CPUs; vLLM's default of 128 is longer than most prompts, which would not be cached."""
 
 Result = TypeVar("Result")
 
