@@ -19,7 +19,7 @@ ENGINE_ROWS = 256
 ENGINE_TOKENS = 65_536
 """Tokens of all of them whose keys and values it holds, none of them padding."""
 CPU_BLOCK = 32
-"""Tokens of a vLLM's key-value block on CPUs; its own 128 are more than most prompts have, which would not be cached."""
+"""Tokens of a vLLM's key-value block on CPUs; its own 128 are more than most prompts have: none would be cached."""
 
 
 def length_batches(
