@@ -45,7 +45,7 @@ def squared_error(vectors: Vectors, labels: NDArray[np.int64], centroids: Vector
     return float(((vectors - centroids[labels]) ** 2).sum() / len(vectors))
 
 
-def colliding(codes: NDArray[np.int64]) -> float:
+def colliding(codes: NDArray[np.integer]) -> float:
     """Share of the items that share all codes with another."""
     _, group, sizes = np.unique(codes, axis=0, return_inverse=True, return_counts=True)
     return float((sizes[group] > 1).mean())
@@ -141,7 +141,7 @@ def main(vectors: Path | None, iterations: int, levels_of_both: bool, seed: int)
     packed = quantizer.compute_codes(X)
     free_codes = packed[:, :LEVELS].astype(np.int64)
     free = float(((X - quantizer.decode(packed)) ** 2).sum() / len(X)) / variance_of(X)
-    indexes = [
+    indexes: list[tuple[str, float, float, NDArray[np.integer]]] = [
         ("gream, balanced", seconds, whole.residual_share, whole.codes),
         ("faiss, not balanced", faiss_seconds, free, free_codes),
     ]

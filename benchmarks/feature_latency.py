@@ -18,6 +18,7 @@ from pathlib import Path
 
 import click
 import numpy as np
+from pydantic import SecretStr
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
@@ -42,7 +43,8 @@ def main(data: str) -> None:
             click.echo("redis   redis-server is not installed")
             return
         with redis_server(scratch) as address:
-            report(catalog, ServingSettings(state=Path(scratch) / "redis", online_store="redis", redis=address))
+            settings = ServingSettings(state=Path(scratch) / "redis", online_store="redis", redis=SecretStr(address))
+            report(catalog, settings)
 
 
 def report(catalog: Catalog, settings: ServingSettings) -> None:

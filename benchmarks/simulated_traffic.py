@@ -119,7 +119,7 @@ class Shop:
                 "cold": random.random(rows) < 0.03,
                 "mode": ["direct"] * rows,
                 "policy_version": [VERSION] * rows,
-                "degraded": np.where(random.random(rows) < 0.002, "features_unavailable", None).tolist(),
+                "degraded": ["features_unavailable" if failed else None for failed in random.random(rows) < 0.002],
                 "engine_ms": (spent := shift.slower * random.lognormal(3.0, 0.4, rows)),
                 "features_ms": random.lognormal(0.5, 0.4, rows),
                 "total_ms": spent + random.lognormal(1.5, 0.4, rows),
@@ -128,7 +128,7 @@ class Shop:
             },
             schema_overrides={"degraded": pl.String()},
         ).with_columns(pl.col("items").arr.to_list(), pl.col("scores").arr.to_list())
-        return requests.cast(REQUEST_SCHEMA), self._feedback(requests, lists, user, surged, shift)
+        return requests.cast(pl.Schema(REQUEST_SCHEMA)), self._feedback(requests, lists, user, surged, shift)
 
     def _feedback(
         self, requests: pl.DataFrame, lists: np.ndarray, user: np.ndarray, surged: np.ndarray, shift: Shift

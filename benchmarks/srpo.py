@@ -30,7 +30,7 @@ from gream.indexing.tokens import TOKEN_PATTERN
 from gream.policy.policy import Policy
 from gream.policy.prompting import Prompter
 from gream.training.rewards import residual_reward
-from gream.training.rollouts import Sampler, Task
+from gream.training.rollouts import Task, TransformersSampler
 from gream.training.srpo import train_srpo
 
 STEPS: Final = 3
@@ -47,14 +47,17 @@ def settings(steps: int) -> SrpoConfig:
 def tasks_of(policy: Policy, folder: Path) -> list[Task]:
     """Each user's last film after those before it, as item numbers."""
     sequences = Catalog.load(folder.resolve().parent / "catalog").sequences().values()
-    return [Task(policy.numbers(items[:-1]), policy.numbers(items[-1:])[0], reasoning=True) for items in sequences]
+    return [
+        Task(before, target, reasoning=True)
+        for *before, target in (policy.numbers(items).tolist() for items in sequences)
+    ]
 
 
 def srpo_seconds(folder: Path, steps: int) -> float:
     """Seconds of so many steps of GREAM's trainer."""
     policy, config = Policy.load(folder), settings(steps)
     index = policy.index.encode(policy.items[columns.ITEM].to_list())
-    sampler = Sampler(
+    sampler = TransformersSampler(
         policy.trie, index, policy.prompter, config.group_size, config.temperature, config.max_chain_tokens
     )
     tasks = tasks_of(policy, folder)
