@@ -20,24 +20,13 @@ from k_means_constrained import KMeansConstrained
 from numpy.typing import NDArray
 
 from benchmarks.ratio import Ratio
+from benchmarks.simulated_vectors import Vectors, simulated_vectors
 from benchmarks.timing import best_of, rounds_of, timed
 from gream.indexing.balanced_kmeans import balanced_kmeans, size_bounds
 from gream.indexing.residual_kmeans import BalancedResidualKMeans
 
 LEVELS, CODES = 4, 256
-ITEMS, WIDTH, CLUMPS = 12_101, 384, 2_000
-
-Vectors = NDArray[np.float32]
-
-
-def clumps(seed: int) -> Vectors:
-    """Unit vectors around centres of unequal popularity."""
-    random = np.random.default_rng(seed)
-    shares = random.pareto(1.2, CLUMPS) + 0.1
-    centres = random.normal(size=(CLUMPS, WIDTH))
-    points = centres[random.choice(CLUMPS, ITEMS, p=shares / shares.sum())] + 0.7 * random.normal(size=(ITEMS, WIDTH))
-    unit: Vectors = (points / np.linalg.norm(points, axis=1, keepdims=True)).astype(np.float32)
-    return unit
+ITEMS = 12_101
 
 
 def squared_error(vectors: Vectors, labels: NDArray[np.int64], centroids: Vectors) -> float:
@@ -76,7 +65,7 @@ def variance_of(X: Vectors) -> float:
 
 def ratios(rounds: int = 3, iterations: int = 8) -> list[Ratio]:
     """Against k-means-constrained, an iteration on one level; against faiss, the whole index."""
-    X = clumps(seed=0)
+    (X,) = simulated_vectors(ITEMS, seed=0)
     points, (low, high) = torch.from_numpy(X), size_bounds(len(X), CODES)
     ours = rounds_of(
         rounds, lambda: balanced_kmeans(points, CODES, iterations, torch.Generator().manual_seed(0), "ours")
@@ -90,7 +79,7 @@ def ratios(rounds: int = 3, iterations: int = 8) -> list[Ratio]:
             "balanced k-means beside k-means-constrained",
             [seconds / iterations for seconds in ours],
             [seconds / iterations for seconds in theirs],
-            f"{len(X)} x {WIDTH}, {CODES} clusters of {low} to {high}: an iteration takes "
+            f"{len(X)} x {X.shape[1]}, {CODES} clusters of {low} to {high}: an iteration takes "
             f"{min(ours) / iterations:.3f} s and {min(theirs) / iterations:.2f} s",
         ),
         Ratio.of_rounds(
@@ -108,7 +97,7 @@ def ratios(rounds: int = 3, iterations: int = 8) -> list[Ratio]:
 @click.option("--levels-of-both", is_flag=True, help="Compare whole indexes too, which takes minutes.")
 @click.option("--seed", default=0, show_default=True)
 def main(vectors: Path | None, iterations: int, levels_of_both: bool, seed: int) -> None:
-    X = np.ascontiguousarray(np.load(vectors), dtype=np.float32) if vectors else clumps(seed)
+    X = np.ascontiguousarray(np.load(vectors), dtype=np.float32) if vectors else simulated_vectors(ITEMS, seed)[0]
     points, (low, high) = torch.from_numpy(X), size_bounds(len(X), CODES)
     _, product = best_of(10, lambda: points @ points[:CODES].T)
     click.echo(f"{len(X)} x {X.shape[1]}, {CODES} clusters of {low} to {high}, {torch.get_num_threads()} threads\n")

@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from benchmarks.simulated_vectors import simulated_vectors
 from gream import columns
 from gream.indexing.vectors import ItemVectors
 
@@ -24,8 +25,6 @@ LOYALTY: Final = 0.8
 WORDS: Final = 3_000
 DESCRIPTION: Final = 25
 """Words of a description."""
-WIDTH: Final = 384
-CLUMPS: Final = 2_000
 
 
 def write_shop(folder: Path, size: int) -> None:
@@ -37,20 +36,8 @@ def write_shop(folder: Path, size: int) -> None:
 
 
 def text_vectors(items: int) -> ItemVectors:
-    """Made-up vectors of titles and profiles: unit vectors around centres of unequal popularity, as texts form them."""
-    random = np.random.default_rng(items)
-    shares = random.pareto(1.2, CLUMPS) + 0.1
-    centres = random.standard_normal((CLUMPS, WIDTH), dtype=np.float32)
-    clump = random.choice(CLUMPS, items, p=shares / shares.sum())
-
-    def field() -> NDArray[np.float32]:
-        vectors = random.standard_normal((items, WIDTH), dtype=np.float32)
-        vectors *= 0.7
-        vectors += centres[clump]
-        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-        return vectors
-
-    return ItemVectors(field(), field())
+    """Made-up vectors of titles and profiles."""
+    return ItemVectors(*simulated_vectors(items, seed=items, views=2))
 
 
 def _events(size: int, random: np.random.Generator) -> pl.DataFrame:

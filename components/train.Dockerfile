@@ -14,10 +14,10 @@ RUN python3 -m venv --without-pip /opt/gream
 ARG ACCELERATOR
 # For `cpu`, a further package index: one with CPU builds of torch, such as PyTorch's own. PyPI's are for CUDA.
 ARG TORCH_INDEX=
-# A layer of its own, so that only new pins make it anew: the package without its code, for its dependencies.
+# A layer of its own, so that only new pins make it anew: a package without code, for its dependencies.
 # Without what packages test themselves with.
-COPY pyproject.toml constraints.txt constraints-cuda.txt README.md LICENSE ./
-COPY gream/__init__.py gream/
+COPY pyproject.toml constraints.txt constraints-cuda.txt ./
+RUN mkdir gream && echo '__version__ = "0"' > gream/__init__.py && touch README.md LICENSE
 RUN case "$ACCELERATOR" in \
         cuda) set -- -c constraints-cuda.txt '.[train,pipelines,vllm]' ;; \
         cpu) set -- ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} '.[train,pipelines]' ;; \
@@ -29,6 +29,7 @@ RUN case "$ACCELERATOR" in \
         -o -path '*/torch/test/*' -o -path '*/torch/bin/*' -name '*[tT]est*' \) -delete
 
 FROM packages AS code
+COPY README.md LICENSE ./
 COPY gream gream
 COPY components components
 COPY pipelines pipelines

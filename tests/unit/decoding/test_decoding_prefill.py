@@ -4,6 +4,7 @@ import threading
 
 import pytest
 import torch
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from gream.decoding.prefill import read_prompts
 
@@ -23,12 +24,28 @@ def test_logits_and_cache_are_those_of_a_plain_pass_for_each_prompt(model, promp
     assert read.mask.sum(dim=1).tolist() == [4, 1, 7, 2]
 
 
+@pytest.mark.parametrize("family", ["llama", "mistral", "qwen2", "gpt_neox"])
+def test_other_architectures_read_as_their_plain_pass_does(family, prompts):
+    torch.manual_seed(0)
+    shape = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
+    heads = {} if family == "gpt_neox" else {"num_key_value_heads": 2}
+    config = AutoConfig.for_model(family, vocab_size=40, initializer_range=0.3, **shape, **heads)
+    model = AutoModelForCausalLM.from_config(config, attn_implementation="sdpa").eval()
+    with torch.no_grad():
+        read = read_prompts(model, prompts)
+        for row, prompt in enumerate(prompts):
+            plain = model(torch.tensor([prompt]), use_cache=True)
+            torch.testing.assert_close(read.logits[row, 0], plain.logits[0, -1], rtol=1e-4, atol=1e-5)
+            for ours, theirs in zip(read.cache.layers, plain.past_key_values.layers, strict=True):
+                torch.testing.assert_close(ours.keys[row, :, -len(prompt) :], theirs.keys[0], rtol=1e-4, atol=1e-5)
+
+
 @pytest.fixture
 def widths(model):
-    """(thread, positions) of each pass through the last layer's MLP; another thread's pass comes first, in the middle
-    of ours."""
+    """(thread, positions) of each pass through the last layer's queries; another thread's pass comes first, in the
+    middle of ours."""
     seen = []
-    mlp = model.get_decoder().layers[-1].mlp
+    layers = model.get_decoder().layers
 
     def other():
         with torch.no_grad():
@@ -41,8 +58,8 @@ def widths(model):
             thread.join()
 
     hooks = [
-        model.get_decoder().layers[0].register_forward_pre_hook(interrupt),
-        mlp.gate_proj.register_forward_pre_hook(
+        layers[0].register_forward_pre_hook(interrupt),
+        layers[-1].self_attn.q_proj.register_forward_pre_hook(
             lambda _, inputs: seen.append((threading.current_thread() is threading.main_thread(), inputs[0].shape[1]))
         ),
     ]
@@ -51,7 +68,7 @@ def widths(model):
         hook.remove()
 
 
-def test_last_mlp_sees_one_position_of_ours_and_all_of_another_threads(model, prompts, widths):
+def test_last_layer_asks_for_one_position_of_ours_and_all_of_another_threads(model, prompts, widths):
     with torch.no_grad():
         read_prompts(model, prompts)
         model(torch.tensor([[1, 2, 3, 4]]))
