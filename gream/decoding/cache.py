@@ -53,6 +53,13 @@ class GrowingLayer(DynamicLayer):  # type: ignore[misc]  # transformers is untyp
         return buffer
 
 
-def growing_cache() -> Any:
-    """An empty cache for any number of layers."""
-    return Cache(layer_class_to_replicate=GrowingLayer)
+class GrowingCache(Cache):  # type: ignore[misc]
+    """An empty cache for any number of layers.
+
+    Attributes:
+        reading: whether a prompt is just being read into it, see `gream.decoding.prefill`.
+    """
+
+    def __init__(self, reading: bool = False) -> None:
+        super().__init__(layer_class_to_replicate=GrowingLayer)
+        self.reading = reading

@@ -1,20 +1,24 @@
 """Reading prompts: the forward pass that all decoding begins with."""
 
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
+from weakref import WeakSet
 
 from torch import Tensor
 from transformers.models.llama.modeling_llama import rotate_half
 
 from gream.decoding.batching import left_pad
-from gream.decoding.cache import growing_cache
+from gream.decoding.cache import GrowingCache
 from gream.decoding.head import next_logits
 
 ROTARY_LAYERS: Final = {"llama", "mistral", "qwen2", "qwen3"}
 """Architectures (`model_type`) whose layers are Llama's, the normalised keys of Qwen3 apart."""
+
+_LOCK = threading.Lock()
+_SHORTENED: WeakSet[Any] = WeakSet()
+"""Last layers that `_last_position_only` stands in front of."""
 
 
 @dataclass(frozen=True)
@@ -41,54 +45,55 @@ def read_prompts(model: Any, prompts: Sequence[Sequence[int]], span: range | Non
         span: the C token ids whose logits are wanted; None for all.
     """
     tokens, mask = left_pad(prompts, model.device)
-    cache = growing_cache()
-    with _last_layer_at_the_end(model):
-        logits = next_logits(
-            model,
-            span,
-            last_only=True,
-            input_ids=tokens,
-            attention_mask=mask.long(),
-            position_ids=(mask.cumsum(dim=1) - 1).clamp(min=0),
-            past_key_values=cache,
-            use_cache=True,
-        )
+    cache = GrowingCache(reading=True)
+    _shorten_last_layer(model)
+    logits = next_logits(
+        model,
+        span,
+        last_only=True,
+        input_ids=tokens,
+        attention_mask=mask.long(),
+        position_ids=(mask.cumsum(dim=1) - 1).clamp(min=0),
+        past_key_values=cache,
+        use_cache=True,
+    )
+    cache.reading = False
     return ReadPrompts(logits, mask, cache)
 
 
-@contextmanager
-def _last_layer_at_the_end(model: Any) -> Iterator[None]:
-    """In the last layer, compute the last position only, and of those before it keys and values.
+def _shorten_last_layer(model: Any) -> None:
+    """From now on, where this model reads a prompt, its last layer computes the last position only, and of those before
+    it keys and values.
 
     The logits are wanted at the last position alone; of the others the cache is all that anybody reads. In a model of
-    two layers that is nearly half of a prompt's arithmetic. Other threads that run the model are let be, and so are
-    architectures whose layers are built in another way.
+    two layers that is nearly half of a prompt's arithmetic. Architectures whose layers are built otherwise are let be.
     """
-    if model.config.model_type not in ROTARY_LAYERS:
-        yield
-        return
-    reader = threading.get_ident()
+    layer = model.get_decoder().layers[-1]
+    with _LOCK:
+        if model.config.model_type in ROTARY_LAYERS and layer not in _SHORTENED:
+            # For good: threads that add and remove hooks get in each other's way.
+            layer.register_forward_pre_hook(_last_position_only, with_kwargs=True)
+            _SHORTENED.add(layer)
 
-    def cut(layer: Any, inputs: tuple[Tensor, ...], others: dict[str, Any]) -> tuple[Any, dict[str, Any]] | None:
-        if threading.get_ident() != reader:
-            return None
-        (hidden,) = inputs
-        cos, sin = others["position_embeddings"]
-        if hidden.shape[1] > 1:
-            _keep(layer, hidden[:, :-1], cos[:, :-1], sin[:, :-1], others["past_key_values"])
-        mask = others["attention_mask"]
-        last = {
-            "position_embeddings": (cos[:, -1:], sin[:, -1:]),
-            "position_ids": others["position_ids"][:, -1:],
-            "attention_mask": None if mask is None else mask[..., -1:, :],
-        }
-        return (hidden[:, -1:],), others | last
 
-    hook = model.get_decoder().layers[-1].register_forward_pre_hook(cut, with_kwargs=True)
-    try:
-        yield
-    finally:
-        hook.remove()
+def _last_position_only(
+    layer: Any, inputs: tuple[Tensor, ...], others: dict[str, Any]
+) -> tuple[tuple[Tensor], dict[str, Any]] | None:
+    """What the last layer gets in place of all positions, its cache being filled here; None outside `read_prompts`."""
+    cache = others.get("past_key_values")
+    if not isinstance(cache, GrowingCache) or not cache.reading:
+        return None
+    (hidden,) = inputs
+    cos, sin = others["position_embeddings"]
+    if hidden.shape[1] > 1:
+        _keep(layer, hidden[:, :-1], cos[:, :-1], sin[:, :-1], cache)
+    mask = others["attention_mask"]
+    last = {
+        "position_embeddings": (cos[:, -1:], sin[:, -1:]),
+        "position_ids": others["position_ids"][:, -1:],
+        "attention_mask": None if mask is None else mask[..., -1:, :],
+    }
+    return (hidden[:, -1:],), others | last
 
 
 def _keep(layer: Any, hidden: Tensor, cos: Tensor, sin: Tensor, cache: Any) -> None:

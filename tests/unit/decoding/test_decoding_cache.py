@@ -2,7 +2,7 @@ import pytest
 import torch
 from transformers import DynamicCache
 
-from gream.decoding.cache import ROOM, growing_cache
+from gream.decoding.cache import ROOM, GrowingCache
 
 pytestmark = pytest.mark.unit
 
@@ -22,7 +22,7 @@ def states(rows, positions, seed):
 
 
 def test_it_holds_what_the_library_cache_holds():
-    growing, plain = growing_cache(), DynamicCache()
+    growing, plain = GrowingCache(), DynamicCache()
     for cache in (growing, plain):
         fill(cache, [states(3, 5, 0), *(states(3, 1, seed) for seed in range(ROOM + 3))])
         cache.batch_repeat_interleave(2)
@@ -37,7 +37,7 @@ def test_it_holds_what_the_library_cache_holds():
 
 
 def test_it_grows_in_place():
-    cache = growing_cache()
+    cache = GrowingCache()
     fill(cache, [states(1, 2, 0)])
     before = cache.layers[0].keys.data_ptr()
     fill(cache, [states(1, 1, seed) for seed in range(ROOM)])

@@ -1,6 +1,8 @@
 """Prompts are read as a plain forward pass reads them, with less work."""
 
+import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -66,6 +68,23 @@ def widths(model):
     yield seen
     for hook in hooks:
         hook.remove()
+
+
+def test_threads_that_read_at_the_same_time_do_not_disturb_each_other(model, prompts):
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with torch.no_grad(), ThreadPoolExecutor(2) as threads:
+            alone = read_prompts(model, prompts).logits
+            for together in threads.map(lambda _: _read_without_gradients(model, prompts), range(200)):
+                torch.testing.assert_close(together, alone)
+    finally:
+        sys.setswitchinterval(interval)
+
+
+def _read_without_gradients(model, prompts):
+    with torch.no_grad():
+        return read_prompts(model, prompts).logits
 
 
 def test_last_layer_asks_for_one_position_of_ours_and_all_of_another_threads(model, prompts, widths):
