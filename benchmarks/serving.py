@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -24,6 +25,7 @@ import numpy as np
 
 from benchmarks.plain_service import BEAMS
 from benchmarks.ratio import Ratio
+from benchmarks.timing import timed
 from gream.data.catalog import Catalog
 from pipelines.loop.server import ServerError, free_port, running
 
@@ -87,7 +89,7 @@ def measure(policy: Path, requests: int) -> Measured:
     return Measured(batched, engine, single, peer)
 
 
-def ratios(policy: Path = Path("runs/latest/policy"), requests: int = 640) -> list[Ratio]:
+def ratios(policy: Path = Path("runs/latest/policy"), requests: int = 1_280) -> list[Ratio]:
     """Throughput at 32 clients against one request at a time, and against the plain service; one round."""
     measured = measure(policy, requests)
     ours = measured.batched[CLIENTS].throughput
@@ -104,7 +106,7 @@ def ratios(policy: Path = Path("runs/latest/policy"), requests: int = 640) -> li
 
 @click.command(help=__doc__)
 @click.option("--policy", default="runs/latest/policy", show_default=True, type=click.Path(exists=True, path_type=Path))
-@click.option("--requests", default=640, show_default=True, help="For each level of concurrency.")
+@click.option("--requests", default=1_280, show_default=True, help="For each level of concurrency.")
 def main(policy: Path, requests: int) -> None:
     measured = measure(policy, requests)
     click.echo(f"{'service':<28}{'conc':>4}  {'p50 ms':>8} {'p95 ms':>8} {'p99 ms':>8}  {'req/s':>8}  errors")
@@ -115,11 +117,32 @@ def main(policy: Path, requests: int) -> None:
     ours = measured.batched[CLIENTS].throughput
     click.echo(f"\nbatching, concurrency {CLIENTS}: {ours / measured.single.throughput:.1f} x one at a time")
     click.echo(f"beside the plain service, concurrency {CLIENTS}: {ours / measured.peer.throughput:.1f} x")
+    alone = engine_alone(policy, requests)
+    click.echo(f"the engine's batches alone: {alone:.1f} req/s; served are {ours / alone:.0%} of it")
     middle = np.median(measured.batched[1].milliseconds)
     click.echo(
         f"concurrency 1: {middle:.1f} ms at p50; {measured.engine_ms:.1f} ms of it are the engine's on average, the "
         "rest is features, API and transport"
     )
+
+
+def engine_alone(policy: Path, requests: int) -> float:
+    """The floor: requests a second of the engine's batches for so many clients, without API, features and transport."""
+    from serving.contracts import EngineRequest
+    from serving.engine.transformers_engine import TransformersEngine
+    from serving.settings import ServingSettings
+
+    sequences = Catalog.load(policy.resolve().parent / "catalog").sequences().values()
+    asked = [
+        EngineRequest(history=tuple(items), k=K, exclude=tuple(items)) for items in islice(cycle(sequences), requests)
+    ]
+    engine, lanes = TransformersEngine.load(policy, "alone"), TransformersEngine.batches_at_once(ServingSettings())
+    size = CLIENTS // lanes
+    batches = [asked[start : start + size] for start in range(0, requests, size)]
+    with ThreadPoolExecutor(lanes) as threads:
+        list(threads.map(engine.recommend, batches[:lanes]))
+        _, seconds = timed(lambda: list(threads.map(engine.recommend, batches)))
+    return requests / seconds
 
 
 def run(url: str, path: str, bodies: Sequence[dict[str, object]], concurrency: int) -> Load:
