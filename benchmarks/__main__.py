@@ -7,7 +7,9 @@ committed; one that lost more than a fifth is told of at the end. `--keep` commi
 out from the policy that `make demo` leaves, and are left out where there is none.
 """
 
+import sys
 from collections.abc import Iterator
+from contextlib import redirect_stdout
 from importlib import import_module
 from pathlib import Path
 from typing import Final
@@ -26,7 +28,8 @@ SERVED: Final = Path("runs/latest/policy")
 @click.command(help=__doc__)
 @click.option("--keep", is_flag=True, help="Write benchmarks/table.json, for the next run to compare with.")
 def main(keep: bool) -> None:
-    ratios = list(measure())
+    with redirect_stdout(sys.stderr):  # What trainers log stays out of the table.
+        ratios = list(measure())
     click.echo("\n" + table.render(ratios, table.load(table.COMMITTED) if table.COMMITTED.exists() else []))
     if keep:
         table.save(table.COMMITTED, ratios)
