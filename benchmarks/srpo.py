@@ -12,17 +12,21 @@ so that both do the same number of rollouts: it would make GREAM's steps longer 
 A training of one step is taken off one of several, so that loading and the first step's warm-up do not count.
 """
 
+import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any, Final
 
 import click
+import torch
 from datasets import Dataset
+from torch.utils.flop_counter import FlopCounterMode
 from trl import GRPOConfig, GRPOTrainer
 
 from benchmarks.ratio import Ratio
-from benchmarks.timing import timed
+from benchmarks.timing import best_of, timed
 from gream import columns
 from gream.config import SrpoConfig, load_profile
 from gream.data.catalog import Catalog
@@ -35,6 +39,8 @@ from gream.training.srpo import train_srpo
 
 STEPS: Final = 3
 """Counted steps of a round."""
+PRODUCT: Final = 2_048
+"""Rows and columns of the matrices whose product is the floor's rate."""
 ANSWER_OPEN: Final = "<answer>"
 
 
@@ -124,6 +130,20 @@ class Rewarded:
         return [residual_reward(answer, true) for answer, true in zip(answers, target, strict=True)]
 
 
+def floor_seconds(folder: Path) -> float:
+    """What a step of GREAM's would take if its matrix products, as torch counts them, had the rate of a large one."""
+
+    def counted(steps: int) -> int:
+        with FlopCounterMode(display=False) as counter:
+            srpo_seconds(folder, steps)
+        flops: int = counter.get_total_flops()
+        return flops
+
+    matrix = torch.randn(PRODUCT, PRODUCT)
+    _, seconds = best_of(10, lambda: matrix @ matrix)
+    return (counted(1 + STEPS) - counted(1)) / STEPS / (2 * PRODUCT**3 / seconds)
+
+
 def ratios(folder: Path = Path("runs/latest/policy"), rounds: int = 2) -> list[Ratio]:
     """Seconds of a step, GREAM's and TRL's."""
     ours = [(srpo_seconds(folder, 1 + STEPS) - srpo_seconds(folder, 1)) / STEPS for _ in range(rounds)]
@@ -141,8 +161,11 @@ def ratios(folder: Path = Path("runs/latest/policy"), rounds: int = 2) -> list[R
 @click.option("--policy", default="runs/latest/policy", show_default=True, type=click.Path(exists=True, path_type=Path))
 @click.option("--rounds", default=2, show_default=True)
 def main(policy: Path, rounds: int) -> None:
-    for ratio in ratios(policy, rounds):
-        click.echo(f"{ratio.name}: {ratio.ratio:.2f} ({ratio.low:.2f} to {ratio.high:.2f}). {ratio.detail}")
+    with redirect_stdout(sys.stderr):  # The trainers' logs.
+        (ratio,) = ratios(policy, rounds)
+        floor = floor_seconds(policy)
+    click.echo(f"{ratio.name}: {ratio.ratio:.2f} ({ratio.low:.2f} to {ratio.high:.2f}). {ratio.detail}")
+    click.echo(f"The matrix products of gream's step at the rate of one of {PRODUCT:,} x {PRODUCT:,}: {floor:.2f} s.")
 
 
 if __name__ == "__main__":
