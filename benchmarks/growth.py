@@ -4,7 +4,7 @@
 
 Each stage runs in a process of its own (`benchmarks.growth_stages`), once, after a warm-up on a small shop. The
 exponent is the slope of the logarithms, between the two largest sizes and over all: 1 is in proportion. `--keep` writes
-the points to benchmarks/growth.json and draws docs/images/growth.svg. All four sizes take a quarter of an hour.
+the points to benchmarks/growth.json and draws docs/images/growth.svg. All four sizes take 20 minutes.
 """
 
 import json

@@ -43,7 +43,7 @@ class _Panel:
         self._decades = math.log10(self._sizes[-1] / self._sizes[0])
 
     def draw(self, title: str) -> Markup:
-        """Title, axes, guides, and a line with its name for each stage."""
+        """Title, axes, guides, and for each stage a line with its name and the exponent that fits its points."""
         head = Markup('<text class="title" x="{}" y="{}">{}</text>').format(self._left + LEFT, TOP - 16, title)
         return Markup("").join([head, *self._axes(), *self._guides(), *self._lines()])
 
@@ -102,15 +102,16 @@ class _Panel:
                 )
             )
             x, y = line[-1]
-            ends.append((y, x, growth.stage, colour))
+            fitted = f" {growth.exponents(self._quantity)[1]:.2f}" if len(growth.points) > 1 else ""
+            ends.append((y, x, growth.stage + fitted, colour))
         free = 0.0
-        for y, x, stage, colour in sorted(ends):
+        for y, x, name, colour in sorted(ends):
             height = max(y, free)
             free = height + APART
             drawn.append(
                 Markup(
                     '<line x1="{:.1f}" y1="{:.1f}" x2="{}" y2="{height:.1f}" stroke="{colour}" stroke-width=".6"/>'
                     '<text x="{}" y="{height:.1f}" dy="4" style="fill:{colour}">{}</text>'
-                ).format(x, y, self._left + PANEL + 14, self._left + PANEL + 17, stage, height=height, colour=colour)
+                ).format(x, y, self._left + PANEL + 14, self._left + PANEL + 17, name, height=height, colour=colour)
             )
         return drawn
