@@ -102,8 +102,10 @@ class _Panel:
                 )
             )
             x, y = line[-1]
-            fitted = f" {growth.exponents(self._quantity)[1]:.2f}" if len(growth.points) > 1 else ""
-            ends.append((y, x, growth.stage + fitted, colour))
+            name = growth.stage
+            if len(growth.points) > 1:
+                name += f" {round(growth.exponents(self._quantity)[1], 2) + 0.0:.2f}"  # + 0.0 turns -0.0 into 0.0
+            ends.append((y, x, name, colour))
         free = 0.0
         for y, x, name, colour in sorted(ends):
             height = max(y, free)
