@@ -10,18 +10,16 @@ the same ten items. On a machine without a GPU vLLM runs on the CPU, for which i
 from collections.abc import Sequence
 from contextlib import closing
 from functools import partial
-from itertools import islice
 from pathlib import Path
 
 import click
 
+from benchmarks.engine_requests import K, engine_requests
 from benchmarks.timing import best_of
-from gream.data.catalog import Catalog
 from serving.contracts import EngineAnswer, EngineRequest, PolicyEngine
 from serving.engine.transformers_engine import TransformersEngine
 from serving.engine.vllm_engine import VllmEngine
 
-K = 10
 ENGINES: dict[str, type[PolicyEngine]] = {"Transformers": TransformersEngine, "vLLM": VllmEngine}
 
 
@@ -30,9 +28,7 @@ ENGINES: dict[str, type[PolicyEngine]] = {"Transformers": TransformersEngine, "v
 @click.option("--batch", "sizes", multiple=True, type=int, default=(1, 16, 64), show_default=True)
 @click.option("--rounds", default=3, show_default=True, help="The best of them counts.")
 def main(policy: Path, sizes: tuple[int, ...], rounds: int) -> None:
-    sequences = Catalog.load(policy.resolve().parent / "catalog").sequences()
-    histories = [tuple(items) for items in islice(sequences.values(), max(sizes))]
-    requests = [EngineRequest(history=items, k=K, exclude=items) for items in histories]
+    requests = engine_requests(policy, max(sizes))
     found = {name: measure(engine, policy, requests, sizes, rounds) for name, engine in ENGINES.items()}
     click.echo("milliseconds of a batch" + "".join(f"{size:>10}" for size in sizes))
     for name, (_, seconds) in found.items():

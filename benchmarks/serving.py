@@ -23,13 +23,13 @@ import aiohttp
 import click
 import numpy as np
 
+from benchmarks.engine_requests import K, engine_requests
 from benchmarks.plain_service import BEAMS
 from benchmarks.ratio import Ratio
 from benchmarks.timing import timed
 from gream.data.catalog import Catalog
 from pipelines.loop.server import ServerError, free_port, running
 
-K = 10
 CLIENTS = 32
 
 
@@ -128,14 +128,11 @@ def main(policy: Path, requests: int) -> None:
 
 def engine_alone(policy: Path, requests: int) -> float:
     """The floor: requests a second of the engine's batches for so many clients, without API, features and transport."""
-    from serving.contracts import EngineRequest
+    # Late: the clients of the measurements before need no torch.
     from serving.engine.transformers_engine import TransformersEngine
     from serving.settings import ServingSettings
 
-    sequences = Catalog.load(policy.resolve().parent / "catalog").sequences().values()
-    asked = [
-        EngineRequest(history=tuple(items), k=K, exclude=tuple(items)) for items in islice(cycle(sequences), requests)
-    ]
+    asked = engine_requests(policy, requests)
     engine, lanes = TransformersEngine.load(policy, "alone"), TransformersEngine.batches_at_once(ServingSettings())
     size = CLIENTS // lanes
     batches = [asked[start : start + size] for start in range(0, requests, size)]

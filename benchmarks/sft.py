@@ -20,10 +20,10 @@ import click
 import torch
 from trl import SFTConfig
 
+from benchmarks.product_rate import product_rate
 from benchmarks.ratio import Ratio
 from benchmarks.sft_runs import Run, as_examples, peer_trainer, quiet, run_gream, run_peer
 from benchmarks.sft_task import Task, movielens, prefix_samples, validation_loss
-from benchmarks.timing import best_of
 from gream.policy.model import build_backbone
 from gream.training.sft import CurriculumTrainer, pad_right
 
@@ -35,7 +35,6 @@ after the fewest tokens, from a seed that no round has."""
 ROUNDS, PEER_STEPS, PASSES = 5, 400, 2
 LOSS_TOLERANCE = 1e-5
 """Relative difference of the losses of one batch, in float32."""
-PRODUCT = 2_048
 
 
 @dataclass(frozen=True)
@@ -91,11 +90,9 @@ def losses_of_one_batch(task: Task) -> tuple[float, float, float]:
 
 def floor_tokens_per_second(task: Task) -> float:
     """Tokens that two cores could train on if all their time went into matrix products."""
-    matrix = torch.randn(PRODUCT, PRODUCT).bfloat16()
-    _, seconds = best_of(10, lambda: matrix @ matrix)
     model = build_backbone(task.profile.model, task.prompter.tokenizer, seed=0)
     parameters: int = sum(weight.numel() for weight in model.parameters())
-    return 2 * PRODUCT**3 / seconds / (6 * parameters)
+    return product_rate(torch.bfloat16) / (6 * parameters)
 
 
 def ratios() -> list[Ratio]:

@@ -12,10 +12,8 @@ so that both do the same number of rollouts: it would make GREAM's steps longer 
 A training of one step is taken off one of several, so that loading and the first step's warm-up do not count.
 """
 
-import sys
 import tempfile
 from collections.abc import Sequence
-from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,8 +23,10 @@ from datasets import Dataset
 from torch.utils.flop_counter import FlopCounterMode
 from trl import GRPOConfig, GRPOTrainer
 
+from benchmarks.product_rate import PRODUCT, product_rate
 from benchmarks.ratio import Ratio
-from benchmarks.timing import best_of, timed
+from benchmarks.sft_runs import quiet
+from benchmarks.timing import timed
 from gream import columns
 from gream.config import SrpoConfig, load_profile
 from gream.data.catalog import Catalog
@@ -39,8 +39,6 @@ from gream.training.srpo import train_srpo
 
 STEPS: Final = 3
 """Counted steps of a round."""
-PRODUCT: Final = 2_048
-"""Rows and columns of the matrices whose product is the floor's rate."""
 ANSWER_OPEN: Final = "<answer>"
 
 
@@ -139,9 +137,7 @@ def floor_seconds(folder: Path) -> float:
         flops: int = counter.get_total_flops()
         return flops
 
-    matrix = torch.randn(PRODUCT, PRODUCT)
-    _, seconds = best_of(10, lambda: matrix @ matrix)
-    return (counted(1 + STEPS) - counted(1)) / STEPS / (2 * PRODUCT**3 / seconds)
+    return (counted(1 + STEPS) - counted(1)) / STEPS / product_rate(torch.float32)
 
 
 def ratios(folder: Path = Path("runs/latest/policy"), rounds: int = 2) -> list[Ratio]:
@@ -161,7 +157,7 @@ def ratios(folder: Path = Path("runs/latest/policy"), rounds: int = 2) -> list[R
 @click.option("--policy", default="runs/latest/policy", show_default=True, type=click.Path(exists=True, path_type=Path))
 @click.option("--rounds", default=2, show_default=True)
 def main(policy: Path, rounds: int) -> None:
-    with redirect_stdout(sys.stderr):  # The trainers' logs.
+    with quiet():
         (ratio,) = ratios(policy, rounds)
         floor = floor_seconds(policy)
     click.echo(f"{ratio.name}: {ratio.ratio:.2f} ({ratio.low:.2f} to {ratio.high:.2f}). {ratio.detail}")

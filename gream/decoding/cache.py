@@ -54,7 +54,7 @@ class GrowingLayer(DynamicLayer):  # type: ignore[misc]  # transformers is untyp
 
 
 class GrowingCache(Cache):  # type: ignore[misc]
-    """An empty cache for any number of layers.
+    """A cache for any number of layers, empty at first.
 
     Attributes:
         reading: whether a prompt is just being read into it, see `gream.decoding.prefill`.
