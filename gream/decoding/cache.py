@@ -34,6 +34,11 @@ class GrowingLayer(DynamicLayer):  # type: ignore[misc]  # transformers is untyp
         self.keys, self.values = (buffer[..., :needed, :] for buffer in self._buffers)
         return self.keys, self.values
 
+    def expand_rows(self, rows: int) -> None:
+        """Give what the only row holds to `rows` rows; it is copied when positions are added."""
+        self.keys, self.values = (states.expand(rows, -1, -1, -1) for states in (self.keys, self.values))
+        self._buffers = None
+
     def batch_repeat_interleave(self, repeats: int) -> None:
         """Repeat each row `repeats` times."""
         super().batch_repeat_interleave(repeats)
@@ -63,3 +68,8 @@ class GrowingCache(Cache):  # type: ignore[misc]
     def __init__(self, reading: bool = False) -> None:
         super().__init__(layer_class_to_replicate=GrowingLayer)
         self.reading = reading
+
+    def expand_rows(self, rows: int) -> None:
+        """Give what the only row holds to `rows` rows."""
+        for layer in self.layers:
+            layer.expand_rows(rows)

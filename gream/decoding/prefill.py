@@ -1,4 +1,8 @@
-"""Reading prompts: the forward pass that all decoding begins with."""
+"""Reading prompts: the forward pass that all decoding begins with.
+
+What all prompts of a batch begin with (the chat template, the question, whatever else they share) is read once. A
+batch's positions are therefore: the common part, then padding, then each prompt's own part.
+"""
 
 import threading
 from collections.abc import Sequence
@@ -6,7 +10,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 from weakref import WeakSet
 
+import torch
 from torch import Tensor
+from torch.nn.functional import pad
 from transformers.models.llama.modeling_llama import rotate_half
 
 from gream.decoding.batching import left_pad
@@ -15,6 +21,9 @@ from gream.decoding.head import next_logits
 
 ROTARY_LAYERS: Final = {"llama", "mistral", "qwen2", "qwen3"}
 """Architectures (`model_type`) whose layers are Llama's, the normalised keys of Qwen3 apart."""
+
+WORTH_SHARING: Final = 128
+"""Positions that must be saved for a common part to be read apart: each pass has a cost of its own."""
 
 _LOCK = threading.Lock()
 _SHORTENED: WeakSet[Any] = WeakSet()
@@ -27,7 +36,7 @@ class ReadPrompts:
 
     Attributes:
         logits: (B, 1, V) next-token logits after each prompt, or (B, 1, C) those of the tokens that were asked for.
-        mask: (B, L) bool, false where a shorter prompt was padded on its left.
+        mask: (B, L) bool, false where a shorter prompt was padded: on its left, after what all have in common.
         cache: keys and values of the L positions.
     """
 
@@ -44,21 +53,46 @@ def read_prompts(model: Any, prompts: Sequence[Sequence[int]], span: range | Non
         prompts: token ids.
         span: the C token ids whose logits are wanted; None for all.
     """
-    tokens, mask = left_pad(prompts, model.device)
     cache = GrowingCache(reading=True)
     _shorten_last_layer(model)
+    common = _common_length(prompts)
+    if common:
+        _read_common(model, prompts[0][:common], len(prompts), cache)
+    tokens, own = left_pad([prompt[common:] for prompt in prompts], model.device)
+    mask = pad(own, (common, 0), value=True)
     logits = next_logits(
         model,
         span,
         last_only=True,
         input_ids=tokens,
         attention_mask=mask.long(),
-        position_ids=(mask.cumsum(dim=1) - 1).clamp(min=0),
+        position_ids=common + (own.cumsum(dim=1) - 1).clamp(min=0),
         past_key_values=cache,
         use_cache=True,
     )
     cache.reading = False
     return ReadPrompts(logits, mask, cache)
+
+
+def _common_length(prompts: Sequence[Sequence[int]]) -> int:
+    """How many tokens are read once for all prompts: those that all begin with, but the last of a prompt, if they are
+    worth it."""
+    first, last = min(prompts), max(prompts)  # In the order of a dictionary: all others begin as these two both do.
+    shortest = min(map(len, prompts))
+    differs = (place for place in range(shortest - 1) if first[place] != last[place])
+    common = next(differs, shortest - 1)
+    return common if common * (len(prompts) - 1) >= WORTH_SHARING else 0
+
+
+def _read_common(model: Any, tokens: Sequence[int], rows: int, cache: GrowingCache) -> None:
+    """Read tokens once into a cache, for all its rows."""
+    model.get_decoder()(
+        input_ids=torch.tensor([tokens], device=model.device),
+        position_ids=torch.arange(len(tokens), device=model.device)[None],
+        past_key_values=cache,
+        use_cache=True,
+    )
+    cache.expand_rows(rows)
 
 
 def _shorten_last_layer(model: Any) -> None:

@@ -42,3 +42,12 @@ def test_it_grows_in_place():
     before = cache.layers[0].keys.data_ptr()
     fill(cache, [states(1, 1, seed) for seed in range(ROOM)])
     assert cache.layers[0].keys.data_ptr() == before
+
+
+def test_one_row_becomes_many_that_grow_apart():
+    cache, one, more = GrowingCache(), states(1, 5, 0), states(3, 2, 1)
+    fill(cache, [one])
+    cache.expand_rows(3)
+    fill(cache, [more])
+    assert torch.equal(cache.layers[0].keys, torch.cat([one.expand(3, -1, -1, -1), more], dim=2))
+    assert torch.equal(cache.layers[1].values, torch.cat([(-one - 1).expand(3, -1, -1, -1), -more - 1], dim=2))

@@ -8,7 +8,7 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from gream.decoding.prefill import read_prompts
+from gream.decoding.prefill import WORTH_SHARING, read_prompts
 
 pytestmark = pytest.mark.unit
 
@@ -20,29 +20,71 @@ def read_without_gradients(model, prompts):
 
 def assert_read_as_by_plain_passes(model, prompts):
     read = read_without_gradients(model, prompts)
+    assert read.logits.shape[:2] == (len(prompts), 1)
     for row, prompt in enumerate(prompts):
         with torch.no_grad():
             plain = model(torch.tensor([prompt]), use_cache=True)
+        kept = read.mask[row]
+        assert kept.sum() == len(prompt)
         torch.testing.assert_close(read.logits[row, 0], plain.logits[0, -1], rtol=1e-4, atol=1e-5)
         for ours, theirs in zip(read.cache.layers, plain.past_key_values.layers, strict=True):
-            torch.testing.assert_close(ours.keys[row, :, -len(prompt) :], theirs.keys[0], rtol=1e-4, atol=1e-5)
-            torch.testing.assert_close(ours.values[row, :, -len(prompt) :], theirs.values[0], rtol=1e-4, atol=1e-5)
-    assert read.logits.shape[:2] == (4, 1)
-    assert read.mask.sum(dim=1).tolist() == [4, 1, 7, 2]
+            torch.testing.assert_close(ours.keys[row][:, kept], theirs.keys[0], rtol=1e-4, atol=1e-5)
+            torch.testing.assert_close(ours.values[row][:, kept], theirs.values[0], rtol=1e-4, atol=1e-5)
+
+
+@pytest.fixture
+def family_of(request):
+    """An untrained model of some architecture."""
+    torch.manual_seed(0)
+    shape = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
+    heads = {} if request.param == "gpt_neox" else {"num_key_value_heads": 2}
+    config = AutoConfig.for_model(request.param, vocab_size=40, initializer_range=0.3, **shape, **heads)
+    return AutoModelForCausalLM.from_config(config, attn_implementation="sdpa").eval()
+
+
+def begun_alike(prompts, common):
+    return [[*range(1, 31), *range(common - 30), *prompt] for prompt in prompts]
 
 
 def test_logits_and_cache_are_those_of_a_plain_pass_for_each_prompt(model, prompts):
     assert_read_as_by_plain_passes(model, prompts)
 
 
-@pytest.mark.parametrize("family", ["llama", "mistral", "qwen2", "gpt_neox"])
-def test_other_architectures_read_as_their_plain_pass_does(family, prompts):
-    torch.manual_seed(0)
-    shape = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
-    heads = {} if family == "gpt_neox" else {"num_key_value_heads": 2}
-    config = AutoConfig.for_model(family, vocab_size=40, initializer_range=0.3, **shape, **heads)
-    model = AutoModelForCausalLM.from_config(config, attn_implementation="sdpa").eval()
-    assert_read_as_by_plain_passes(model, prompts)
+@pytest.mark.parametrize("family_of", ["llama", "mistral", "qwen2", "qwen3", "gpt_neox"], indirect=True)
+@pytest.mark.parametrize("common", [0, WORTH_SHARING // 3 + 1])
+def test_every_architecture_reads_as_its_plain_pass_does(family_of, prompts, common):
+    assert_read_as_by_plain_passes(family_of, begun_alike(prompts, common) if common else prompts)
+
+
+@pytest.fixture
+def passes(model):
+    """(rows, positions) of each pass through the first layer."""
+    seen = []
+    hook = (
+        model.get_decoder()
+        .layers[0]
+        .register_forward_pre_hook(lambda _, inputs: seen.append(tuple(inputs[0].shape[:2])))
+    )
+    yield seen
+    hook.remove()
+
+
+def test_what_all_prompts_begin_with_is_read_once(model, prompts, passes):
+    common = WORTH_SHARING // 3 + 1
+    read_without_gradients(model, begun_alike(prompts, common))
+    assert passes == [(1, common), (4, 7)]
+
+
+def test_too_little_in_common_is_read_with_the_rest(model, prompts, passes):
+    common = WORTH_SHARING // 3
+    read_without_gradients(model, begun_alike(prompts, common))
+    assert passes == [(4, common + 7)]
+
+
+def test_the_last_token_of_each_prompt_is_its_own_even_if_all_are_alike(model, passes):
+    prompt = [1 + place % 30 for place in range(WORTH_SHARING)]
+    assert_read_as_by_plain_passes(model, [prompt, [*prompt, 2], prompt])
+    assert passes[:2] == [(1, WORTH_SHARING - 1), (3, 2)]
 
 
 @pytest.fixture
