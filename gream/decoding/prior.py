@@ -7,6 +7,10 @@ The policy's distribution over items and the prior's are mixed,
 so that the scores of all items are still a distribution. The same holds for every prefix of index tokens, whose
 probability is the sum over the items below it: the beam ranks prefixes by the mixture, and an item that only the prior
 knows is found too. With as many beams as items the search is exact, as without a prior.
+
+A prior made of counts knows what it has seen often, while what it has seen once may be chance. So each score is lowered
+by a discount, and what that takes from a row is the policy's: interpolated absolute discounting (Ney, Essen and Kneser,
+1994), with the policy as the distribution that is backed off to. Thus w differs from row to row.
 """
 
 from collections.abc import Sequence
@@ -26,35 +30,45 @@ from gream.errors import RequestError
 class ItemPrior:
     """Attributes:
     distributions: (rows, n_items) sparse, each row summing to 1; an empty row has no opinion.
-    weight: w, 0 <= w < 1.
+    weights: (rows,) w, 0 <= w < 1; 0 for a row without an opinion.
     """
 
     distributions: sparse.csr_matrix
-    weight: float
+    weights: NDArray[np.float64]
 
     def __post_init__(self) -> None:
-        if not 0.0 <= self.weight < 1.0:
-            raise RequestError(f"the prior's weight must be at least 0 and below 1, not {self.weight}.")
+        wrong = self.weights[~((self.weights >= 0.0) & (self.weights < 1.0))]
+        if len(wrong):
+            raise RequestError(f"the prior's weight must be at least 0 and below 1 in each row, not {wrong[0]}.")
 
     @classmethod
     def of(
-        cls, scores: sparse.csr_matrix, weight: float, exclude: Sequence[Sequence[int] | NDArray[np.integer]] | None
+        cls,
+        scores: sparse.csr_matrix,
+        weight: float,
+        exclude: Sequence[Sequence[int] | NDArray[np.integer]] | None,
+        discount: float = 0.0,
     ) -> "ItemPrior":
-        """Scores (rows, n_items), not negative, normalised over the items that are not excluded in their row."""
+        """The prior by scores.
+
+        Args:
+            scores: (rows, n_items), not negative.
+            weight: w of a row from which the discount takes nothing.
+            exclude: items that are left out of each row, before anything else.
+            discount: what each score is lowered by, to 0 at the least; w shrinks as the sum of its row does.
+        """
         scores = scores.copy().astype(np.float64)
         if exclude is not None:
             rows = np.repeat(np.arange(len(exclude)), [len(items) for items in exclude])
             items = np.concatenate([*exclude, np.empty(0)]).astype(np.int64)
             left_out = sparse.csr_matrix((np.ones(len(rows)), (rows, items)), shape=scores.shape)
             scores = scores - scores.multiply(left_out > 0)
-        scores.eliminate_zeros()
         totals = np.asarray(scores.sum(axis=1)).ravel()
-        return cls(sparse.csr_matrix(sparse.diags(1.0 / np.where(totals > 0, totals, 1.0)) @ scores), weight)
-
-    @property
-    def weights(self) -> NDArray[np.float64]:
-        """(rows,) the weight, 0 for a row without an opinion."""
-        return np.where(np.diff(self.distributions.indptr) > 0, self.weight, 0.0)
+        scores.data = np.maximum(scores.data - discount, 0.0)
+        scores.eliminate_zeros()
+        kept = np.asarray(scores.sum(axis=1)).ravel()
+        distributions = sparse.diags(1.0 / np.where(kept > 0, kept, 1.0)) @ scores
+        return cls(sparse.csr_matrix(distributions), weight * kept / np.where(totals > 0, totals, 1.0))
 
     def mix_items(self, row: int, log_probs: NDArray[np.float64]) -> NDArray[np.float64]:
         """(n_items,) log-probabilities of the mixture from those of the policy, both over all items."""

@@ -21,12 +21,12 @@ TRANSITIONS = "transitions.npz"
 
 
 class PriorWeights(BaseModel):
-    """How much the prior counts in each mode, see `gream.training.prior_weights`."""
+    """How much the prior counts in each mode before its discount, see `gream.training.prior_weights`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    direct: float = Field(ge=0.0, lt=1.0)
-    reasoning: float = Field(ge=0.0, lt=1.0)
+    direct: float = Field(ge=0.0, le=1.0)
+    reasoning: float = Field(ge=0.0, le=1.0)
 
 
 class TransitionPrior:
@@ -60,7 +60,7 @@ class TransitionPrior:
         exclude: Sequence[Sequence[int] | NDArray[np.integer]] | None = None,
     ) -> "ItemPrior":
         """The prior after each history (item numbers, oldest first), over the items that are not excluded there."""
-        from gream.data.transitions import transition_scores
+        from gream.data.transitions import DISCOUNT, transition_scores
         from gream.decoding.prior import ItemPrior
 
-        return ItemPrior.of(transition_scores(histories, self.counts), weight, exclude)
+        return ItemPrior.of(transition_scores(histories, self.counts), weight, exclude, DISCOUNT)

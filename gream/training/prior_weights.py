@@ -1,9 +1,9 @@
 """How much a policy's prior should count: as much as ranks the validation items best.
 
-The weight w of the mixture `(1 - w) P_policy + w P_prior` is taken from a grid by NDCG@10 on validation users,
-separately for the two modes: after a chain the policy knows something else than before one. (The weight under which the
-validation items are most probable, found by expectation maximisation, was tried: it counts the prior far too little.
-Counts give most items no probability at all, which costs likelihood, but not the head of the ranking.)
+The weight of the prior before its discount (see `gream.decoding.prior`) is taken from a grid by NDCG@10 on validation
+users, separately for the two modes: after a chain the policy knows something else than before one. (The weight under
+which the validation items are most probable, found by expectation maximisation, was tried: it counts the prior far too
+little. Counts give most items no probability at all, which costs likelihood, but not the head of the ranking.)
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from gream.policy.policy import Policy
     from gream.policy.query import Mode
 
-WEIGHTS = (0.0, 0.2, 0.4, 0.6, 0.8, 0.9)
+WEIGHTS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 CUTOFF = 10
 USERS: "dict[Mode, int]" = {"direct": 1_000, "reasoning": 200}
 """Validation users that are asked in each mode; a chain costs more than an answer."""

@@ -33,6 +33,18 @@ def test_scores_become_distributions_without_what_is_excluded():
     assert scores.toarray()[0, 2] == 4.0  # what was given is left as it was
 
 
+def test_a_discount_leaves_to_the_policy_what_was_seen_once():
+    scores = sparse.csr_matrix(np.array([[1.0, 3.0, 4.0], [1.0, 0.5, 0.0], [0.0, 0.0, 0.0]]))
+    prior = ItemPrior.of(scores, 0.8, exclude=[[], [], []], discount=1.0)
+    np.testing.assert_allclose(prior.distributions.toarray(), [[0.0, 0.4, 0.6], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
+    assert prior.weights.tolist() == [0.8 * 5 / 8, 0.0, 0.0]
+
+
+def test_what_is_excluded_has_no_part_in_the_weight():
+    scores = sparse.csr_matrix(np.array([[2.0, 3.0, 95.0]]))
+    assert ItemPrior.of(scores, 1.0, exclude=[[2]], discount=1.0).weights.tolist() == [3 / 5]
+
+
 def test_as_many_beams_as_items_give_the_ranking_of_the_mixture(model, trie, prompts, brute_force, prior):
     ranking = beam_search(model, prompts, trie, k=trie.n_items, prior=prior)
     for row, prompt in enumerate(prompts):
@@ -72,5 +84,5 @@ def test_mixing_all_items_is_the_same_sum(prior, brute_force, prompts):
 def test_what_does_not_fit_is_refused(model, trie, prompts, prior):
     with pytest.raises(RequestError, match=r"\(prompts, items\) = \(1, 12\), not \(4, 12\)"):
         beam_search(model, prompts[:1], trie, k=1, prior=prior)
-    with pytest.raises(RequestError, match=r"at least 0 and below 1, not 1\.0"):
-        ItemPrior(prior.distributions, 1.0)
+    with pytest.raises(RequestError, match=r"at least 0 and below 1 in each row, not 1\.0"):
+        ItemPrior(prior.distributions, np.array([0.5, 1.0, 0.5, 0.5]))

@@ -37,15 +37,18 @@ def test_scores_are_the_mixture_and_still_a_distribution(policy, mixed):
     counts[[7, 2, 9, 3, 0]] += [3, 1 / 2, 1 / 2, 0.25 * 2, 0.25 / 2]
     counts[[1, 7, 2, 0]] += 0.4 * np.array([2, 1, 1 / 3, 0.25])
     counts[[3, 1, 7]] += 0.16 * np.array([1, 1 / 2, 1 / 3])
-    expected = 0.5 * np.exp(list(alone.values())) + 0.5 * counts / counts.sum()
+    # Each count is lowered by .7, and what that takes away is the policy's.
+    kept = np.maximum(counts - 0.7, 0)
+    weight = 0.5 * kept.sum() / counts.sum()
+    expected = (1 - weight) * np.exp(list(alone.values())) + weight * kept / kept.sum()
     assert np.exp(list(both.values())) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("mode", ["direct", "reasoning"])
 def test_recommendations_follow_the_mixture(policy, mixed, mode):
     found, alone = mixed.recommend(HISTORY, k=10, mode=mode), policy.recommend(HISTORY, k=10, mode=mode)
-    weight = 0.5 if mode == "direct" else 0.25
-    opinion = mixed.prior.after([mixed.numbers(HISTORY)], weight).distributions.toarray()[0]
+    prior = mixed.prior.after([mixed.numbers(HISTORY)], 0.5 if mode == "direct" else 0.25)
+    opinion, (weight,) = prior.distributions.toarray()[0], prior.weights
     before = {item.item_id: item.score for item in alone}
     assert found.chain == alone.chain
     for item in found:
@@ -56,7 +59,7 @@ def test_recommendations_follow_the_mixture(policy, mixed, mode):
 
 
 def test_excluded_items_cost_the_prior_nothing(mixed):
-    """Half of the mixture is the prior's, all of it on items that may come back."""
+    """All that is the prior's is on items that may come back."""
     found = mixed.recommend(HISTORY, k=10, exclude=HISTORY)
     opinion = mixed.prior.after([mixed.numbers(HISTORY)], 0.5, [mixed.numbers(HISTORY)])
     assert opinion.distributions.sum() == pytest.approx(1.0)
