@@ -77,7 +77,8 @@ def read_prompts(model: Any, prompts: Sequence[Sequence[int]], span: range | Non
 def _common_length(prompts: Sequence[Sequence[int]]) -> int:
     """How many tokens are read once for all prompts: those that all begin with, but the last of a prompt, if they are
     worth it."""
-    first, last = min(prompts), max(prompts)  # In the order of a dictionary: all others begin as these two both do.
+    lists = [list(prompt) for prompt in prompts]
+    first, last = min(lists), max(lists)  # In the order of a dictionary: all others begin as these two both do.
     shortest = min(map(len, prompts))
     differs = (place for place in range(shortest - 1) if first[place] != last[place])
     common = next(differs, shortest - 1)
