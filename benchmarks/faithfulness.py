@@ -15,7 +15,7 @@ from gream.data.catalog import Catalog
 from gream.data.split import leave_last_one_out
 from gream.evaluation.cases import cases_for_test
 from gream.evaluation.faithfulness import measure_faithfulness
-from gream.evaluation.metrics import Interval, bootstrap_interval
+from gream.evaluation.metrics import bootstrap_interval
 from gream.policy import Policy
 
 
@@ -36,16 +36,12 @@ def main(folder: Path, users: int, seed: int) -> None:
     }
     click.echo(f"{len(exchanges)} of {len(cases.users)} users; the cited items lie {ages['cited']:.1f} items back,")
     click.echo(f"the uncited ones {ages['uncited']:.1f}; share of the list of ten that changes:\n")
-    click.echo(f"{'':<12}{'cited':>24}{'uncited':>24}{'difference':>26}")
+    click.echo(f"{'':<12}{'cited':>26}{'uncited':>26}{'difference':>28}")
     for mode in ("reasoning", "direct"):
         values = [bootstrap_interval(found.cited[mode]), bootstrap_interval(found.uncited[mode])]
-        words = [f"{_words(value):>24}" for value in values]
-        click.echo(f"{mode:<12}{''.join(words)}{_words(found.difference(mode), '+'):>26}")
-    click.echo(f"\ndue to the chain {_words(found.due_to_chain(), '+')}")
-
-
-def _words(value: Interval, sign: str = "") -> str:
-    return f"{value.value:{sign}.3f} [{value.low:{sign}.3f}, {value.high:{sign}.3f}]"
+        words = [f"{value.words():>26}" for value in values]
+        click.echo(f"{mode:<12}{''.join(words)}{found.difference(mode).words('+'):>28}")
+    click.echo(f"\ndue to the chain {found.due_to_chain().words('+')}")
 
 
 if __name__ == "__main__":

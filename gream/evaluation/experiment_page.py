@@ -83,7 +83,7 @@ def _cell(variant: VariantResult, measure: str) -> str:
     text = f"{variant.values[measure].value:.4f}"
     if measure in variant.differences:
         change = variant.differences[measure]
-        text += f"  {change.value:+.4f} [{change.low:+.4f}, {change.high:+.4f}]"
+        text += f"  {change.words('+')}"
     seeds = variant.of_seeds[measure]
     return f"{text}  (by seed {', '.join(f'{value:.4f}' for value in seeds)})" if len(seeds) > 1 else text
 

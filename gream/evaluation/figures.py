@@ -62,7 +62,7 @@ def interval_plot(rows: Sequence[Row], title: str) -> Markup:
                 high=x(row.interval.high),
                 value=x(row.interval.value),
                 y=TOP + ROW * (place + 0.5),
-                exact=f"{row.interval.value:.4f} [{row.interval.low:.4f}, {row.interval.high:.4f}]",
+                exact=row.interval.words(),
             )
         )
     return _figure(parts, height, title)

@@ -25,6 +25,14 @@ class Interval(BaseModel):
     low: float
     high: float
 
+    def words(self, sign: str = "") -> str:
+        """The mean and the interval in brackets; `sign` "+" for a difference.
+
+        >>> Interval(value=0.25, low=-0.1, high=0.5).words("+")
+        '+0.2500 [-0.1000, +0.5000]'
+        """
+        return f"{self.value:{sign}.4f} [{self.low:{sign}.4f}, {self.high:{sign}.4f}]"
+
 
 def recall_at_k(ranked: Sequence[str], target: str, k: int) -> float:
     """1 if the target is among the first `k` of the ranking, else 0.

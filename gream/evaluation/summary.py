@@ -76,8 +76,6 @@ def _table(systems: Mapping[str, Intervals], metrics: Sequence[str]) -> list[str
     width = max(map(len, systems))
     lines = [" " * (width + 4) + "".join(f"{label(metric):<24}" for metric in metrics).rstrip()]
     for system, values in systems.items():
-        cells = [
-            f"{v.value:.4f} [{v.low:.4f}, {v.high:.4f}]" if (v := values.get(metric)) else "-" for metric in metrics
-        ]
+        cells = [v.words() if (v := values.get(metric)) else "-" for metric in metrics]
         lines.append(f"  {system:<{width}}  " + "".join(f"{cell:<24}" for cell in cells).rstrip())
     return lines
