@@ -46,6 +46,8 @@ class DataConfig(Section):
     """Every user and item keeps at least this many interactions; 0 or 1 switches the filter off."""
     columns: dict[ColumnName, str] = {}
     """What two tables call our columns, where they use other names: `{user_id = "customer", timestamp = "when"}`."""
+    texts_removed: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
+    """Share of the items, drawn by the seed, that keep no text but their title; to see how much the texts bring."""
 
 
 class EnrichmentConfig(Section):

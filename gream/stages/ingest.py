@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from gream.data.catalog import KIND
 from gream.data.importers import import_catalog
+from gream.data.scarcity import remove_texts
 from gream.data.tables import ColumnMapping
 from gream.errors import ConfigError
 from gream.objectstore.uri import ArtifactUri, is_store_uri
@@ -48,6 +49,8 @@ def run(source: str, seen_items: str, context: RunContext) -> Path:
         if exclude_seen is not None:
             facts = catalog.facts.model_copy(update={"exclude_seen": exclude_seen})
             catalog = replace(catalog, facts=facts)
+        if config.texts_removed:
+            catalog = remove_texts(catalog, config.texts_removed, context.seed)
         catalog.save(target)
         return {}
 

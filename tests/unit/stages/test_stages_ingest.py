@@ -7,6 +7,18 @@ from gream.stages.store import open_run
 pytestmark = pytest.mark.unit
 
 
+def test_texts_are_removed_where_a_profile_asks_for_it(tmp_path):
+    (tmp_path / "interactions.csv").write_text("user_id,item_id,timestamp\nu,a,1000000001\nu,b,1000000002\n")
+    (tmp_path / "items.csv").write_text("item_id,title,brand\na,Lamp,Acme\nb,Chair,Acme\n")
+    brands = {}
+    for share in (0.0, 0.5):
+        overrides = ["data.k_core=0", f"data.texts_removed={share}"]
+        context = open_run("laptop", overrides, seed=0, workspace=str(tmp_path / "workspace"))
+        catalog = Catalog.load(ingest.run(str(tmp_path), "as-dataset", context))
+        brands[share] = sorted(catalog.items["brand"].to_list())
+    assert brands == {0.0: ["Acme", "Acme"], 0.5: ["", "Acme"]}
+
+
 def test_tables_with_their_own_column_names(tmp_path):
     shop = tmp_path / "shop"
     shop.mkdir()
