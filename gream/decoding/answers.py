@@ -12,9 +12,9 @@ from gream.decoding.batching import TOKEN_BUDGET, decoding, length_batches
 from gream.decoding.beam import Excluded
 from gream.decoding.device_trie import DeviceTrie
 from gream.decoding.draw import draw
+from gream.decoding.keys import contains_keys
 from gream.decoding.prefix import Prefix
 from gream.decoding.trie import TokenTrie
-from gream.decoding.trie_beam import contains_keys
 from gream.errors import RequestError
 
 

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from torch import Tensor
 
+from gream.decoding.keys import find_keys
 from gream.decoding.trie import TokenTrie
 from gream.errors import RequestError
 
@@ -118,12 +119,10 @@ class NodePrior:
             log_probs: (rows, ...) of the policy; -inf stays -inf (no hope, whatever the prior says).
             nodes: (rows, ...) int64, the nodes that they belong to.
         """
-        shape = (len(nodes), *[1] * (nodes.dim() - 1))
-        weights = self.weights.view(shape)
+        weights = self.weights.view(-1, *[1] * (nodes.dim() - 1))
         mass = torch.zeros_like(log_probs)
         if len(self.keys):
-            wanted = torch.arange(len(nodes), device=nodes.device).view(shape) * self.n_nodes + nodes
-            place = torch.searchsorted(self.keys, wanted).clamp(max=len(self.keys) - 1)
-            mass = torch.where(self.keys[place] == wanted, self.mass[place], 0.0)
+            place, known = find_keys(self.keys, nodes, self.n_nodes)
+            mass = torch.where(known, self.mass[place], 0.0)
         mixed = torch.logaddexp(torch.log1p(-weights) + log_probs, (weights * mass).log())
         return mixed.masked_fill(log_probs == -torch.inf, -torch.inf)

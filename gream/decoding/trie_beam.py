@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from gream.decoding.device_trie import DeviceTrie
+from gream.decoding.keys import contains_keys
 from gream.decoding.prior import NodePrior
 from gream.decoding.trie import ROOT
 
@@ -87,16 +88,6 @@ class TrieBeam:
         """(B, <= k) item numbers, best first, -1 where there are fewer; and their scores."""
         items = self.trie.item_of_node[self.nodes].long()
         return items.masked_fill(self.scores == -torch.inf, -1), self._ranked
-
-
-def contains_keys(keys: Tensor, nodes: Tensor, n_nodes: int) -> Tensor:
-    """Which of the (B, ...) nodes have their key `row * n_nodes + node` among sorted `keys`; see `dead_keys`."""
-    if not len(keys):
-        return torch.zeros_like(nodes, dtype=torch.bool)
-    row = torch.arange(len(nodes), device=nodes.device).view(-1, *[1] * (nodes.dim() - 1))
-    wanted = row * n_nodes + nodes
-    place = torch.searchsorted(keys, wanted).clamp(max=len(keys) - 1)
-    return keys[place] == wanted
 
 
 def _best(scores: Tensor, names: Tensor, k: int) -> Tensor:
