@@ -8,7 +8,10 @@ from tqdm import tqdm
 from gream.errors import ConfigError, DataError
 
 ITEMS_PER_CODE = 8
-"""What `shrink` wants: items behind each code of a level, and codes to spare for each item."""
+"""What `shrink` wants behind each code of a level: it is learned from them."""
+PATHS_PER_ITEM = 48
+"""What `shrink` wants of the whole tree: items that resemble each other crowd in some of its branches. MovieLens-100K
+at two levels has 13 % collisions with 12 paths an item, 1 % with 49."""
 CHUNK_ROWS = 65_536
 """Vectors that are copied at a time; two copies of all of them, and costs, are held."""
 
@@ -133,17 +136,17 @@ def centroid_costs(X: np.ndarray, codebook: np.ndarray) -> np.ndarray:
 def shrink(n_items: int, levels: int, codebook_size: int) -> int:
     """A codebook size that a catalogue can fill, at most `codebook_size`.
 
-    A code is learned from the items that carry it, so it should have `ITEMS_PER_CODE` of them on every level; and the
-    `K ** levels` paths should outnumber the items by as much, or items collide for lack of paths. For small catalogues
-    both cannot be had, and paths win: K is the larger of (largest power of two <= n / 8) and (smallest power of two
-    with K ** levels >= 8 n), but never more than half the items, and at least 2.
+    A code is learned from the items that carry it, so it should have `ITEMS_PER_CODE` of them on every level; and there
+    should be `PATHS_PER_ITEM` paths for each item, or items collide for lack of paths. For small catalogues both cannot
+    be had, and paths win: K is the larger of (largest power of two <= n / 8) and (smallest power of two with
+    K ** levels >= 48 n), but never more than half the items, and at least 2.
 
-    >>> shrink(1_349, 3, 128), shrink(12_101, 4, 256), shrink(100, 3, 256), shrink(20, 3, 256)
-    (128, 256, 16, 8)
+    >>> shrink(1_349, 2, 1_024), shrink(1_349, 3, 256), shrink(12_101, 2, 1_024), shrink(20, 3, 256)
+    (256, 128, 1024, 10)
     """
     filled = 1 << max(n_items // ITEMS_PER_CODE, 1).bit_length() - 1
     roomy = 2
-    while roomy**levels < ITEMS_PER_CODE * n_items:
+    while roomy**levels < PATHS_PER_ITEM * n_items:
         roomy *= 2
     return max(2, min(codebook_size, max(filled, roomy), n_items // 2))
 

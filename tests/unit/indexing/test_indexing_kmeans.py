@@ -139,7 +139,9 @@ def test_wrong_input_is_named():
         (1_349, 3, 128, 128),  # 10 items a code
         (1_000, 3, 128, 64),  # 64 is the largest power of two with 8 items a code
         (12_101, 4, 256, 256),
-        (100, 3, 256, 16),  # 16 ** 3 >= 800 paths
+        (1_349, 2, 1_024, 256),  # 256 ** 2 >= 48 * 1,349 paths
+        (12_101, 2, 1_024, 1_024),
+        (100, 3, 256, 32),  # 32 ** 3 >= 4,800 paths
         (5, 3, 256, 2),  # never more than half the items
         (100_000, 4, 300, 300),  # the asked size need not be a power of two
     ],
