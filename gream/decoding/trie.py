@@ -138,8 +138,11 @@ class TokenTrie:
         Raises:
             RequestError: an item number is outside the catalogue.
         """
-        rows = np.repeat(np.arange(len(excluded)), np.array([len(items) for items in excluded], dtype=np.int64))
-        items = np.concatenate([np.asarray(items, dtype=np.int64) for items in excluded] or [np.empty(0, np.int64)])
+        lengths = np.array([len(items) for items in excluded], dtype=np.int64)
+        if not lengths.any():
+            return np.empty(0, dtype=np.int64)
+        rows = np.repeat(np.arange(len(excluded)), lengths)
+        items = np.concatenate([np.asarray(items, dtype=np.int64) for items in excluded])
         outside = items[(items < 0) | (items >= self.n_items)]
         if outside.size:
             raise RequestError(f"excluded item number {outside[0]} is outside the catalogue of {self.n_items} items.")
