@@ -31,6 +31,8 @@ ColumnName = Literal[
     "categories",
 ]
 """The fields of `gream.data.tables.ColumnMapping`."""
+ReasoningStage = Literal["evidence", "preferences", "conflict", "intent", "counterfactual", "relevant"]
+"""In the order in which they stand in a chain, see `gream.corpora.reasoning`."""
 
 
 class Section(BaseModel):
@@ -102,10 +104,22 @@ class CorpusConfig(Section):
     reasoning_passes: Positive = 1
     """How often each chain is written into the corpus; 3 gives every part of the curriculum all chains, as in the
     authors' code."""
+    reasoning_stages: tuple[ReasoningStage, ...] = ("evidence", "preferences", "intent", "relevant")
+    """What a chain holds; the default is the paper's, whose fourth stage is cut."""
     curriculum_factor: Annotated[float, Field(ge=0.0)] = 1.5
     """The 1.5 in the insertion probability (i/n) * (#reasoning/#alignment) * 1.5."""
     rl_prompts: Annotated[int, Field(ge=0)] = 20_000
     teacher: Literal["template", "openai"] = "template"
+
+    @model_validator(mode="after")
+    def chains_cite(self) -> "CorpusConfig":
+        """A chain without a citation explains nothing, and is dropped."""
+        if not {"evidence", "relevant"} & set(self.reasoning_stages):
+            raise ValueError(
+                f"reasoning_stages must have evidence or relevant among them, but {', '.join(self.reasoning_stages)} "
+                "cites no item of the history"
+            )
+        return self
 
 
 class ModelConfig(Section):

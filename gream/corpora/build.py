@@ -120,9 +120,9 @@ def build_corpus(
     writer: TextWriter
     teacher: Teacher
     if config.teacher == "template":
-        writer, teacher = TemplateTexts(text_rng), TemplateTeacher(split.train)
+        writer, teacher = TemplateTexts(text_rng), TemplateTeacher(split.train, config.reasoning_stages)
     elif model is not None:
-        writer, teacher = LlmTexts(model), LlmTeacher(model)
+        writer, teacher = LlmTexts(model), LlmTeacher(model, config.reasoning_stages)
     else:
         raise ConfigError('corpus.teacher = "openai" needs a language model endpoint; use "template" without one.')
 

@@ -2,12 +2,14 @@
 
 import re
 import unicodedata
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Any, get_args
 
 from pydantic import BaseModel, ConfigDict
 
+from gream.config import ReasoningStage
 from gream.corpora.items import Item
 from gream.indexing.tokens import CODE_LETTERS, TOKEN_PATTERN, find_tokens
 
@@ -26,10 +28,13 @@ _FIRST_TOKEN = f"<|{CODE_LETTERS[0]}_"
 class Chain:
     """The stages of one chain that are trained on (paper, section 3.2), as text; items stand as their index tokens.
 
-    The fourth stage, the recommendation, is made by the teacher and cut: it names the target.
+    The fourth stage, the recommendation, is made by the teacher and cut: it names the target. Two more are ours, for
+    experiments; a stage that a chain is without is empty.
 
     Attributes:
         evidence, preferences, intent, relevant: stages 1, 2, 3 and 5.
+        conflict: what this user likes beside that, and does not want now.
+        counterfactual: what would be left of the preferences without the item that says most.
         strays: citations of items that the history does not have, and that therefore could not be written as an index.
     """
 
@@ -37,12 +42,19 @@ class Chain:
     preferences: str
     intent: str
     relevant: str
+    conflict: str = ""
+    counterfactual: str = ""
     strays: int = 0
 
     @property
-    def stages(self) -> tuple[str, str, str, str]:
-        """The four texts in their order."""
-        return self.evidence, self.preferences, self.intent, self.relevant
+    def stages(self) -> dict[ReasoningStage, str]:
+        """All texts in their order."""
+        return {stage: getattr(self, stage) for stage in get_args(ReasoningStage)}
+
+    def only(self, stages: Collection[ReasoningStage]) -> "Chain":
+        """The chain without the stages that are not among these."""
+        left_out: dict[str, Any] = {stage: "" for stage in self.stages if stage not in stages}
+        return replace(self, **left_out)
 
 
 class ChainAudit(BaseModel):
@@ -64,7 +76,7 @@ def chain_fault(chain: Chain, history: Sequence[Item], target: Item) -> str | No
     A title counts as leaked in the forms of `title_forms`, an index as a whole. Citing the target is allowed where the
     target itself stands in the history: the prompt has told it then.
     """
-    cited = citations(" ".join(chain.stages))
+    cited = citations(" ".join(chain.stages.values()))
     if not cited:
         return CITES_NOTHING
     allowed = {item.tokens for item in history}
@@ -72,7 +84,7 @@ def chain_fault(chain: Chain, history: Sequence[Item], target: Item) -> str | No
         return LEAKS_INDEX
     if chain.strays or not allowed.issuperset(cited):
         return CITES_OUTSIDE_HISTORY
-    if any(mentions_title(stage, target.full_title) for stage in chain.stages):
+    if any(mentions_title(stage, target.full_title) for stage in chain.stages.values()):
         return LEAKS_TITLE
     return None
 

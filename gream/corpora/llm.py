@@ -4,13 +4,15 @@ Item texts are a shop's data, not ours: they travel as the request's data, never
 back is cleaned of markup (`PlainText`) before anything is trained on it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
+from gream.config import ReasoningStage
 from gream.corpora.checks import Chain, mentions_title
 from gream.corpora.items import Item
+from gream.corpora.reasoning import PAPER_STAGES
 from gream.enrichment.client import LlmRequest
 from gream.enrichment.untrusted import Data, PlainText
 from gream.prompts import load_prompts
@@ -82,12 +84,29 @@ class WrittenChain(BaseModel):
     relevant: list[int]
 
 
+class WrittenLongChain(WrittenChain):
+    """With the two stages that are not the paper's."""
+
+    conflict: PlainText
+    counterfactual: Evidence
+
+
 class LlmTeacher:
     """Reasoning chains by reverse reasoning: the model sees the history and the true next item (paper, section 3.2)."""
 
-    def __init__(self, model: LanguageModel) -> None:
+    def __init__(self, model: LanguageModel, stages: Collection[ReasoningStage] = PAPER_STAGES) -> None:
+        """Args:
+        model: writes the chains.
+        stages: what they hold.
+        """
         self._model = model
-        self._instructions: str = load_prompts("reasoning")["teacher"]["system"]
+        self._stages = stages
+        teacher = load_prompts("reasoning")["teacher"]
+        self._schema: type[WrittenChain] = WrittenChain
+        self._instructions: str = teacher["system"]
+        if {"conflict", "counterfactual"} & set(stages):
+            self._schema = WrittenLongChain
+            self._instructions += teacher["more"]
 
     def chains(self, histories: Sequence[Sequence[Item]], targets: Sequence[Item]) -> list[Chain | None]:
         """One chain for each history (oldest item first) and its target, unchecked; None where there is no answer."""
@@ -101,9 +120,10 @@ class LlmTeacher:
             )
             for history, target in zip(histories, targets, strict=True)
         ]
-        answers = self._model.complete_all(requests, WrittenChain, label="reasoning chains")
+        answers = self._model.complete_all(requests, self._schema, label="reasoning chains")
         return [
-            _render(answer, history) if answer else None for answer, history in zip(answers, histories, strict=True)
+            _render(answer, history).only(self._stages) if answer else None
+            for answer, history in zip(answers, histories, strict=True)
         ]
 
 
@@ -112,12 +132,22 @@ def _render(written: WrittenChain, history: Sequence[Item]) -> Chain:
     numbered = dict(enumerate(history, 1))
     evidence = [part for part in written.evidence if part.item in numbered]
     relevant = [number for number in written.relevant if number in numbered]
+    strays = len(written.evidence) - len(evidence) + len(written.relevant) - len(relevant)
+    conflict = counterfactual = ""
+    if isinstance(written, WrittenLongChain):
+        conflict, without = written.conflict, written.counterfactual
+        if without.item in numbered:
+            counterfactual = f"{numbered[without.item].index} {without.note}"
+        else:
+            strays += 1
     return Chain(
         evidence=", ".join(f"{numbered[part.item].index} {part.note}" for part in evidence),
         preferences=written.preferences,
+        conflict=conflict,
         intent=written.intent,
+        counterfactual=counterfactual,
         relevant="".join(numbered[number].index for number in relevant),
-        strays=len(written.evidence) - len(evidence) + len(written.relevant) - len(relevant),
+        strays=strays,
     )
 
 

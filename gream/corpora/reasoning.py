@@ -8,17 +8,22 @@ A teacher sees a training history *and* the item that followed, and reasons as i
 4. recommendation: asked of a language model, since it keeps the reasoning to the point, then cut from the text;
 5. denoised rewrite: the relevant part of the history in time order.
 
+Two more stages are ours, for experiments (`corpus.reasoning_stages`): after the preferences the *conflict*, what else
+this user likes that bears on nothing now; after the intent the *counterfactual*, what would be left of the preferences
+without the item that says most.
+
 Then follows the answer. Items are cited by their index, so that a chain can be checked against its history and shown
 with titles. The template teacher's chains are short (about 60 tokens); what they leave out is prose.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
 from tqdm import tqdm
 
+from gream.config import ReasoningStage
 from gream.corpora.checks import UNANSWERED, Chain, ChainAudit, chain_fault, citations
 from gream.corpora.cuts import sample_steps
 from gream.corpora.example import REASONING_TASK, Example
@@ -27,6 +32,7 @@ from gream.corpora.relatedness import Relatedness
 from gream.corpora.texts import join_without_title
 from gream.prompts import load_prompts
 
+PAPER_STAGES: tuple[ReasoningStage, ...] = ("evidence", "preferences", "intent", "relevant")
 MINIMUM_HISTORY = 2
 EVIDENCE_ITEMS = 3
 PREFERENCE_TRAITS = 2
@@ -44,9 +50,19 @@ class Teacher(Protocol):
 class TemplateTeacher:
     """Chains made of the real history: its items nearest to the target, and words that they and the target carry."""
 
-    def __init__(self, sequences: Mapping[str, Sequence[str]]) -> None:
-        """Learn from the training sequences (user -> item ids in time order) which items go together."""
+    def __init__(
+        self,
+        sequences: Mapping[str, Sequence[str]],
+        stages: Collection[ReasoningStage] = PAPER_STAGES,
+    ) -> None:
+        """Learn which items go together.
+
+        Args:
+            sequences: user -> item ids of the training part, in time order.
+            stages: what the chains hold.
+        """
         self._relatedness = Relatedness(sequences)
+        self._stages = stages
 
     def chains(self, histories: Sequence[Sequence[Item]], targets: Sequence[Item]) -> list[Chain]:
         """One chain for each history (oldest item first, ending right before the target) and its target.
@@ -60,7 +76,7 @@ class TemplateTeacher:
         chains = []
         cases = zip(histories, targets, behaviour, strict=True)
         for history, target, scores in tqdm(cases, total=len(targets), desc="reasoning chains"):
-            chain = _explain(history, target, scores)
+            chain = _explain(history, target, scores).only(self._stages)
             chains.append(chain)
             if fault := chain_fault(chain, history, target):
                 raise RuntimeError(
@@ -89,10 +105,16 @@ def _explain(history: Sequence[Item], target: Item, behaviour: np.ndarray) -> Ch
     # A brand that the history does not know could not be inferred from it.
     brand = target.brand if any(item.brand == target.brand for item in history) else ""
     intent = [*(shared + own)[:INTENT_TRAITS], target.decade, brand]
+    beside = dominant_traits((history[place] for place in latest.values() if place not in evidence), PREFERENCE_TRAITS)
+    unwanted = [trait for trait in beside if trait not in (*preferences, *target.categories, *intent)]
+    most = history[evidence[0]]
+    left = dominant_traits((history[place] for place in latest.values() if place != evidence[0]), PREFERENCE_TRAITS)
     return Chain(
         evidence="".join(history[place].index for place in evidence),
         preferences=join_without_title(preferences, target),
+        conflict=join_without_title(unwanted, target),
         intent=join_without_title(intent, target),
+        counterfactual=f"{most.index} {join_without_title(left, target)}".strip(),
         relevant="".join(history[place].index for place in relevant),
     )
 
@@ -152,5 +174,4 @@ def reasoning_example(chain: Chain, history: Sequence[Item], target: Item) -> Ex
 def chain_text(chain: Chain) -> str:
     """A chain as it stands between the think tags: the stages that have something to say, each behind its label."""
     words: dict[str, str] = load_prompts("reasoning")["stages"]
-    labels = (words["evidence"], words["preferences"], words["intent"], words["relevant"])
-    return words["separator"].join(f"{label}{text}" for label, text in zip(labels, chain.stages, strict=True) if text)
+    return words["separator"].join(f"{words[stage]}{text}" for stage, text in chain.stages.items() if text)

@@ -43,6 +43,7 @@ def test_unknown_section_names_the_sections():
         ("srpo.steps=-1", "srpo.steps = -1 is not allowed: Input should be greater than or equal to 0"),
         ("sft.method=half", "sft.method = 'half' is not allowed: Input should be 'full' or 'lora'"),
         ("srpo.group_size=4", "[srpo] pass_k must be below group_size: with K = 4 and G = 4"),
+        ("corpus.reasoning_stages=['intent']", "[corpus] reasoning_stages must have evidence or relevant among them"),
         ("srpo.updates_per_step=3", "[srpo] updates_per_step must divide prompts_per_step"),
         ("srpo.micro_batch=7", "[srpo] micro_batch must divide the completions of one update, but 7"),
         ("srpo", "must look like section.key=value"),

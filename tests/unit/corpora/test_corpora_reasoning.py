@@ -1,7 +1,10 @@
+from typing import get_args
+
 import numpy as np
 import pytest
 from corpora_cinema import LetterIndex, make_catalog, profiles_of
 
+from gream.config import ReasoningStage
 from gream.corpora.checks import chain_fault
 from gream.corpora.items import read_items
 from gream.corpora.llm import LlmTeacher, LlmTexts, WrittenChain, WrittenText
@@ -30,6 +33,25 @@ def test_a_template_chain_worked_by_hand(films):
         "evidence: <|a_1|><|b_1|><|a_1|><|b_2|><|a_4|><|b_2|> | likes: Sci-Fi, Horror, 1980s"
         " | wants: Horror, Sci-Fi, 1980s, Ladd | relevant: <|a_1|><|b_2|><|a_1|><|b_1|><|a_4|><|b_2|>"
     )
+
+
+def test_conflict_and_counterfactual_worked_by_hand(films):
+    history = [films[name] for name in SEQUENCES["one"][:-1]]
+    (chain,) = TemplateTeacher(SEQUENCES, get_args(ReasoningStage)).chains([history], [films["thing"]])
+    # Annie Hall and Fargo are no evidence: both are comedies, and of what only one of them is, Romance comes first.
+    assert chain.conflict == "Comedy, Romance"
+    # Without Alien there are two comedies among four films, and nothing else twice.
+    assert chain.counterfactual == f"{films['alien'].index} Comedy, Romance"
+    stages = [stage.partition(": ")[0] for stage in chain_text(chain).split(" | ")]
+    assert stages == ["evidence", "likes", "but also likes", "wants", "without", "relevant"]
+
+
+def test_stages_that_nobody_asked_for_are_left_out(films):
+    history = [films[name] for name in SEQUENCES["one"][:-1]]
+    (whole,) = TemplateTeacher(SEQUENCES).chains([history], [films["thing"]])
+    (short,) = TemplateTeacher(SEQUENCES, ("evidence", "intent")).chains([history], [films["thing"]])
+    assert short == whole.only(["evidence", "intent"])
+    assert chain_text(short) == f"evidence: {whole.evidence} | wants: {whole.intent}"
 
 
 def test_the_most_recent_item_is_always_relevant_and_evidence_where_nothing_else_is(films):
@@ -114,6 +136,29 @@ def test_a_language_models_chain_cites_by_index_and_loses_its_recommendation(fil
     ]
     assert request.data["next"]["title"] == "Thing, The (1982)"
     assert "Alien" not in request.system
+
+
+LONG = GOOD | {"conflict": "quiet comedies", "counterfactual": {"item": 2, "note": "horror alone"}}
+
+
+def test_a_language_model_is_asked_for_more_stages_only_where_they_are_wanted(films):
+    short, long = Scripted(lambda data: GOOD), Scripted(lambda data: LONG)
+    case = [[films["alien"], films["blade"]]], [films["thing"]]
+    LlmTeacher(short).chains(*case)
+    (chain,) = LlmTeacher(long, ("evidence", "conflict", "counterfactual")).chains(*case)
+    assert chain.conflict == "quiet comedies"
+    assert chain.counterfactual == f"{films['blade'].index} horror alone"
+    assert (chain.preferences, chain.intent, chain.relevant) == ("", "", "")
+    assert long.requests[0].system.startswith(short.requests[0].system)
+    assert "counterfactual:" in long.requests[0].system
+    assert "counterfactual:" not in short.requests[0].system
+
+
+def test_a_counterfactual_without_an_item_of_the_history_is_astray(films):
+    history = [films["alien"], films["blade"]]
+    model = Scripted(lambda data: LONG | {"counterfactual": {"item": 9, "note": "anything"}})
+    (chain,) = LlmTeacher(model, get_args(ReasoningStage)).chains([history], [films["thing"]])
+    assert chain_fault(chain, history, films["thing"]) == "cites_outside_history"
 
 
 def test_faulty_chains_are_dropped_and_counted(films):
