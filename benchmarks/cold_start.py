@@ -5,7 +5,7 @@
 A share of the items is hidden with all its events, a policy is trained on the rest (SFT, laptop profile), and the
 hidden items are added to it by `gream.policy.extend.extend_policy`: a larger trie, the same weights. The users whose
 last item is a hidden one are asked, once for hidden items alone, as a shelf of novelties would be filled, and once for
-all items. The peer is item-kNN on the text vectors that the index is made from.
+all items; items of the history are left out. The peer is item-kNN on the text vectors that the index is made from.
 """
 
 import tempfile
@@ -21,7 +21,8 @@ from gream.enrichment.profiles import ItemProfiles
 from gream.evaluation.cases import Cases
 from gream.evaluation.cold_start import TextKnn, first_buyers, hide_items
 from gream.evaluation.metrics import bootstrap_interval, paired_bootstrap
-from gream.evaluation.ranking import numbered, top_k, user_values
+from gream.evaluation.policy_evaluation import LENGTH, answer_values
+from gream.evaluation.ranking import top_k, user_values
 from gream.indexing.build import encode_items
 from gream.indexing.encoder import average_fields
 from gream.policy import Policy
@@ -29,7 +30,6 @@ from gream.policy.extend import extend_policy
 from gream.stages.chain import run_until
 from gream.stages.store import RunContext, open_run
 
-DEPTH = 10
 METRICS = ("recall@10", "ndcg@10")
 
 
@@ -57,7 +57,7 @@ def main(data: str, share: float, seed: int, overrides: tuple[str, ...]) -> None
             "gream": by_policy(policy, shop, cases, left_out),
             "item-kNN on text": by_text(TextKnn(vectors), shop, cases, left_out),
         }
-        chance = DEPTH / (shop.items.height - len(left_out))
+        chance = LENGTH / (shop.items.height - len(left_out))
         click.echo(f"\nranked among {among} (by chance recall@10 is {chance:.4f})")
         for name, values in found.items():
             _row(name, [bootstrap_interval(values[metric]).words() for metric in METRICS])
@@ -80,11 +80,9 @@ def text_vectors(shop: Catalog, context: RunContext, home: str) -> np.ndarray:
 def by_policy(policy: Policy, shop: Catalog, cases: Cases, left_out: list[str]) -> dict[str, np.ndarray]:
     """Metrics of each user."""
     answers = policy.recommend_batch(
-        cases.histories, DEPTH, "direct", [left_out] * len(cases.users), progress="the policy"
+        cases.histories, LENGTH, "direct", [[*left_out, *seen] for seen in cases.histories], progress="the policy"
     )
-    number = {item: place for place, item in enumerate(shop.item_ids)}
-    ranked = numbered([[item.item_id for item in answer] for answer in answers], number, DEPTH)
-    return user_values(ranked, cases.numbers(number)[1], (DEPTH,))
+    return answer_values(answers, cases, {item: place for place, item in enumerate(shop.item_ids)})
 
 
 def by_text(knn: TextKnn, shop: Catalog, cases: Cases, left_out: list[str]) -> dict[str, np.ndarray]:
@@ -95,7 +93,7 @@ def by_text(knn: TextKnn, shop: Catalog, cases: Cases, left_out: list[str]) -> d
     scores[:, [number[item] for item in left_out]] = -np.inf
     for row, history in zip(scores, histories, strict=True):
         row[history] = -np.inf
-    return user_values(top_k(scores, DEPTH), targets, (DEPTH,))
+    return user_values(top_k(scores, LENGTH), targets)
 
 
 if __name__ == "__main__":

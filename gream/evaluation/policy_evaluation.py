@@ -1,6 +1,6 @@
 """A policy in both modes on the test users: ranked lists, sampled answers, and what its chains cite."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -108,15 +108,16 @@ def evaluate_policy(
     )
     cutoffs = [k for k in PASS_CUTOFFS if k <= config.chains]
     answers = [answer for row in sampled for answer in row]
-    returned = [item for items in [*direct, *one_chain] for item in items] + [answer.item_id for answer in answers]
+    returned = [item.item_id for answer in [*direct, *one_chain] for item in answer]
+    returned += [answer.item_id for answer in answers]
     off_history = [
         off_the_history(answer.chain, {tokens[item] for item in history})
         for row, history in zip(sampled, reasoned.histories, strict=True)
         for answer in row
     ]
-    reasoning = pass_values(correct, config.chains, cutoffs) | _values(one_chain, reasoned, number)
+    reasoning = pass_values(correct, config.chains, cutoffs) | answer_values(one_chain, reasoned, number)
     return PolicyOutcome(
-        direct=_values(direct, cases, number),
+        direct=answer_values(direct, cases, number),
         reasoning={metric: _spread(values, rows, len(cases.users)) for metric, values in reasoning.items()},
         legal_item_share=float(np.mean([item in number for item in returned])),
         chains_off_history=float(np.mean(off_history)),
@@ -134,7 +135,7 @@ def evaluate_direct(
     label: str,
 ) -> dict[str, np.ndarray]:
     """Recall and NDCG of each user in direct mode alone; `number` is the item number of each item id."""
-    return _values(_ranked(policy, cases, "direct", exclude_seen, config, label), cases, number)
+    return answer_values(_ranked(policy, cases, "direct", exclude_seen, config, label), cases, number)
 
 
 def _ranked(
@@ -144,14 +145,15 @@ def _ranked(
     exclude_seen: bool,
     config: EvaluationConfig,
     label: str,
-) -> list[list[str]]:
-    answers = policy.recommend_batch(
+) -> list[Recommendations]:
+    return policy.recommend_batch(
         cases.histories, LENGTH, mode, cases.seen(exclude_seen), config.beams, progress=f"{label}: {mode}"
     )
-    return [[item.item_id for item in answer] for answer in answers]
 
 
-def _values(lists: list[list[str]], cases: Cases, number: dict[str, int]) -> dict[str, np.ndarray]:
+def answer_values(answers: Sequence[Recommendations], cases: Cases, number: Mapping[str, int]) -> dict[str, np.ndarray]:
+    """Recall and NDCG of each user, from lists of `LENGTH` items; `number` is the item number of each item id."""
+    lists = [[item.item_id for item in answer] for answer in answers]
     return user_values(numbered(lists, number, LENGTH), cases.numbers(number)[1])
 
 
