@@ -87,6 +87,8 @@ class IndexConfig(Section):
     collaborative_weight: Annotated[float, Field(ge=0.0)] = 0.0
     """Weight of co-occurrence vectors beside the text vectors; 0 indexes by text alone, as in the paper."""
     iterations: Positive = 25
+    published: str = ""
+    """File of a published index that is taken as it is, in place of one of our own; see `gream.indexing.published`."""
 
 
 class CorpusConfig(Section):

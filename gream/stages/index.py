@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from gream.artifacts import file_digest
 from gream.data.catalog import Catalog
 from gream.enrichment.profiles import ItemProfiles
 from gream.evaluation.verdicts import COLLISION_LIMIT
@@ -39,6 +40,7 @@ def run(catalog: Path, item_profiles: Path, context: RunContext, vectors: Sequen
 
     Raises:
         ConfigError: the encoder cannot be loaded, or the codebooks do not fit the catalogue.
+        DataError: a published index cannot be read, or does not fit the catalogue.
         ArtifactError: the vectors are of something else.
     """
     recipe = _recipe(catalog, item_profiles, context)
@@ -120,16 +122,25 @@ def _build(
 ) -> SemanticIndex:
     # Imported late: a stage that is done already should not wait for torch.
     from gream.indexing.build import build_index
+    from gream.indexing.published import published_index
 
-    texts = ItemProfiles.load(item_profiles).texts
-    return with_audit(*build_index(Catalog.load(catalog), texts, context.profile.index, context.seed, encoded))
+    texts, config = ItemProfiles.load(item_profiles).texts, context.profile.index
+    if config.published:
+        return with_audit(*published_index(Path(config.published), Catalog.load(catalog), texts))
+    return with_audit(*build_index(Catalog.load(catalog), texts, config, context.seed, encoded))
 
 
 def _recipe(catalog: Path, item_profiles: Path, context: RunContext) -> Recipe:
+    config = context.profile.index
+    published = Path(config.published)
     return Recipe(
         stage="index",
         kind=KIND,
-        settings={"index": context.profile.index.model_dump()},
+        settings={
+            "index": config.model_dump(exclude={"published"}),
+            # By content, since a file may change under its name; one that is not there is named when it is read.
+            "published": file_digest(published) if published.is_file() else config.published,
+        },
         seed=context.seed,
         inputs={"catalog": catalog, "item_profiles": item_profiles},
         code=CODE,
