@@ -1,15 +1,12 @@
 """Two writers cannot both move a pointer, and nothing that it has said is lost."""
 
-import multiprocessing
-
 import pytest
+from racers import winners
 
 from gream.errors import StoreError
 from gream.objectstore import Pointer, PointerMovedError, publish_artifact, upload_artifact
 
 pytestmark = pytest.mark.integration
-
-ROUNDS = 8
 
 
 def test_it_moves_when_it_says_what_was_read(bucket, make_artifact):
@@ -52,30 +49,8 @@ def test_it_never_names_what_is_not_there(bucket, make_artifact, seaweed):
     assert Pointer(uri).read() is None
 
 
-def race(uri, digest, barrier, wins):
-    pointer = Pointer(uri)
-    for number in range(ROUNDS):
-        seen = pointer.read()
-        barrier.wait()  # Both have read the same state, and only now they move.
-        try:
-            wins.put((number, pointer.move(digest, expected=seen).model_dump_json()))
-        except PointerMovedError:
-            wins.put((number, None))
-        barrier.wait()
-
-
 def test_of_two_processes_that_race_exactly_one_wins_each_time(bucket, make_artifact):
     uri = f"s3://{bucket}/champion"
     digests = [upload_artifact(make_artifact(name, file=name.encode()), uri) for name in ("first", "second")]
-    spawn = multiprocessing.get_context("spawn")
-    barrier, wins = spawn.Barrier(2, timeout=30), spawn.Queue()
-    racers = [spawn.Process(target=race, args=(uri, digest, barrier, wins), daemon=True) for digest in digests]
-    for racer in racers:
-        racer.start()
-    outcomes = [wins.get(timeout=60) for _ in range(2 * ROUNDS)]
-    for racer in racers:
-        racer.join()
-    won = {number: move for number, move in outcomes if move is not None}
-    assert len(won) == sum(move is not None for _, move in outcomes) == ROUNDS
-    history = [publication.model_dump_json() for publication in Pointer(uri).history()]
-    assert history == [won[number] for number in reversed(range(ROUNDS))]
+    won = winners(Pointer, uri, digests, PointerMovedError)
+    assert [publication.model_dump_json() for publication in Pointer(uri).history()] == won[::-1]

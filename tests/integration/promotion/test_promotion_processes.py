@@ -1,20 +1,17 @@
 """Real processes at one champion: of two promoters one wins, and a killed one leaves a whole champion."""
 
-import multiprocessing
 import os
 import signal
 import time
 from itertools import cycle
 
 import pytest
+from racers import SPAWN, winners
 
 from gream.artifacts import atomic_folder, content_digest
 from gream.promotion.champion import PromotionError, install, open_champion
 
 pytestmark = pytest.mark.integration
-
-SPAWN = multiprocessing.get_context("spawn")
-ROUNDS = 8
 
 
 @pytest.fixture
@@ -30,31 +27,11 @@ def digests(tmp_path):
     return names
 
 
-def race(folder, digest, barrier, outcomes):
-    place = open_champion(folder)
-    for number in range(ROUNDS):
-        seen = place.read()
-        barrier.wait()  # Both have read the same champion, and only now they promote.
-        try:
-            outcomes.put((number, place.move(digest, expected=seen).model_dump_json()))
-        except PromotionError:
-            outcomes.put((number, None))
-        barrier.wait()
-
-
 def test_of_two_promoters_exactly_one_wins_each_time(tmp_path, digests):
     folder = str(tmp_path / "champion")
-    barrier, outcomes = SPAWN.Barrier(2, timeout=120), SPAWN.Queue()
-    racers = [SPAWN.Process(target=race, args=(folder, digest, barrier, outcomes)) for digest in digests[1:]]
-    for racer in racers:
-        racer.start()
-    seen = [outcomes.get(timeout=120) for _ in range(2 * ROUNDS)]
-    for racer in racers:
-        racer.join()
-    won = {number: move for number, move in seen if move is not None}
-    assert len(won) == sum(move is not None for _, move in seen) == ROUNDS
+    won = winners(open_champion, folder, digests[1:], PromotionError)
     history = [state.model_dump_json() for state in open_champion(folder).history()]
-    assert history[:-1] == [won[number] for number in reversed(range(ROUNDS))]
+    assert history[:-1] == won[::-1]
 
 
 def promote_for_ever(folder, digests):
