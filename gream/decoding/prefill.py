@@ -22,8 +22,9 @@ from gream.decoding.head import next_logits
 ROTARY_LAYERS: Final = {"llama", "mistral", "qwen2", "qwen3"}
 """Architectures (`model_type`) whose layers are Llama's, the normalised keys of Qwen3 apart."""
 
-WORTH_SHARING: Final = 128
-"""Positions that must be saved for a common part to be read apart: each pass has a cost of its own."""
+WORTH_SHARING: Final = 640
+"""Positions that must be saved for a common part to be read apart: the second pass costs time of its own, and attends
+by a mask. On two cores a small model reads 32 prompts with 20 of 51 tokens in common as fast either way."""
 
 _LOCK = threading.Lock()
 _SHORTENED: WeakSet[Any] = WeakSet()
