@@ -94,25 +94,42 @@ def test_several_batches_at_once_where_the_engine_likes_it(machine):
     assert run(scenario) == [0, 2, 4, 6, 8]
 
 
-def test_each_of_several_batches_takes_its_share_of_those_present(machine, monkeypatch):
+@pytest.fixture
+def doors():
+    doors = [threading.Event() for _ in range(8)]
+    yield doors
+    for door in doors:
+        door.set()
+
+
+def test_each_of_several_batches_takes_its_share_of_those_present(doors, monkeypatch):
     # On a busy machine a batch would else be held open until the other one is done, and those left be shared anew.
     monkeypatch.setattr("serving.engine.lane.COURTESY", 0.0)
+    batches = []
+
+    def compute(numbers):
+        """Doubles numbers behind the door of the first one, whatever threads there are and which is quicker."""
+        doors[numbers[0]].wait(20)
+        batches.append(list(numbers))
+        return [2 * number for number in numbers]
 
     async def scenario():
-        lane = Lane(machine.compute, max_batch=100, max_waiting=100, parallel=2)
+        lane = Lane(compute, max_batch=100, max_waiting=100, parallel=2)
         first = ask(lane, [0])
         await asyncio.sleep(0)
         second = ask(lane, [1, 2, 3])  # One goes at once, into the other place; two wait.
         await asyncio.sleep(0)
         assert lane.waiting == 2
         third = ask(lane, [4, 5, 6, 7])  # Six wait, two are computed: a batch is four of them, then two of those left.
-        machine.let(2)
+        for door in doors[:2]:
+            door.set()
         await asyncio.gather(*first, *second[:1])
-        machine.let(3)
+        for door in doors[2:]:
+            door.set()
         return await asyncio.gather(*first, *second, *third)
 
     assert run(scenario) == [0, 2, 4, 6, 8, 10, 12, 14]
-    assert sorted(machine.batches) == [[0], [1], [2, 3, 4, 5], [6, 7]]
+    assert sorted(batches) == [[0], [1], [2, 3, 4, 5], [6, 7]]
 
 
 def test_more_than_may_wait_is_refused_at_once(machine):
