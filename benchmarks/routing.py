@@ -41,12 +41,12 @@ def main(folder: Path, users: int, seed: int) -> None:
         "items of the history": np.array([len(history) for history in cases.histories], dtype=np.float64),
         "direct mode's first": np.array([math.exp(one[0].score) for one in direct]),
     }
-    click.echo(f"{'':<36}{'users':>6}{'direct':>9}{'reasoning':>11}  reasoning - direct")
+    click.echo(f"{'':<42}{'users':>6}{'direct':>9}{'reasoning':>11}  reasoning - direct")
     for name, values in known.items():
         for third in in_thirds(values, found, reasoned):
             span = f"{name} {third.low:.3g} to {third.high:.3g}"
             figures = f"{third.users:>6}{third.direct:>9.4f}{third.reasoning:>11.4f}"
-            click.echo(f"{span:<36}{figures}  {third.gain.words('+')}")
+            click.echo(f"{span:<42}{figures}  {third.gain.words('+')}")
 
 
 if __name__ == "__main__":
