@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 import numpy as np
 
+from gream import columns
 from gream.data.catalog import Catalog
 from gream.data.split import leave_last_one_out
 from gream.evaluation.cases import cases_for_test
@@ -26,7 +27,7 @@ from gream.policy import Policy
 def main(folder: Path, users: int, seed: int) -> None:
     policy = Policy.load(folder / "policy").without_prior()
     cases = cases_for_test(leave_last_one_out(Catalog.load(folder / "catalog")), users, seed)
-    items = policy.items["item_id"].to_list()
+    items = policy.items[columns.ITEM].to_list()
     tokens = dict(zip(items, policy.index.encode(items), strict=True))
     window = policy.facts.reasoning_window
     exchanges, found = measure_faithfulness(policy, tokens, cases.histories, window, seed)

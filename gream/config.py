@@ -33,6 +33,8 @@ ColumnName = Literal[
 """The fields of `gream.data.tables.ColumnMapping`."""
 ReasoningStage = Literal["evidence", "preferences", "conflict", "intent", "counterfactual", "relevant"]
 """In the order in which they stand in a chain, see `gream.corpora.reasoning`."""
+PAPER_STAGES: tuple[ReasoningStage, ...] = ("evidence", "preferences", "intent", "relevant")
+"""Of the paper's five, its fourth is cut."""
 
 
 class Section(BaseModel):
@@ -106,8 +108,8 @@ class CorpusConfig(Section):
     reasoning_passes: Positive = 1
     """How often each chain is written into the corpus; 3 gives every part of the curriculum all chains, as in the
     authors' code."""
-    reasoning_stages: tuple[ReasoningStage, ...] = ("evidence", "preferences", "intent", "relevant")
-    """What a chain holds; the default is the paper's, whose fourth stage is cut."""
+    reasoning_stages: tuple[ReasoningStage, ...] = PAPER_STAGES
+    """What a chain holds."""
     curriculum_factor: Annotated[float, Field(ge=0.0)] = 1.5
     """The 1.5 in the insertion probability (i/n) * (#reasoning/#alignment) * 1.5."""
     rl_prompts: Annotated[int, Field(ge=0)] = 20_000

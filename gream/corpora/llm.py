@@ -9,10 +9,9 @@ from typing import Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from gream.config import ReasoningStage
+from gream.config import PAPER_STAGES, ReasoningStage
 from gream.corpora.checks import Chain, mentions_title
 from gream.corpora.items import Item
-from gream.corpora.reasoning import PAPER_STAGES
 from gream.enrichment.client import LlmRequest
 from gream.enrichment.untrusted import Data, PlainText
 from gream.prompts import load_prompts

@@ -23,7 +23,7 @@ from typing import Protocol
 import numpy as np
 from tqdm import tqdm
 
-from gream.config import ReasoningStage
+from gream.config import PAPER_STAGES, ReasoningStage
 from gream.corpora.checks import UNANSWERED, Chain, ChainAudit, chain_fault, citations
 from gream.corpora.cuts import sample_steps
 from gream.corpora.example import REASONING_TASK, Example
@@ -32,7 +32,6 @@ from gream.corpora.relatedness import Relatedness
 from gream.corpora.texts import join_without_title
 from gream.prompts import load_prompts
 
-PAPER_STAGES: tuple[ReasoningStage, ...] = ("evidence", "preferences", "intent", "relevant")
 MINIMUM_HISTORY = 2
 EVIDENCE_ITEMS = 3
 PREFERENCE_TRAITS = 2

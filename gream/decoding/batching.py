@@ -69,7 +69,7 @@ def decoding(model: nn.Module) -> Iterator[None]:
     Not `inference_mode`: what is sampled here becomes an index in the trainer's backward pass.
     """
     training = model.training
-    if training:  # Setting the mode visits every module: a tenth of the search after one prompt.
+    if training:  # Setting the mode visits every module: a twentieth of the search after one prompt.
         model.eval()
     try:
         with torch.no_grad():

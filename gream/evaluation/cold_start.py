@@ -16,6 +16,7 @@ from gream.data.catalog import Catalog
 from gream.data.transitions import REACH, RECENCY
 from gream.errors import ConfigError
 from gream.evaluation.cases import Cases
+from gream.indexing.item_space import unit_rows
 
 
 def hide_items(catalog: Catalog, share: float, seed: int) -> tuple[Catalog, pl.DataFrame]:
@@ -61,8 +62,7 @@ class TextKnn:
         """Args:
         vectors: (n_items, d); an item without a text is zero.
         """
-        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-        self._unit = vectors / np.where(lengths > 0, lengths, 1.0)
+        self._unit = unit_rows(vectors)
 
     def score(self, histories: Sequence[Sequence[int]]) -> np.ndarray:
         """Summed cosines of each item to the items of each history: `(b, n_items)`."""

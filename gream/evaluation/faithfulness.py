@@ -52,14 +52,14 @@ class Faithfulness:
     cited: dict[Mode, np.ndarray]
     uncited: dict[Mode, np.ndarray]
 
-    def difference(self, mode: Mode, resamples: int = 2000) -> Interval:
+    def difference(self, mode: Mode) -> Interval:
         """How much more the exchange of a cited item changes."""
-        return paired_bootstrap(self.cited[mode], self.uncited[mode], resamples=resamples)
+        return paired_bootstrap(self.cited[mode], self.uncited[mode])
 
-    def due_to_chain(self, resamples: int = 2000) -> Interval:
+    def due_to_chain(self) -> Interval:
         """The difference in reasoning mode beyond the one in direct mode."""
         beyond = [self.cited[mode] - self.uncited[mode] for mode in ("reasoning", "direct")]
-        return bootstrap_interval(beyond[0] - beyond[1], resamples=resamples)
+        return bootstrap_interval(beyond[0] - beyond[1])
 
 
 def measure_faithfulness(

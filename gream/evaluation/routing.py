@@ -25,7 +25,7 @@ class Slice:
     gain: Interval
 
 
-def in_thirds(known: np.ndarray, direct: np.ndarray, reasoning: np.ndarray, resamples: int = 2000) -> list[Slice]:
+def in_thirds(known: np.ndarray, direct: np.ndarray, reasoning: np.ndarray) -> list[Slice]:
     """Compare the modes in each third of the users.
 
     Args:
@@ -33,7 +33,6 @@ def in_thirds(known: np.ndarray, direct: np.ndarray, reasoning: np.ndarray, resa
             and fewer than three.
         direct: (n,) a metric of each user in direct mode.
         reasoning: (n,) the same in reasoning mode.
-        resamples: of the bootstrap.
 
     Raises:
         ConfigError: there are no users, or not one value of each for every user.
@@ -52,7 +51,7 @@ def in_thirds(known: np.ndarray, direct: np.ndarray, reasoning: np.ndarray, resa
             int(rows.sum()),
             float(direct[rows].mean()),
             float(reasoning[rows].mean()),
-            paired_bootstrap(reasoning[rows], direct[rows], resamples=resamples),
+            paired_bootstrap(reasoning[rows], direct[rows]),
         )
         for rows in (third == number for number in np.unique(third))
     ]

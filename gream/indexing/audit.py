@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from gream import columns
+from gream.data.catalog import Catalog
 from gream.errors import DataError
 
 MINIMAL_PROFILE_CHARACTERS = 60
@@ -128,3 +129,26 @@ def audit_collisions(
         minimal_title_only_collision_rate=float(title_shared[minimal].mean()) if some else None,
         levels=level_usage(codes, level_sizes),
     )
+
+
+def audit_catalogue(
+    item_ids: Sequence[str],
+    codes: np.ndarray,
+    level_sizes: Sequence[int],
+    catalog: Catalog,
+    profile_texts: Mapping[str, str],
+) -> CollisionAudit:
+    """Audit what an index that stands already makes of a catalogue's items; it may hold others too.
+
+    There is no index from titles to compare with, so the audit says the same of both.
+
+    Args:
+        item_ids: of the index, all items of the catalogue among them.
+        codes: `(len(item_ids), H)`.
+        level_sizes: K of each level.
+        catalog: only its items are used.
+        profile_texts: profile of each item.
+    """
+    row = {item: place for place, item in enumerate(item_ids)}
+    own = codes[[row[item] for item in catalog.item_ids]]
+    return audit_collisions(own, own, minimal_metadata(catalog.items, profile_texts), level_sizes)

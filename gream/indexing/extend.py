@@ -6,7 +6,7 @@ import numpy as np
 
 from gream import columns
 from gream.data.catalog import Catalog
-from gream.indexing.audit import CollisionAudit, audit_collisions, minimal_metadata
+from gream.indexing.audit import CollisionAudit, audit_catalogue
 from gream.indexing.build import new_item_vectors
 from gream.indexing.residual_kmeans import nearest_codes
 from gream.indexing.semantic_index import SemanticIndex
@@ -18,8 +18,7 @@ def extend_index(
     """Add the items that an index lacks, and audit what its codebooks make of the whole catalogue.
 
     The audit looks at the code that is nearest to each new item, before one that is taken made the item step aside, as
-    it looks at codes before ordinals: both only keep names apart that the codebooks do not. There is no index from
-    titles to compare with, so the audit says the same of both.
+    it looks at codes before ordinals: both only keep names apart that the codebooks do not.
 
     Args:
         base: of the champion.
@@ -42,9 +41,7 @@ def extend_index(
         vectors = new_item_vectors(base, titles, profile_texts)
         index = base.add_items(list(titles), vectors)
         nearest = np.concatenate([base.codes, nearest_codes(vectors, base.codebooks)])
-    row = {item: place for place, item in enumerate(index.item_ids)}
-    codes = nearest[[row[item] for item in catalog.item_ids]]
-    return index, audit_collisions(codes, codes, minimal_metadata(catalog.items, profile_texts), index.level_sizes)
+    return index, audit_catalogue(index.item_ids, nearest, index.level_sizes, catalog, profile_texts)
 
 
 def can_grow(index: SemanticIndex) -> bool:

@@ -16,7 +16,7 @@ import numpy as np
 from gream.artifacts import file_digest
 from gream.data.catalog import Catalog
 from gream.errors import DataError
-from gream.indexing.audit import CollisionAudit, audit_collisions, minimal_metadata
+from gream.indexing.audit import CollisionAudit, audit_catalogue
 from gream.indexing.semantic_index import SemanticIndex
 from gream.indexing.tokens import CODE_LETTERS
 
@@ -53,18 +53,15 @@ def published_index(
 ) -> tuple[SemanticIndex, CollisionAudit]:
     """A published index for a catalogue, and the audit of the catalogue's items; items of others stay in the index.
 
-    There is no index from titles to compare with, so the audit says the same of both.
-
     Raises:
         DataError: the file is no published index, or lacks an item of the catalogue.
     """
     index = from_published(path)
-    row = {item: place for place, item in enumerate(index.item_ids)}
-    missing = [item for item in catalog.item_ids if item not in row]
+    known = set(index.item_ids)
+    missing = [item for item in catalog.item_ids if item not in known]
     if missing:
         raise DataError(f"{path} has no tokens for item {missing[0]!r} of the catalogue ({len(missing)} such items).")
-    codes = index.codes[[row[item] for item in catalog.item_ids]]
-    return index, audit_collisions(codes, codes, minimal_metadata(catalog.items, profile_texts), index.level_sizes)
+    return index, audit_catalogue(index.item_ids, index.codes, index.level_sizes, catalog, profile_texts)
 
 
 def _numbers(path: Path, entries: dict[str, Any]) -> list[list[int]]:
