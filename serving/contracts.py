@@ -39,6 +39,7 @@ class EngineRequest(Message):
         mode: whether to reason before answering.
         exclude: item ids that must not come back.
         categories: only items that carry one of them (compared without case); empty means all.
+        new_only: only items that were added since the policy was trained.
     """
 
     history: tuple[str, ...]
@@ -46,6 +47,7 @@ class EngineRequest(Message):
     mode: Mode = "direct"
     exclude: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
+    new_only: bool = False
 
 
 class RankedItem(Message):

@@ -49,6 +49,8 @@ class PolicyFacts(BaseModel):
     chain_top_p: float
     prior: PriorWeights | None = None
     """How much transition counts count in its search; None where it has none."""
+    added_items: int = 0
+    """How many of the last items were added to the table after the training."""
     metrics: dict[str, Any] = {}
 
     @classmethod
@@ -109,34 +111,41 @@ def add_metrics(source: Path, target: Path, metrics: dict[str, Any]) -> None:
         ArtifactError: `source` is not a complete bundle.
     """
     facts = read_facts(source).model_copy(update={"metrics": metrics})
-    items = pl.scan_parquet(source / ITEMS).select(pl.len()).collect().item()
-    with atomic_folder(target, KIND, **_summary(facts), items=items) as folder:
+    with atomic_folder(target, KIND, **_summary(facts), items=_count_items(source)) as folder:
         _copy_files(source, folder, besides=(FACTS, CARD))
         _write_facts(folder, facts)
 
 
 def replace_items(source: Path, target: Path, index: SemanticIndex, items: pl.DataFrame) -> None:
-    """Write the bundle at `source` to `target` with another catalogue, and the same weights and facts.
+    """Write the bundle at `source` to `target` with a longer catalogue and the same weights.
 
     Args:
         source: a complete bundle.
         target: the folder to make; it may be `source` itself.
         index: of at least the items in `items`, over the vocabulary that the weights know.
-        items: the items table.
+        items: the items table, new items last.
 
     Raises:
         ArtifactError: `source` is not a complete bundle.
     """
-    made_from = content_digest(source)
-    with atomic_folder(target, KIND, **_summary(read_facts(source)), items=items.height, made_from=made_from) as folder:
-        _copy_files(source, folder, besides=(ITEMS, INDEX))
+    made_from, facts = content_digest(source), read_facts(source)
+    added = facts.added_items + items.height - _count_items(source)
+    facts = facts.model_copy(update={"added_items": added})
+    with atomic_folder(target, KIND, **_summary(facts), items=items.height, made_from=made_from) as folder:
+        _copy_files(source, folder, besides=(ITEMS, INDEX, FACTS, CARD))
         items.write_parquet(folder / ITEMS)
         index.save(folder / INDEX)
+        _write_facts(folder, facts)
 
 
 def read_facts(path: Path) -> PolicyFacts:
     """The facts of the bundle at `path`."""
     return PolicyFacts.model_validate_json((path / FACTS).read_text(encoding="utf-8"))
+
+
+def _count_items(bundle: Path) -> int:
+    count: int = pl.scan_parquet(bundle / ITEMS).select(pl.len()).collect().item()
+    return count
 
 
 def _copy_files(source: Path, folder: Path, besides: Sequence[str]) -> None:

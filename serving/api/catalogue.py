@@ -13,7 +13,7 @@ from gream.errors import ArtifactError
 from gream.indexing.semantic_index import SemanticIndex
 from gream.policy.bundle import INDEX, ITEMS, KIND, PolicyFacts, read_facts
 from serving.api.models import ItemView
-from serving.categories import CategoryIndex
+from serving.filters import ItemFilters
 
 
 class PolicyCatalogue:
@@ -41,7 +41,7 @@ class PolicyCatalogue:
         self._level1 = dict(zip(index.item_ids, index.codes[:, 0].tolist(), strict=True))
         self._row = {item_id: row for row, item_id in enumerate(self._ids)}
         self._plain_titles = [_plain(title) for title in self._titles]
-        self._carriers = CategoryIndex(items)
+        self._filters = ItemFilters(items, facts.added_items)
 
     @classmethod
     def load(cls, folder: Path, version: str) -> "PolicyCatalogue":
@@ -105,10 +105,10 @@ class PolicyCatalogue:
             (known if item_id in self._row else unknown).append(item_id)
         return known, unknown
 
-    def leaves_something(self, exclude: Iterable[str], categories: Sequence[str]) -> bool:
-        """Whether any item remains: one that carries one of the categories (empty means all) and is not excluded."""
+    def leaves_something(self, exclude: Iterable[str], categories: Sequence[str], new_only: bool) -> bool:
+        """Whether any item remains that passes the filters of an `EngineRequest` and is not excluded."""
         excluded = [self._row[item_id] for item_id in exclude if item_id in self._row]
-        return len(np.union1d(self._carriers.outside(categories), excluded)) < len(self._ids)
+        return len(np.union1d(self._filters.outside(categories, new_only), excluded)) < len(self._ids)
 
     def search(self, query: str, limit: int) -> list[str]:
         """Ids of items whose titles hold every word of a query, in any order, without regard to case and accents.

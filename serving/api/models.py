@@ -34,6 +34,9 @@ class RecommendRequest(Message):
     exclude: tuple[ItemId, ...] = ()
     categories: tuple[Annotated[str, Field(min_length=1, max_length=256)], ...] = ()
     """Only items that carry one of them; empty means all."""
+    new_only: Annotated[bool, Field(strict=True)] = False
+    """Only items that were added since the policy was trained: it ranks them well among themselves, and hardly ever
+    above those that it knows."""
 
     @model_validator(mode="after")
     def one_source(self) -> "RecommendRequest":

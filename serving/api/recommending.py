@@ -73,11 +73,17 @@ def prepare(ask: Ask, catalogue: PolicyCatalogue) -> Prepared:
     known, unknown = catalogue.split_known(ask.history.item_ids)
     exclude = tuple(dict.fromkeys([*request.exclude, *(known if request.exclude_seen else ())]))
     engine_request = EngineRequest(
-        history=tuple(known), k=request.k, mode=request.mode, exclude=exclude, categories=request.categories
+        history=tuple(known),
+        k=request.k,
+        mode=request.mode,
+        exclude=exclude,
+        categories=request.categories,
+        new_only=request.new_only,
     )
+    left = catalogue.leaves_something(exclude, request.categories, request.new_only)
     return Prepared(
         ask=ask,
-        request=engine_request if catalogue.leaves_something(exclude, request.categories) else None,
+        request=engine_request if left else None,
         ignored=tuple(dict.fromkeys(unknown)),
         catalogue=catalogue,
     )

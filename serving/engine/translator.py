@@ -6,8 +6,8 @@ from gream.errors import RequestError
 from gream.policy.language import ItemLanguage
 from gream.policy.query import Query
 from gream.policy.recommendations import Recommendations
-from serving.categories import CategoryIndex
 from serving.contracts import EngineAnswer, EngineRequest, RankedItem
+from serving.filters import ItemFilters
 
 
 class Translator:
@@ -16,7 +16,7 @@ class Translator:
     def __init__(self, language: ItemLanguage, policy_version: str) -> None:
         self._language = language
         self._version = policy_version
-        self._categories = CategoryIndex(language.items)
+        self._filters = ItemFilters(language.items, language.facts.added_items)
 
     def query(self, request: EngineRequest) -> Query:
         """What a request asks of the policy; filters become excluded items.
@@ -26,10 +26,11 @@ class Translator:
         """
         history = self._language.numbers(request.history)
         exclude = np.union1d(
-            self._language.known_numbers(request.exclude), self._categories.outside(request.categories)
+            self._language.known_numbers(request.exclude),
+            self._filters.outside(request.categories, request.new_only),
         )
         if len(exclude) == self._language.trie.n_items:
-            raise RequestError("no item is left to recommend: every one is excluded, or outside the categories.")
+            raise RequestError("no item is left to recommend: every one is excluded, or filtered out.")
         return Query(history, request.k, exclude)
 
     def answer(self, found: Recommendations, batch_size: int, seconds: float) -> EngineAnswer:

@@ -90,12 +90,16 @@ def test_old_items_keep_their_index_and_new_ones_stand_beside_their_like(old, ne
 
 def test_the_rest_of_the_bundle_is_as_before(old, new):
     verify_artifact(new, "policy")
-    changed = {"items.parquet", *(f"semantic_index/{name}" for name in ("items.json", "arrays.npz", "manifest.json"))}
+    changed = {
+        "items.parquet",
+        "policy.json",
+        *(f"semantic_index/{name}" for name in ("items.json", "arrays.npz", "manifest.json")),
+    }
     files, files_before = (open_artifact(path, "policy")["files"] for path in (new, old))
     assert {name for name in files if files[name] != files_before[name]} == changed
     manifest = open_artifact(new, "policy")
     assert (manifest["items"], manifest["made_from"]) == (19, content_digest(old))
-    assert Policy.load(new).facts == Policy.load(old).facts
+    assert Policy.load(new).facts == Policy.load(old).facts.model_copy(update={"added_items": 3})
 
 
 def test_a_policy_may_be_extended_in_its_place(old, new, table, tmp_path):
@@ -107,7 +111,9 @@ def test_a_policy_may_be_extended_in_its_place(old, new, table, tmp_path):
     )
     assert output.exit_code == 0, output.exception
     assert output.stdout.splitlines()[-1] == f"1 items added: {path}"
-    assert Policy.load(path).items["item_id"].to_list()[-2:] == ["009", "010"]
+    extended = Policy.load(path)
+    assert extended.items["item_id"].to_list()[-2:] == ["009", "010"]
+    assert extended.facts.added_items == 4
     verify_artifact(new, "policy")
 
 

@@ -32,7 +32,7 @@ class NoWeights:
         pass
 
 
-def make_bundle(path, films, seed=0):
+def make_bundle(path, films, seed=0, added=0):
     ids = [f"m{number}" for number in range(len(films))]
     items = pl.DataFrame(
         {
@@ -45,7 +45,9 @@ def make_bundle(path, films, seed=0):
         schema=ITEM_SCHEMA,
     )
     index = SemanticIndex.from_codes(ids, np.array([codes for _, _, codes in films]), level_sizes=(2, 2, 2))
-    facts = PolicyFacts.of(load_profile("laptop", []), "films", "srpo", seed=seed)
+    facts = PolicyFacts.of(load_profile("laptop", []), "films", "srpo", seed=seed).model_copy(
+        update={"added_items": added}
+    )
     save_policy(path, NoWeights(), NoWeights(), index, items, facts)
     return path
 
@@ -59,6 +61,12 @@ def bundle(tmp_path_factory):
 def smaller_bundle(tmp_path_factory):
     """Another policy, which lacks the last film."""
     return make_bundle(tmp_path_factory.mktemp("bundles") / "second", FILMS[:-1], seed=1)
+
+
+@pytest.fixture(scope="session")
+def grown_bundle(tmp_path_factory):
+    """The first policy, to which the last two films were added after its training."""
+    return make_bundle(tmp_path_factory.mktemp("bundles") / "grown", FILMS, added=2)
 
 
 @pytest.fixture

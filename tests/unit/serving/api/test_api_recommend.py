@@ -35,6 +35,14 @@ def test_a_user_is_answered_by_the_history_of_the_feature_store(recommend, engin
     assert engine.asked[0].history == ("m0", "m2")
 
 
+def test_new_items_alone_can_be_asked_for(serve, engine, grown_bundle):
+    engine.serve(grown_bundle)
+    with serve() as client:
+        client.post("/recommend", json={"history": ["m0"], "new_only": True})
+        client.post("/recommend", json={"history": ["m0"]})
+    assert [request.new_only for request in engine.asked] == [True, False]
+
+
 def test_filters_reach_the_engine_and_k_items_come_back(recommend, engine):
     answer = recommend(history=["m0"], k=1, exclude=["m3", "unheard-of"], categories=["Romance"])
     assert ids(answer) == ["m2"]
@@ -94,7 +102,12 @@ def test_a_feature_store_that_hangs_is_not_waited_for(recommend, features):
 
 def test_where_the_filters_leave_nothing_the_answer_is_empty(recommend, engine):
     everything = [f"m{number}" for number in range(6)]
-    for body in ({"exclude": everything}, {"categories": ["Westerns"]}, {"categories": ["horror"], "exclude": ["m0"]}):
+    for body in (
+        {"exclude": everything},
+        {"categories": ["Westerns"]},
+        {"categories": ["horror"], "exclude": ["m0"]},
+        {"new_only": True},
+    ):
         assert recommend(history=[], **body)["items"] == []
     assert engine.asked == []
 

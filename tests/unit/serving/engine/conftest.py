@@ -9,7 +9,7 @@ from serving.engine.transformers_engine import TransformersEngine
 @pytest.fixture(scope="session")
 def bundle(tmp_path_factory):
     path = tmp_path_factory.mktemp("engine") / "policy"
-    write_tiny_policy(path, with_prior=True)
+    write_tiny_policy(path, with_prior=True, added_items=3)
     return path
 
 

@@ -58,6 +58,11 @@ def test_filters_leave_k_items(engine):
     assert sorted(ids(answer), key=lambda item: int(item[5:])) == [f"item-{n}" for n in range(2, 60, 3) if n != 20]
 
 
+def test_new_items_alone(engine):
+    (answer,) = engine.recommend([EngineRequest(history=HISTORY, new_only=True, exclude=("item-58",))])
+    assert sorted(ids(answer)) == ["item-57", "item-59"]
+
+
 def test_fewer_than_k_only_where_fewer_are_allowed(engine):
     (answer,) = engine.recommend([EngineRequest(history=(), k=10, categories=("garden",), exclude=("item-2",))])
     assert len(answer.items) == 10
@@ -71,6 +76,7 @@ def test_fewer_than_k_only_where_fewer_are_allowed(engine):
     [
         (EngineRequest(history=("item-1", "nowhere")), "'nowhere' of the history is not in this policy's catalogue"),
         (EngineRequest(history=(), categories=("Boats",)), "no item is left to recommend"),
+        (EngineRequest(history=(), categories=("Nowhere",), new_only=True), "no item is left to recommend"),
         (EngineRequest(history=(), exclude=[f"item-{n}" for n in range(60)]), "no item is left to recommend"),
     ],
 )

@@ -1,0 +1,49 @@
+"""Filters as item numbers, so that they work inside the trie."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from gream import columns
+
+
+class ItemFilters:
+    """Which items of a catalogue carry which category (compared without case), and which are new."""
+
+    def __init__(self, items: pl.DataFrame, added: int) -> None:
+        """Args:
+        items: the items table; its row numbers are the item numbers.
+        added: how many of its last items the policy was not trained with.
+        """
+        self._n_items = items.height
+        self._trained = items.height - added
+        carried = (
+            items.select(pl.col(columns.CATEGORIES))
+            .with_row_index("number")
+            .explode(columns.CATEGORIES)
+            .drop_nulls()
+            .select("number", pl.col(columns.CATEGORIES).map_elements(str.casefold, return_dtype=pl.String))
+            .group_by(columns.CATEGORIES)
+            .agg("number")
+        )
+        self._numbers: dict[str, NDArray[np.int64]] = {
+            name: np.array(numbers, dtype=np.int64) for name, numbers in carried.iter_rows()
+        }
+
+    def outside(self, categories: Sequence[str], new_only: bool) -> NDArray[np.int64]:
+        """Sorted numbers of the items that are filtered out.
+
+        Args:
+            categories: an item must carry one of them, where any is named.
+            new_only: whether it must be new.
+        """
+        left_out = np.zeros(self._n_items, dtype=bool)
+        if categories:
+            left_out[:] = True
+            for category in categories:
+                left_out[self._numbers.get(category.casefold(), [])] = False
+        if new_only:
+            left_out[: self._trained] = True
+        return np.flatnonzero(left_out)
