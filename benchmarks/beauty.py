@@ -67,8 +67,8 @@ def measure(data: Path, seed: int, overrides: Sequence[str], home: Path) -> Metr
 def rows(measured: Sequence[Metrics]) -> dict[str, list[str]]:
     """Name of a system to its figures in words: ours, its baselines, the published ones."""
     ours: dict[str, list[Intervals]] = {"gream, direct": [metrics.direct for metrics in measured]}
-    if all(metrics.unmixed is not None for metrics in measured):
-        ours["gream, without prior"] = [metrics.unmixed or {} for metrics in measured]
+    if all(metrics.without_prior is not None for metrics in measured):
+        ours["gream, without prior"] = [metrics.without_prior or {} for metrics in measured]
     for name in measured[0].baselines:
         ours[name.replace("_", " ")] = [metrics.baselines[name] for metrics in measured]
     found = {name: [_words([one[figure].value for one in runs]) for figure in FIGURES] for name, runs in ours.items()}

@@ -238,11 +238,11 @@ class SrpoConfig(Section):
 
 
 class SearchConfig(Section):
-    """What the policy's search is mixed with; part of the policy, in evaluation and serving alike."""
+    """Who has a say in the policy's search beside it; part of the policy, in evaluation and serving alike."""
 
     transition_prior: bool = False
-    """Mix the policy with counts of who followed whom in its training data, by weights fitted on the validation items
-    (`gream.decoding.prior`); not in the paper."""
+    """Rank by the policy and by counts of who followed whom in its training data, by weights fitted on the validation
+    items (`gream.decoding.prior`); not in the paper."""
 
 
 class RetrainConfig(Section):

@@ -56,8 +56,8 @@ class RankedItem(Message):
     Attributes:
         item_id: its id.
         title: its title.
-        score: its log-probability among all items of the catalogue; filters change it only by what the prior,
-            where the policy has one, does not spend on items that they leave out.
+        score: its log-probability among all items of the catalogue; filters change it only where the prior, if the
+            policy has one, speaks for items that they leave out.
         tokens: its index tokens.
     """
 

@@ -21,8 +21,6 @@ BACKWARD = 0.25
 """Weight of what came before an item, beside 1 for what came after it."""
 REACH = 12
 """Most recent items of a history that are looked at; what lies further back has a weight below 0.00002."""
-DISCOUNT = 0.7
-"""What a score is lowered by in a prior: pairs that were seen once, or far apart, are left to the policy."""
 
 Sequences = Sequence[Sequence[int] | NDArray[np.integer]]
 """Item numbers of each user in time order."""

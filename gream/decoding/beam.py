@@ -59,9 +59,9 @@ def beam_search(
         k: items to return for each row.
         beams: width of the search; at least k are used. As many as items makes it exact.
         exclude: items to leave out, for each row. They are removed inside the search, so that min(k, allowed items)
-            always come back. The policy's scores of the others do not change, because nothing is renormalised for it;
-            a prior shares out among the others what it gave to those left out.
-        prior: a row for each prompt; items are then ranked and scored by the mixture.
+            always come back. Scores of the others do not change, because nothing is renormalised for it, but for the
+            bonus of a prior, which is shared out among those that are left.
+        prior: a row for each prompt; items are then ranked and scored by the policy and the prior together.
         token_budget: see `length_batches`.
         progress: see `length_batches`.
 
@@ -73,10 +73,9 @@ def beam_search(
         raise RequestError(f"k must be at least 1, not {k}.")
     if exclude is not None and len(exclude) != len(prompts):
         raise RequestError(f"exclude must have one entry for each of the {len(prompts)} rows, not {len(exclude)}.")
-    if prior is not None and prior.distributions.shape != (len(prompts), trie.n_items):
+    if prior is not None and prior.bonus.shape != (len(prompts), trie.n_items):
         raise RequestError(
-            f"prior must have the shape (prompts, items) = ({len(prompts)}, {trie.n_items}), not "
-            f"{prior.distributions.shape}."
+            f"prior must have the shape (prompts, items) = ({len(prompts)}, {trie.n_items}), not {prior.bonus.shape}."
         )
     items = np.full((len(prompts), k), -1, dtype=np.int64)
     scores = np.full((len(prompts), k), -np.inf, dtype=np.float32)

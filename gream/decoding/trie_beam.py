@@ -5,7 +5,7 @@ from torch import Tensor
 
 from gream.decoding.device_trie import DeviceTrie
 from gream.decoding.keys import contains_keys
-from gream.decoding.prior import NodePrior
+from gream.decoding.prior import NodePrior, log_total
 from gream.decoding.trie import ROOT
 
 
@@ -74,11 +74,13 @@ class TrieBeam:
         gains = gains.masked_fill(contains_keys(self._dead, self.children, len(self.trie.token)), -torch.inf)
         candidates = (self.scores[..., None] + gains).flatten(1)
         children = self.children.flatten(1)
-        ranked = candidates if self._prior is None else self._prior.mix(candidates, children)
+        ranked = candidates if self._prior is None else self._prior.add_to(candidates, children)
         names = self.trie.item_of_node[children] if last else children
         chosen = _best(ranked, names, min(self._k if last else self._beams, ranked.shape[1]))
         self.nodes, self.scores = children.gather(1, chosen), candidates.gather(1, chosen)
         self._ranked = ranked.gather(1, chosen)
+        if last and self._prior is not None:
+            self._ranked = self._ranked - log_total(candidates, ranked)
         self._level += 1
         if not last:
             self.children, self.real = self.trie.successors(self.nodes, self.trie.max_branching[self._level])

@@ -82,7 +82,7 @@ class Metrics(Part):
     direct: Intervals
     reasoning: Intervals
     sft: TwoModes
-    unmixed: Intervals | None = None
+    without_prior: Intervals | None = None
     """Direct mode of the final policy without the prior of its search; None where it has none."""
     baselines: dict[BaselineName, Intervals]
     comparisons: dict[str, Intervals]

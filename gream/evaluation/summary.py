@@ -41,8 +41,8 @@ def summary_table(metrics: Metrics) -> str:
 def list_systems(metrics: Metrics) -> dict[str, Intervals]:
     """Every system that returns one ranked list, by its name for people: the policy first, then the baselines."""
     systems = {"direct": metrics.direct}
-    if metrics.unmixed is not None:
-        systems |= {"direct, without prior": metrics.unmixed}
+    if metrics.without_prior is not None:
+        systems |= {"direct, without prior": metrics.without_prior}
     systems |= {"direct, SFT only": metrics.sft.direct}
     if "recall@10" in metrics.reasoning:
         systems |= {"reasoning, one chain": metrics.reasoning}

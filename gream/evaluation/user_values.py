@@ -21,7 +21,7 @@ DIRECT: Final = "direct"
 REASONING: Final = "reasoning"
 SFT_DIRECT: Final = "sft_direct"
 SFT_REASONING: Final = "sft_reasoning"
-UNMIXED: Final = "unmixed"
+WITHOUT_PRIOR: Final = "without_prior"
 """Direct mode without the prior of the policy's search."""
 SEPARATOR: Final = "/"
 
@@ -70,8 +70,8 @@ class UserValues:
         """The comparisons that a run reports.
 
         Returns:
-            `direct_vs_BASELINE` for each baseline, `direct_vs_unmixed` (what the prior changed) where there is a prior,
-            `direct_vs_sft`, `reasoning_vs_sft` (what SRPO changed), and `reasoning_vs_direct`; see `difference`.
+            `direct_vs_BASELINE` for each baseline, `direct_vs_without_prior` (what the prior changed) where there is a
+            prior, `direct_vs_sft`, `reasoning_vs_sft` (what SRPO changed), and `reasoning_vs_direct`; see `difference`.
         """
         modes = (DIRECT, REASONING, SFT_DIRECT, SFT_REASONING)
         pairs = {f"{DIRECT}_vs_{system}": (DIRECT, system) for system in self.systems if system not in modes}

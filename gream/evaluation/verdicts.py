@@ -13,7 +13,7 @@ NAMES: Final = {
     "sasrec": "SASRec",
     "direct": "direct",
     "reasoning": "reasoning",
-    "unmixed": "direct without its prior",
+    "without_prior": "direct without its prior",
 }
 HEADLINE: Final = "recall@10"
 
@@ -42,12 +42,12 @@ def standing(metrics: Metrics) -> list[Verdict]:
         if f"direct_vs_{name}" in metrics.comparisons:
             difference = metrics.comparisons[f"direct_vs_{name}"][HEADLINE]
             verdicts.append(_compared(f"Direct and {NAMES[name]}, Recall@10", "direct", NAMES[name], difference))
-    if "direct_vs_unmixed" in metrics.comparisons:
-        difference = metrics.comparisons["direct_vs_unmixed"][HEADLINE]
+    if "direct_vs_without_prior" in metrics.comparisons:
+        difference = metrics.comparisons["direct_vs_without_prior"][HEADLINE]
         verdicts.append(
             _compared(
                 "What the prior (transition counts) adds to direct Recall@10",
-                "the mixture",
+                "the policy with it",
                 "the policy alone",
                 difference,
             )

@@ -3,8 +3,8 @@
 A new item's index comes from its words alone (`gream.indexing.build.index_new_items`), so the policy can rank it at
 once, near what resembles it; nobody has to have bought it. Old items keep their index, and a new item takes its
 probability from those beside it in the trie: little of it, so that among old items new ones hardly come up before a
-retraining (docs/results.md has figures); `new_only` of the HTTP API asks for new ones alone. The metrics in the bundle are still
-those of the old catalogue.
+retraining (docs/results.md has figures); `new_only` of the HTTP API asks for new ones alone. The metrics in the
+bundle are still those of the old catalogue.
 """
 
 from pathlib import Path

@@ -33,7 +33,7 @@ class ItemLanguage:
         facts: what the policy was trained with.
         trie: the index tokens of all items, as token ids.
         prompter: makes its prompts.
-        prior: transition counts that its search is mixed with, by the weights in `facts`; None where it has none.
+        prior: transition counts that have a say in its search, by the weights in `facts`; None where it has none.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class ItemLanguage:
         if self.prior is None or self.facts.prior is None:
             return None
         weight = self.facts.prior.direct if mode == "direct" else self.facts.prior.reasoning
-        return self.prior.after([query.history for query in queries], weight, [query.exclude for query in queries])
+        return self.prior.after([query.history for query in queries], weight)
 
     def answer_prompt(self, prompt: Sequence[int], chain: Sequence[int]) -> list[int]:
         """Token ids after which the item begins in reasoning mode: the prompt, then its chain up to the stop token."""

@@ -215,7 +215,7 @@ class Policy(ItemLanguage):
         scores = score_all(self.model, prompt, self.trie)
         opinion = self.opinion([query], "direct")
         if opinion is not None:
-            scores = opinion.mix_items(0, scores)
+            scores = opinion.add_to(0, scores)
         return dict(zip(self._ids, scores.tolist(), strict=True))
 
     def _queries(
@@ -262,10 +262,10 @@ class Policy(ItemLanguage):
         queries: Sequence[Query],
         beams: int | None,
         progress: str,
-        mixed: Mode | None = None,
+        prior: Mode | None = None,
     ) -> list[tuple[NDArray[np.int64], NDArray[np.float32]]]:
-        """Item numbers and scores of each query's `k` best items, as a `Ranking` has them; `mixed` with the prior as in
-        that mode, or not at all.
+        """Item numbers and scores of each query's `k` best items, as a `Ranking` has them; with the prior as in that
+        mode, or without it.
 
         Queries that want more than the beams are searched apart, in the width that each would have alone.
         """
@@ -284,7 +284,7 @@ class Policy(ItemLanguage):
                 k=max(query.k for query in asked),
                 beams=width,
                 exclude=[query.exclude for query in asked],
-                prior=self.opinion(asked, mixed) if mixed is not None else None,
+                prior=self.opinion(asked, prior) if prior is not None else None,
                 progress=progress,
             )
             for place, row in enumerate(rows):

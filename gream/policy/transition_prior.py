@@ -3,12 +3,9 @@
 scipy and torch are imported on use: who reads only the facts of a bundle, as the HTTP API does, needs neither.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 if TYPE_CHECKING:
@@ -21,12 +18,12 @@ TRANSITIONS = "transitions.npz"
 
 
 class PriorWeights(BaseModel):
-    """How much the prior counts in each mode before its discount, see `gream.training.prior_weights`."""
+    """How much the prior counts in each mode, see `gream.training.prior_weights`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    direct: float = Field(ge=0.0, le=1.0)
-    reasoning: float = Field(ge=0.0, le=1.0)
+    direct: float = Field(ge=0.0)
+    reasoning: float = Field(ge=0.0)
 
 
 class TransitionPrior:
@@ -53,14 +50,9 @@ class TransitionPrior:
 
         sparse.save_npz(folder / TRANSITIONS, self.counts)
 
-    def after(
-        self,
-        histories: "Sequences",
-        weight: float,
-        exclude: Sequence[Sequence[int] | NDArray[np.integer]] | None = None,
-    ) -> "ItemPrior":
-        """The prior after each history (item numbers, oldest first), over the items that are not excluded there."""
-        from gream.data.transitions import DISCOUNT, transition_scores
+    def after(self, histories: "Sequences", weight: float) -> "ItemPrior":
+        """The prior after each history (item numbers, oldest first)."""
+        from gream.data.transitions import transition_scores
         from gream.decoding.prior import ItemPrior
 
-        return ItemPrior.of(transition_scores(histories, self.counts), weight, exclude, DISCOUNT)
+        return ItemPrior.of(transition_scores(histories, self.counts), weight)

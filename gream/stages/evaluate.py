@@ -14,7 +14,7 @@ from gream.evaluation.cases import cases_for_test
 from gream.evaluation.examples import ExampleUser, example_users
 from gream.evaluation.policy_evaluation import PolicyOutcome, evaluate_direct, evaluate_policy
 from gream.evaluation.results import BaselineName, EvaluationProtocol, IndexSummary, Metrics, Signs, TwoModes
-from gream.evaluation.user_values import DIRECT, REASONING, SFT_DIRECT, SFT_REASONING, UNMIXED, UserValues
+from gream.evaluation.user_values import DIRECT, REASONING, SFT_DIRECT, SFT_REASONING, WITHOUT_PRIOR, UserValues
 from gream.stages.index import AUDIT
 from gream.stages.store import Recipe, RunContext, produce, stage_facts
 
@@ -56,11 +56,11 @@ def run(catalog: Path, sft_policy: Path, policy: Path, context: RunContext) -> P
         baselines = evaluate_baselines(split, shop.item_ids, cases, exclude_seen, config, seed)
         start = measure(sft_policy, "SFT")[0]
         final, loaded = measure(policy, "SRPO")
-        unmixed: dict[str, np.ndarray] = {}
+        without_prior: dict[str, np.ndarray] = {}
         if loaded.prior is not None:
             number = {item: place for place, item in enumerate(shop.item_ids)}
             alone = loaded.without_prior()
-            unmixed = evaluate_direct(alone, number, cases, exclude_seen, config, "without prior")
+            without_prior = evaluate_direct(alone, number, cases, exclude_seen, config, "without prior")
         titles = dict(zip(shop.item_ids, shop.items[columns.TITLE].to_list(), strict=True))
         examples = example_users(loaded, titles, cases, exclude_seen, config, seed)
 
@@ -71,7 +71,7 @@ def run(catalog: Path, sft_policy: Path, policy: Path, context: RunContext) -> P
                 REASONING: final.reasoning,
                 SFT_DIRECT: start.direct,
                 SFT_REASONING: start.reasoning,
-                **({UNMIXED: unmixed} if unmixed else {}),
+                **({WITHOUT_PRIOR: without_prior} if without_prior else {}),
                 **baselines,
             },
         )
@@ -94,7 +94,7 @@ def run(catalog: Path, sft_policy: Path, policy: Path, context: RunContext) -> P
                 direct=values.intervals(SFT_DIRECT, resamples, seed),
                 reasoning=values.intervals(SFT_REASONING, resamples, seed),
             ),
-            unmixed=values.intervals(UNMIXED, resamples, seed) if unmixed else None,
+            without_prior=values.intervals(WITHOUT_PRIOR, resamples, seed) if without_prior else None,
             baselines={cast("BaselineName", name): values.intervals(name, resamples, seed) for name in baselines},
             comparisons=values.comparisons(resamples, seed),
             legal_item_share=final.legal_item_share,

@@ -1,9 +1,7 @@
 """How much a policy's prior should count: as much as ranks the validation items best.
 
-The weight of the prior before its discount (see `gream.decoding.prior`) is taken from a grid by NDCG@10 on validation
-users, separately for the two modes: after a chain the policy knows something else than before one. (The weight under
-which the validation items are most probable, found by expectation maximisation, was tried: it counts the prior far too
-little. Counts give most items no probability at all, which costs likelihood, but not the head of the ranking.)
+The weight (see `gream.decoding.prior`) is taken from a grid by NDCG@10 on validation users, separately for the two
+modes: after a chain the policy knows something else than before one.
 """
 
 from collections.abc import Sequence
@@ -18,9 +16,9 @@ if TYPE_CHECKING:
     from gream.policy.policy import Policy
     from gream.policy.query import Mode
 
-WEIGHTS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+WEIGHTS = (0.0, 0.25, 0.5, 1.0, 2.0, 3.0, 4.0)
 CUTOFF = 10
-USERS: "dict[Mode, int]" = {"direct": 1_000, "reasoning": 200}
+USERS: "dict[Mode, int]" = {"direct": 2_000, "reasoning": 200}
 """Validation users that are asked in each mode; a chain costs more than an answer."""
 
 
@@ -36,7 +34,7 @@ def fit_prior_weights(
 
     Args:
         policy: its own prior, if it has one, is not used.
-        prior: to be mixed in.
+        prior: that is to have a say.
         histories: item ids of validation users, oldest first.
         targets: the item id that followed each.
         exclude_seen: whether items of the history are taken out of the ranking.
@@ -49,8 +47,8 @@ def fit_prior_weights(
         asked, wanted = [histories[row] for row in rows], [targets[row] for row in rows]
 
         def ndcg(weight: float) -> float:
-            mixed = policy.with_prior(prior, PriorWeights(direct=weight, reasoning=weight))
-            found = mixed.recommend_batch(
+            both = policy.with_prior(prior, PriorWeights(direct=weight, reasoning=weight))
+            found = both.recommend_batch(
                 asked, CUTOFF, mode, asked if exclude_seen else None, progress=f"prior's weight {weight}, {mode}"
             )
             lists = [[item.item_id for item in row] for row in found]

@@ -121,11 +121,11 @@ def test_a_prior_shows_what_the_policy_is_without_it(make_metrics):
     alone = make_metrics(direct=100)
     metrics = plain.model_copy(
         update={
-            "unmixed": alone.direct,
-            "comparisons": plain.comparisons | {"direct_vs_unmixed": plain.comparisons["direct_vs_transitions"]},
+            "without_prior": alone.direct,
+            "comparisons": plain.comparisons | {"direct_vs_without_prior": plain.comparisons["direct_vs_transitions"]},
         }
     )
     (line,) = [line for line in summary_table(metrics).splitlines() if line.startswith("  direct, without prior ")]
     assert line.count("0.2500") == 4
-    assert "the mixture is ahead of the policy alone by +10.0" in find(standing(metrics), "What the prior").text
+    assert "the policy with it is ahead of the policy alone by +10.0" in find(standing(metrics), "What the prior").text
     assert "without prior" not in summary_table(plain)

@@ -28,48 +28,45 @@ def mixed(policy, tmp_path_factory):
     return Policy.load(path)
 
 
-def test_scores_are_the_mixture_and_still_a_distribution(policy, mixed):
+def test_scores_are_those_of_both_and_still_a_distribution(policy, mixed):
     alone, both = policy.score_all(HISTORY), mixed.score_all(HISTORY)
-    assert sum(map(math.exp, both.values())) == pytest.approx(1.0, abs=1e-12)
     # After m1 (latest): 7 three times at distance 1, 2 and 9 once at 2; before it 3 twice at 1, 0 once at 2. After m3
     # (0.4): 1 twice at 1, 7 twice at 2, 2 once at 3; before it 0 once. Then m0 (0.16): 3 at 1, 1 at 2, 7 at 3.
     counts = np.zeros(10)
     counts[[7, 2, 9, 3, 0]] += [3, 1 / 2, 1 / 2, 0.25 * 2, 0.25 / 2]
     counts[[1, 7, 2, 0]] += 0.4 * np.array([2, 1, 1 / 3, 0.25])
     counts[[3, 1, 7]] += 0.16 * np.array([1, 1 / 2, 1 / 3])
-    # Each count is lowered by .7, and what that takes away is the policy's.
-    kept = np.maximum(counts - 0.7, 0)
-    weight = 0.5 * kept.sum() / counts.sum()
-    expected = (1 - weight) * np.exp(list(alone.values())) + weight * kept / kept.sum()
-    assert np.exp(list(both.values())) == pytest.approx(expected)
+    product = np.exp(list(alone.values())) * (1 + counts / 0.3) ** 0.5
+    assert np.exp(list(both.values())) == pytest.approx(product / product.sum())
 
 
 @pytest.mark.parametrize("mode", ["direct", "reasoning"])
-def test_recommendations_follow_the_mixture(policy, mixed, mode):
+def test_recommendations_follow_both(policy, mixed, mode):
     found, alone = mixed.recommend(HISTORY, k=10, mode=mode), policy.recommend(HISTORY, k=10, mode=mode)
-    prior = mixed.prior.after([mixed.numbers(HISTORY)], 0.5 if mode == "direct" else 0.25)
-    opinion, (weight,) = prior.distributions.toarray()[0], prior.weights
-    before = {item.item_id: item.score for item in alone}
+    bonus = mixed.prior.after([mixed.numbers(HISTORY)], 0.5 if mode == "direct" else 0.25).bonus.toarray()[0]
+    ranked = {item.item_id: item.score + bonus[int(item.item_id[1:])] for item in alone}
+    total = math.log(sum(map(math.exp, ranked.values())))
     assert found.chain == alone.chain
-    for item in found:
-        number = int(item.item_id[1:])
-        expected = (1 - weight) * math.exp(before[item.item_id]) + weight * opinion[number]
-        assert math.exp(item.score) == pytest.approx(expected, rel=1e-4)
-    assert [item.score for item in found] == sorted((item.score for item in found), reverse=True)
+    assert [item.item_id for item in found] == sorted(ranked, key=ranked.get, reverse=True)
+    assert [item.score for item in found] == pytest.approx([ranked[item.item_id] - total for item in found], abs=1e-4)
 
 
-def test_excluded_items_cost_the_prior_nothing(mixed):
-    """All that is the prior's is on items that may come back."""
+def test_a_bonus_of_excluded_items_is_shared_out_among_the_others(policy, mixed):
+    """All ten items are seen by the search: what is left of them, and the policy's own share of those left out."""
     found = mixed.recommend(HISTORY, k=10, exclude=HISTORY)
-    opinion = mixed.prior.after([mixed.numbers(HISTORY)], 0.5, [mixed.numbers(HISTORY)])
-    assert opinion.distributions.sum() == pytest.approx(1.0)
-    assert not {item.item_id for item in found} & set(HISTORY)
+    left_out = sum(math.exp(score) for item, score in policy.score_all(HISTORY).items() if item in HISTORY)
+    factor = np.exp(mixed.prior.after([mixed.numbers(HISTORY)], 0.5).bonus.toarray()[0])
+    product = {item: math.exp(score) * factor[int(item[1:])] for item, score in policy.score_all(HISTORY).items()}
+    total = left_out + sum(value for item, value in product.items() if item not in HISTORY)
+    assert {item.item_id: item.score for item in found} == pytest.approx(
+        {item: math.log(value / total) for item, value in product.items() if item not in HISTORY}, abs=1e-4
+    )
     assert found[0].item_id == "m7"
 
 
 def test_without_its_prior_a_policy_is_as_before(policy, mixed):
     assert mixed.without_prior().score_all(HISTORY) == policy.score_all(HISTORY)
-    assert mixed.score_all(["m8"]) == policy.score_all(["m8"])  # nobody went on from m8
+    assert mixed.score_all(["m8"]) == pytest.approx(policy.score_all(["m8"]))  # nobody went on from m8
 
 
 def test_pass_at_k_asks_the_policy_itself(policy, mixed):
@@ -78,10 +75,9 @@ def test_pass_at_k_asks_the_policy_itself(policy, mixed):
 
 def test_items_that_came_later_have_no_counts(tmp_path):
     TransitionPrior(transition_counts([[0, 1]], 2)).save(tmp_path)
-    assert TransitionPrior.load(tmp_path, 4).after([[0], [3]], 0.5).distributions.toarray().tolist() == [
-        [0.0, 1.0, 0.0, 0.0],
-        [0.0, 0.0, 0.0, 0.0],
-    ]
+    bonus = TransitionPrior.load(tmp_path, 4).after([[0], [3]], 0.5).bonus.toarray()
+    assert bonus[0].tolist() == pytest.approx([0.0, 0.5 * math.log(1 + 1 / 0.3), 0.0, 0.0])
+    assert not bonus[1].any()
 
 
 def test_a_prior_that_knows_the_answers_gets_weight_and_one_that_does_not_gets_none(policy):
