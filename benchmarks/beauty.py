@@ -48,6 +48,11 @@ def main(data: Path, seeds: int, home: Path | None, overrides: tuple[str, ...]) 
     click.echo(f"{'':<28}" + "".join(f"{figure:>22}" for figure in FIGURES))
     for name, row in rows(measured).items():
         click.echo(f"{name:<28}" + "".join(f"{words:>22}" for words in row))
+    click.echo("\nDirect mode minus item transitions, by user:")
+    for metrics in measured:
+        found = metrics.comparisons["direct_vs_transitions"]
+        words = [f"{figure} {found[figure].words('+')}" for figure in ("recall@10", "ndcg@10")]
+        click.echo(f"  seed {metrics.seed}   {'   '.join(words)}")
     minutes = [f"{sum(metrics.seconds.values()) / 60:.0f}" for metrics in measured]
     click.echo(
         f"\n{measured[0].protocol.users} users; stages of {' and '.join(minutes)} minutes; seeds 0 to {seeds - 1}."

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from gream.policy.policy import Policy
     from gream.policy.query import Mode
 
-WEIGHTS = (0.0, 0.25, 0.5, 1.0, 2.0, 3.0, 4.0)
+WEIGHTS = (0.0, 0.25, 0.5, 1.0, 2.0, 3.0, 4.0, 6.0)
 CUTOFF = 10
 USERS: "dict[Mode, int]" = {"direct": 2_000, "reasoning": 200}
 """Validation users that are asked in each mode; a chain costs more than an answer."""
