@@ -8,7 +8,9 @@ last item is a hidden one are asked, once for hidden items alone, as a shelf of 
 all items; items of the history are left out. The peer is item-kNN on the text vectors that the index is made from.
 """
 
+import sys
 import tempfile
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import click
@@ -46,7 +48,8 @@ def main(data: str, share: float, seed: int, overrides: tuple[str, ...]) -> None
         context = open_run("laptop", (*overrides, "data.k_core=0"), seed, f"{home}/workspace")
         warm.save(Path(home) / "warm")
         hidden.write_parquet(Path(home) / "hidden.parquet")
-        trained = run_until("sft", f"{home}/warm", "as-dataset", context)
+        with redirect_stdout(sys.stderr):  # where the trainer's log belongs
+            trained = run_until("sft", f"{home}/warm", "as-dataset", context)
         extend_policy(trained, Path(home) / "hidden.parquet", Path(home) / "policy")
         policy = Policy.load(Path(home) / "policy")
         vectors = text_vectors(shop, context, home)

@@ -7,6 +7,9 @@ Prints Recall@10 and NDCG@10 of the policy by itself, with its prior, and of ite
 seed. What is trained is kept in the workspace; ten minutes on two cores for Amazon Beauty.
 """
 
+import sys
+from contextlib import redirect_stdout
+
 import click
 import numpy as np
 
@@ -34,7 +37,8 @@ METRICS = ("recall@10", "ndcg@10")
 def main(data: str, overrides: tuple[str, ...], users: int, seed: int, workspace: str) -> None:
     context = open_run("laptop", (*SEQUENCES_ALONE, *overrides), seed, workspace)
     shop = Catalog.load(run_until("ingest", data, "as-dataset", context))
-    policy = Policy.load(run_until("sft", data, "as-dataset", context))
+    with redirect_stdout(sys.stderr):  # where the trainer's log belongs
+        policy = Policy.load(run_until("sft", data, "as-dataset", context))
     split, exclude_seen = leave_last_one_out(shop), shop.facts.exclude_seen
     cases = cases_for_validation(split, users, seed)
     number = {item: place for place, item in enumerate(shop.item_ids)}
