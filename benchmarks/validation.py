@@ -1,14 +1,18 @@
-"""What a setting is worth on the validation items, after SFT on sequences alone: for choosing, where the test items are
+"""What settings are worth on the validation items, after SFT on sequences alone: for choosing, where the test items are
 not to be read.
 
-    python -m benchmarks.validation --data ../shared/datasets/amazon14-beauty [--set index.levels=3 ...]
+    python -m benchmarks.validation --data ../shared/datasets/amazon14-beauty \\
+        --variant "as it is:" --variant "three levels: index.levels=3 index.codebook_size=256"
 
-Prints Recall@10 and NDCG@10 of the policy by itself, with its prior, and of item transitions, on users drawn by the
-seed. What is trained is kept in the workspace; ten minutes on two cores for Amazon Beauty.
+Prints of each variant the share of items that share all codes with another, Recall@10 and NDCG@10 of the policy by
+itself and with its prior, and those of item transitions, on users drawn by the seed. What is trained is kept in the
+workspace; ten minutes a variant on two cores for Amazon Beauty. Published indices are variants too:
+`--variant "LETTER: index.published=../shared/datasets/amazon14-beauty/index/letter.index.json"`.
 """
 
 import sys
 from contextlib import redirect_stdout
+from dataclasses import dataclass
 
 import click
 import numpy as np
@@ -16,48 +20,80 @@ import numpy as np
 from gream.data.catalog import Catalog
 from gream.data.split import leave_last_one_out
 from gream.evaluation.baselines import Transitions
-from gream.evaluation.cases import cases_for_validation
+from gream.evaluation.cases import Cases, cases_for_validation
 from gream.evaluation.metrics import bootstrap_interval
 from gream.evaluation.policy_evaluation import evaluate_direct
 from gream.evaluation.ranking import rank_histories, user_values
+from gream.evaluation.variants import parse_variant
 from gream.policy import Policy
 from gream.stages.chain import run_until
-from gream.stages.store import open_run
+from gream.stages.index import AUDIT
+from gream.stages.store import RunContext, open_run
 
 SEQUENCES_ALONE = ("corpus.reasoning_samples=0", "corpus.text_passes=0", "corpus.itemsearch_samples=0")
 METRICS = ("recall@10", "ndcg@10")
+Values = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The validation users that all are asked for.
+
+    Attributes:
+        cases: their histories and what they took next.
+        number: of each item.
+        train: item numbers of all users' training parts.
+        exclude_seen: the protocol.
+    """
+
+    cases: Cases
+    number: dict[str, int]
+    train: list[list[int]]
+    exclude_seen: bool
+
+    @classmethod
+    def of(cls, shop: Catalog, users: int, seed: int) -> "Asked":
+        """A draw of users; 0 takes all."""
+        split, number = leave_last_one_out(shop), {item: place for place, item in enumerate(shop.item_ids)}
+        train = [[number[item] for item in items] for items in split.train.values()]
+        return cls(cases_for_validation(split, users, seed), number, train, shop.facts.exclude_seen)
+
+    def by_policy(self, policy: Policy, context: RunContext, name: str) -> Values:
+        """Metrics of each user."""
+        return evaluate_direct(policy, self.number, self.cases, self.exclude_seen, context.profile.evaluation, name)
+
+    def by_transitions(self) -> Values:
+        """The same of counting."""
+        histories, targets = self.cases.numbers(self.number)
+        ranked = rank_histories(Transitions(self.train, len(self.number)), histories, 10, self.exclude_seen)
+        return user_values(ranked, np.asarray(targets))
 
 
 @click.command(help=__doc__)
 @click.option("--data", required=True, help="What `gream run --data` takes.")
-@click.option("--set", "overrides", multiple=True, metavar="SETTING=VALUE", help="Of the laptop profile.")
-@click.option("--users", default=5_000, show_default=True, help="Validation users, drawn by the seed.")
+@click.option("--variant", "variants", multiple=True, default=("laptop:",), show_default=True, help="As above.")
+@click.option("--users", default=5_000, show_default=True, help="Validation users, drawn by the seed; 0 takes all.")
 @click.option("--seed", default=0, show_default=True)
 @click.option("--workspace", default="runs/workspace", show_default=True)
-def main(data: str, overrides: tuple[str, ...], users: int, seed: int, workspace: str) -> None:
-    context = open_run("laptop", (*SEQUENCES_ALONE, *overrides), seed, workspace)
-    shop = Catalog.load(run_until("ingest", data, "as-dataset", context))
-    with redirect_stdout(sys.stderr):  # where the trainer's log belongs
-        policy = Policy.load(run_until("sft", data, "as-dataset", context))
-    split, exclude_seen = leave_last_one_out(shop), shop.facts.exclude_seen
-    cases = cases_for_validation(split, users, seed)
-    number = {item: place for place, item in enumerate(shop.item_ids)}
-    histories, targets = cases.numbers(number)
-    train = [[number[item] for item in items] for items in split.train.values()]
-    ranked = rank_histories(Transitions(train, len(number)), histories, 10, exclude_seen)
-    found = {
-        name: evaluate_direct(asked, number, cases, exclude_seen, context.profile.evaluation, name)
-        for name, asked in (("policy by itself", policy.without_prior()), ("with its prior", policy))
-    }
-    found["item transitions"] = user_values(ranked, np.asarray(targets))
-    for name, values in found.items():
-        words = [f"{metric} {bootstrap_interval(values[metric]).words()}" for metric in METRICS]
-        click.echo(f"{name:<20}{'   '.join(words)}")
-    click.echo(f"{len(cases.users)} users; the prior's weight in direct mode is {_weight(policy)}")
+def main(data: str, variants: tuple[str, ...], users: int, seed: int, workspace: str) -> None:
+    asked = None
+    for variant in map(parse_variant, variants):
+        context = open_run("laptop", (*SEQUENCES_ALONE, *variant.overrides), seed, workspace)
+        shop = Catalog.load(run_until("ingest", data, "as-dataset", context))
+        with redirect_stdout(sys.stderr):  # where the trainer's log belongs
+            policy = Policy.load(run_until("sft", data, "as-dataset", context))
+        if asked is None:
+            asked = Asked.of(shop, users, seed)
+            click.echo(f"{len(asked.cases.users)} users; {_words(asked.by_transitions())}  item transitions")
+        weight = 0.0 if policy.facts.prior is None else policy.facts.prior.direct
+        collisions = policy.index.facts[AUDIT]["collision_rate"]
+        click.echo(f"\n{variant.name}: {collisions:.2%} of the items collide, the prior's weight is {weight}")
+        for name, one in (("by itself", policy.without_prior()), ("with its prior", policy)):
+            click.echo(f"  {name:<16}{_words(asked.by_policy(one, context, name))}")
 
 
-def _weight(policy: Policy) -> float:
-    return 0.0 if policy.facts.prior is None else policy.facts.prior.direct
+def _words(values: Values) -> str:
+    return "   ".join(f"{metric} {bootstrap_interval(values[metric]).words()}" for metric in METRICS)
 
 
 if __name__ == "__main__":
