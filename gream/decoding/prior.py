@@ -14,6 +14,7 @@ Scores are log-probabilities again when the sum over all items is taken off. A s
 step, those that rank high; the others go into its sum as if they had no bonus.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -41,12 +42,18 @@ class ItemPrior:
     bonus: sparse.csr_matrix
 
     @classmethod
-    def of(cls, counts: sparse.csr_matrix, weight: float) -> "ItemPrior":
+    def of(
+        cls,
+        counts: sparse.csr_matrix,
+        weight: float,
+        exclude: Sequence[Sequence[int] | NDArray[np.integer]] | None = None,
+    ) -> "ItemPrior":
         """The prior by counts.
 
         Args:
             counts: (rows, n_items), not negative.
             weight: how much they count beside the policy; 0 makes them silent.
+            exclude: items that may not come back, for each row; with a bonus they would draw beams where nothing is.
 
         Raises:
             RequestError: the weight is negative.
@@ -55,6 +62,12 @@ class ItemPrior:
             raise RequestError(f"the prior's weight must be at least 0, not {weight}.")
         bonus = sparse.csr_matrix(counts, dtype=np.float64, copy=True)
         bonus.data = weight * np.log1p(bonus.data / SMOOTHING)
+        if exclude is not None:
+            rows = np.repeat(np.arange(len(exclude)), [len(items) for items in exclude])
+            items = np.concatenate([*exclude, np.empty(0)]).astype(np.int64)
+            left_out = sparse.csr_matrix((np.ones(len(rows), dtype=bool), (rows, items)), shape=bonus.shape)
+            bonus = bonus - bonus.multiply(left_out)
+            bonus.eliminate_zeros()
         return cls(bonus)
 
     def add_to(self, row: int, log_probs: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -99,7 +99,7 @@ class ItemLanguage:
         if self.prior is None or self.facts.prior is None:
             return None
         weight = self.facts.prior.direct if mode == "direct" else self.facts.prior.reasoning
-        return self.prior.after([query.history for query in queries], weight)
+        return self.prior.after([query.history for query in queries], weight, [query.exclude for query in queries])
 
     def answer_prompt(self, prompt: Sequence[int], chain: Sequence[int]) -> list[int]:
         """Token ids after which the item begins in reasoning mode: the prompt, then its chain up to the stop token."""

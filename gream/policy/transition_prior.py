@@ -50,9 +50,9 @@ class TransitionPrior:
 
         sparse.save_npz(folder / TRANSITIONS, self.counts)
 
-    def after(self, histories: "Sequences", weight: float) -> "ItemPrior":
-        """The prior after each history (item numbers, oldest first)."""
+    def after(self, histories: "Sequences", weight: float, exclude: "Sequences | None" = None) -> "ItemPrior":
+        """The prior after each history (item numbers, oldest first), silent about the items that are excluded there."""
         from gream.data.transitions import transition_scores
         from gream.decoding.prior import ItemPrior
 
-        return ItemPrior.of(transition_scores(histories, self.counts), weight)
+        return ItemPrior.of(transition_scores(histories, self.counts), weight, exclude)

@@ -70,6 +70,25 @@ def test_a_narrow_beam_finds_what_only_the_prior_knows(model, trie, prompts, bru
     assert ranking.items[:, 0].tolist() == least
 
 
+def test_excluded_items_have_no_bonus():
+    counts = sparse.csr_matrix(np.array([[1.0, 2.0, 0.0], [1.0, 2.0, 4.0]]))
+    bonus = ItemPrior.of(counts, 1.0, exclude=[[1, 1, 2], []]).bonus
+    assert bonus.toarray()[0].tolist() == [np.log1p(1 / SMOOTHING), 0.0, 0.0]
+    assert (bonus.toarray()[1] == np.log1p(np.array([1.0, 2.0, 4.0]) / SMOOTHING)).all()
+    assert bonus.nnz == 4
+
+
+def test_a_narrow_beam_does_not_follow_what_may_not_come_back(model, trie, prompts, brute_force):
+    """An item that the counts are sure of, but that is excluded, must not draw the only beam to its neighbours."""
+    least = [[int(np.argmin(brute_force(prompt)))] for prompt in prompts]
+    sure = sparse.csr_matrix((np.ones(4), (range(4), [item for (item,) in least])), shape=(4, trie.n_items))
+    without = beam_search(model, prompts, trie, k=1, beams=1, exclude=least)
+    drawn = beam_search(model, prompts, trie, k=1, beams=1, exclude=least, prior=ItemPrior.of(sure, 20.0))
+    silent = beam_search(model, prompts, trie, k=1, beams=1, exclude=least, prior=ItemPrior.of(sure, 20.0, least))
+    assert drawn.items.tolist() != without.items.tolist()
+    assert silent.items.tolist() == without.items.tolist()
+
+
 def test_excluded_items_stay_away_whatever_the_prior_says(model, trie, prompts, prior):
     ranking = beam_search(model, prompts, trie, k=3, beams=12, exclude=[[0, 1, 4], [11], [], range(12)], prior=prior)
     assert not {0, 1, 4} & set(ranking.items[0].tolist())
