@@ -39,11 +39,9 @@ class ItemFilters:
             categories: an item must carry one of them, where any is named.
             new_only: whether it must be new.
         """
-        left_out = np.zeros(self._n_items, dtype=bool)
-        if categories:
-            left_out[:] = True
-            for category in categories:
-                left_out[self._numbers.get(category.casefold(), [])] = False
+        left_out = np.full(self._n_items, bool(categories))
+        for category in categories:
+            left_out[self._numbers.get(category.casefold(), [])] = False
         if new_only:
             left_out[: self._trained] = True
         return np.flatnonzero(left_out)

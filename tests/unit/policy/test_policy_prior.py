@@ -19,17 +19,17 @@ WALKS = [[0, 3, 1, 7], [3, 1, 7, 2], [1, 7, 9], [4, 5]]
 
 
 @pytest.fixture(scope="module")
-def mixed(policy, tmp_path_factory):
+def guided(policy, tmp_path_factory):
     """The policy with a prior, saved and loaded again."""
-    path = tmp_path_factory.mktemp("mixed") / "policy"
+    path = tmp_path_factory.mktemp("guided") / "policy"
     facts = policy.facts.model_copy(update={"prior": PriorWeights(direct=0.5, reasoning=0.25)})
     prior = TransitionPrior(transition_counts(WALKS, 10))
     save_policy(path, policy.model, policy.tokenizer, policy.index, policy.items, facts, prior)
     return Policy.load(path)
 
 
-def test_scores_are_those_of_both_and_still_a_distribution(policy, mixed):
-    alone, both = policy.score_all(HISTORY), mixed.score_all(HISTORY)
+def test_scores_are_those_of_both_and_still_a_distribution(policy, guided):
+    alone, both = policy.score_all(HISTORY), guided.score_all(HISTORY)
     # After m1 (latest): 7 three times at distance 1, 2 and 9 once at 2; before it 3 twice at 1, 0 once at 2. After m3
     # (0.4): 1 twice at 1, 7 twice at 2, 2 once at 3; before it 0 once. Then m0 (0.16): 3 at 1, 1 at 2, 7 at 3.
     counts = np.zeros(10)
@@ -41,9 +41,9 @@ def test_scores_are_those_of_both_and_still_a_distribution(policy, mixed):
 
 
 @pytest.mark.parametrize("mode", ["direct", "reasoning"])
-def test_recommendations_follow_both(policy, mixed, mode):
-    found, alone = mixed.recommend(HISTORY, k=10, mode=mode), policy.recommend(HISTORY, k=10, mode=mode)
-    bonus = mixed.prior.after([mixed.numbers(HISTORY)], 0.5 if mode == "direct" else 0.25).bonus.toarray()[0]
+def test_recommendations_follow_both(policy, guided, mode):
+    found, alone = guided.recommend(HISTORY, k=10, mode=mode), policy.recommend(HISTORY, k=10, mode=mode)
+    bonus = guided.prior.after([guided.numbers(HISTORY)], 0.5 if mode == "direct" else 0.25).bonus.toarray()[0]
     ranked = {item.item_id: item.score + bonus[int(item.item_id[1:])] for item in alone}
     total = math.log(sum(map(math.exp, ranked.values())))
     assert found.chain == alone.chain
@@ -51,11 +51,11 @@ def test_recommendations_follow_both(policy, mixed, mode):
     assert [item.score for item in found] == pytest.approx([ranked[item.item_id] - total for item in found], abs=1e-4)
 
 
-def test_a_bonus_of_excluded_items_is_shared_out_among_the_others(policy, mixed):
+def test_a_bonus_of_excluded_items_is_shared_out_among_the_others(policy, guided):
     """All ten items are seen by the search: what is left of them, and the policy's own share of those left out."""
-    found = mixed.recommend(HISTORY, k=10, exclude=HISTORY)
+    found = guided.recommend(HISTORY, k=10, exclude=HISTORY)
     left_out = sum(math.exp(score) for item, score in policy.score_all(HISTORY).items() if item in HISTORY)
-    factor = np.exp(mixed.prior.after([mixed.numbers(HISTORY)], 0.5).bonus.toarray()[0])
+    factor = np.exp(guided.prior.after([guided.numbers(HISTORY)], 0.5).bonus.toarray()[0])
     product = {item: math.exp(score) * factor[int(item[1:])] for item, score in policy.score_all(HISTORY).items()}
     total = left_out + sum(value for item, value in product.items() if item not in HISTORY)
     assert {item.item_id: item.score for item in found} == pytest.approx(
@@ -64,13 +64,13 @@ def test_a_bonus_of_excluded_items_is_shared_out_among_the_others(policy, mixed)
     assert found[0].item_id == "m7"
 
 
-def test_without_its_prior_a_policy_is_as_before(policy, mixed):
-    assert mixed.without_prior().score_all(HISTORY) == policy.score_all(HISTORY)
-    assert mixed.score_all(["m8"]) == pytest.approx(policy.score_all(["m8"]))  # nobody went on from m8
+def test_without_its_prior_a_policy_is_as_before(policy, guided):
+    assert guided.without_prior().score_all(HISTORY) == policy.score_all(HISTORY)
+    assert guided.score_all(["m8"]) == pytest.approx(policy.score_all(["m8"]))  # nobody went on from m8
 
 
-def test_pass_at_k_asks_the_policy_itself(policy, mixed):
-    assert mixed.reason_batch([HISTORY], chains=4, seed=1) == policy.reason_batch([HISTORY], chains=4, seed=1)
+def test_pass_at_k_asks_the_policy_itself(policy, guided):
+    assert guided.reason_batch([HISTORY], chains=4, seed=1) == policy.reason_batch([HISTORY], chains=4, seed=1)
 
 
 def test_items_that_came_later_have_no_counts(tmp_path):
