@@ -8,6 +8,7 @@ and the same command goes on where it was stopped. The protocol is that of the p
 these data. With several seeds a figure is their mean, with the lowest and the highest.
 """
 
+import resource
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -54,8 +55,10 @@ def main(data: Path, seeds: int, home: Path | None, overrides: tuple[str, ...]) 
         words = [f"{figure} {found[figure].words('+')}" for figure in ("recall@10", "ndcg@10")]
         click.echo(f"  seed {metrics.seed}   {'   '.join(words)}")
     minutes = [f"{sum(metrics.seconds.values()) / 60:.0f}" for metrics in measured]
+    largest = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
     click.echo(
-        f"\n{measured[0].protocol.users} users; stages of {' and '.join(minutes)} minutes; seeds 0 to {seeds - 1}."
+        f"\n{measured[0].protocol.users} users; stages of {' and '.join(minutes)} minutes; seeds 0 to {seeds - 1}; "
+        f"the largest process had {largest:.1f} GiB."
     )
 
 
