@@ -1,7 +1,7 @@
 """Frozen curves of two small trainings: what changes them changes what everybody's training does, and says so here.
 
-The figures are of these settings and seeds; machines differ in the sixth digit. Who changes the loss, the schedule, the
-order of the examples, the sampling or the advantages on purpose writes down the new ones.
+The figures are of these settings and seeds, with room for the rounding of another machine. Who changes the loss, the
+schedule, the order of the examples, the sampling or the advantages on purpose writes down the new ones.
 """
 
 import pytest
