@@ -41,7 +41,8 @@ def test_srpo(toy, tmp_path):
         warmup_steps=1,
         kl_coefficient=0.01,
     )
-    sampler = TransformersSampler(toy.trie, INDEX, toy.prompter, settings.group_size, settings.temperature, 8)
+    sampled = (settings.group_size, settings.temperature, settings.max_chain_tokens)
+    sampler = TransformersSampler(toy.trie, INDEX, toy.prompter, *sampled)
     tasks = [Task(history=[number, (number + 1) % 8], target=5, reasoning=number % 2 == 0) for number in range(8)]
     log = train_srpo(toy.model(), toy.tokenizer, sampler, tasks, settings, tmp_path, seed=0)
     assert [entry["reward"] for entry in log[::2]] == pytest.approx([0.1890, 0.2037, 0.2306], rel=1e-3)
