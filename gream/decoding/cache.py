@@ -59,15 +59,10 @@ class GrowingLayer(DynamicLayer):  # type: ignore[misc]  # transformers is untyp
 
 
 class GrowingCache(Cache):  # type: ignore[misc]
-    """A cache for any number of layers, empty at first.
+    """A cache for any number of layers, empty at first."""
 
-    Attributes:
-        reading: whether a prompt is just being read into it, see `gream.decoding.prefill`.
-    """
-
-    def __init__(self, reading: bool = False) -> None:
+    def __init__(self) -> None:
         super().__init__(layer_class_to_replicate=GrowingLayer)
-        self.reading = reading
 
     def expand_rows(self, rows: int) -> None:
         """Give what the only row holds to `rows` rows."""

@@ -10,7 +10,9 @@ from torch import Tensor
 
 from gream.decoding.batching import TOKEN_BUDGET, decoding, length_batches
 from gream.decoding.draw import draw
+from gream.decoding.forward import Positions
 from gream.decoding.grounding import Grounding
+from gream.decoding.head import next_logits
 from gream.decoding.prefill import read_prompts
 from gream.decoding.trie import ROOT
 from gream.errors import RequestError
@@ -107,7 +109,7 @@ class _Batch:
         self._model = model
         self._cache = read.cache
         self._cache.batch_repeat_interleave(samples)
-        self._mask = read.mask.long().repeat_interleave(samples, dim=0)
+        self._mask = read.mask.repeat_interleave(samples, dim=0)
         self._position = self._mask.sum(dim=1)
         self._logits: Tensor = read.logits[:, -1].repeat_interleave(samples, dim=0)
         self._uniforms = uniforms.flatten(0, 1).to(model.device)
@@ -161,14 +163,8 @@ class _Batch:
             self._mask, self._position, self._row = self._mask[keep], self._position[keep], self._row[keep]
             self._running, token, self._nodes = self._running[keep], token[keep], self._nodes[keep]
             self._grounding = self._grounding.select(keep)
-        self._mask = torch.nn.functional.pad(self._mask, (0, 1), value=1)
-        output = self._model(
-            input_ids=token[:, None],
-            attention_mask=self._mask,
-            position_ids=self._position[:, None],
-            past_key_values=self._cache,
-            use_cache=True,
-        )
+        self._mask = torch.nn.functional.pad(self._mask, (0, 1), value=True)
+        fed = Positions(token[:, None], self._position[:, None], self._mask)
+        self._logits = next_logits(self._model, None, fed, self._cache)[:, -1]
         self._nodes = self._grounding.advance(self._nodes, token)
         self._position = self._position + 1
-        self._logits = output.logits[:, -1]

@@ -4,32 +4,37 @@ Decoding items, only the tokens of the index are ever legal: a few hundred of a 
 small model's arithmetic and, at 150,000 tokens, most of a search's memory. Only their rows of the head are multiplied.
 """
 
-from typing import Any, Final
+from typing import Any
 
 from torch import Tensor, nn
 
-BARE_HEADS: Final = {"llama", "mistral", "qwen2", "qwen3"}
-"""Architectures (`model_type`) whose logits are the head's product and nothing else; others scale or cap them."""
+from gream.decoding.cache import GrowingCache
+from gream.decoding.forward import LLAMA_FAMILY, Positions, last_hidden
 
 
-def next_logits(model: Any, span: range | None, *, last_only: bool = False, **inputs: Any) -> Tensor:
-    """Run a causal LM, and return next-token logits.
+def next_logits(
+    model: Any, span: range | None, fed: Positions, cache: GrowingCache, *, last_only: bool = False
+) -> Tensor:
+    """Feed tokens to a causal LM, and return next-token logits.
 
     Args:
         model: of Transformers, or of PEFT around one.
         span: the C token ids that are wanted; None for all V.
-        last_only: whether only the last position's are.
-        inputs: of the forward pass, with (B, T) positions.
+        fed: (B, T) tokens.
+        cache: keys and values of the positions before; it gets those of the new ones.
+        last_only: whether only the last position's are wanted.
 
     Returns:
         (B, T or 1, C or V).
     """
     wanted = slice(None) if span is None else slice(span.start, span.stop)
-    head = model.get_output_embeddings()
-    # Adapters change a head behind its weight, and make it another class.
-    if span is None or model.config.model_type not in BARE_HEADS or type(head) is not nn.Linear:
-        logits: Tensor = model(**inputs, logits_to_keep=int(last_only)).logits
+    if model.config.model_type not in LLAMA_FAMILY:  # Others scale or cap their logits.
+        logits: Tensor = model(**fed.for_library(cache), logits_to_keep=int(last_only)).logits
         return logits[..., wanted]
-    hidden = model.get_decoder()(**inputs).last_hidden_state
+    hidden = last_hidden(model, fed, cache, last_only=last_only)
+    head = model.get_output_embeddings()
+    if span is None or type(head) is not nn.Linear:  # Adapters change a head behind its weight.
+        whole: Tensor = head(hidden)
+        return whole[..., wanted]
     bias = None if head.bias is None else head.bias[wanted]
-    return nn.functional.linear(hidden[:, -1:] if last_only else hidden, head.weight[wanted], bias)
+    return nn.functional.linear(hidden, head.weight[wanted], bias)

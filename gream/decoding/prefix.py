@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gream.decoding.forward import Positions
 from gream.decoding.head import next_logits
 from gream.decoding.prefill import read_prompts
 
@@ -70,12 +71,5 @@ class Prefix:
         dtype = self._model.dtype
         # Additive, because eager attention adds its mask and sdpa takes either kind.
         bias = torch.zeros(seen.shape, dtype=dtype, device=tokens.device).masked_fill(~seen, torch.finfo(dtype).min)
-        return next_logits(
-            self._model,
-            self._span,
-            input_ids=tokens,
-            attention_mask=bias,
-            position_ids=self._lengths[:, None] + depths,
-            past_key_values=self._cache,
-            use_cache=True,
-        )
+        fed = Positions(tokens, self._lengths[:, None] + depths, bias)
+        return next_logits(self._model, self._span, fed, self._cache)

@@ -95,7 +95,7 @@ class SrpoTrainer(GRPOTrainer):
             ]
 
         wanted = len(inputs) // self.num_generations
-        with self._sampler.following(model):
+        with self._sampler.following(model), self.accelerator.autocast():  # In the precision that is trained in.
             draw = draw_groups(fresh, wanted, self._settings.max_generation_rounds, roll)
         for name, value in self._averaged(statistics(draw, self._settings, self._is_item)).items():
             self._metrics["train"][name].append(value)

@@ -7,12 +7,15 @@ import torch
 from transformers import Gemma2Config, Gemma2ForCausalLM
 
 from gream.config import load_profile
+from gream.decoding.cache import GrowingCache
+from gream.decoding.forward import Positions
 from gream.decoding.head import next_logits
 from gream.training.lora import add_adapters
 
 pytestmark = pytest.mark.unit
 
 TOKENS = torch.tensor([[1, 2, 3], [4, 5, 6]])
+FED = Positions(TOKENS, torch.arange(3).expand(2, -1), torch.ones(2, 3, dtype=torch.bool))
 WANTED = range(5, 22)
 
 
@@ -49,8 +52,8 @@ def test_wanted_logits_are_those_of_the_whole_pass(model, kind, last_only):
     model = {"plain": lambda: model, "capped": capped, "adapted": lambda: adapted(model)}[kind]()
     with torch.no_grad():
         whole = model(input_ids=TOKENS).logits[:, -1:] if last_only else model(input_ids=TOKENS).logits
-        some = next_logits(model, WANTED, last_only=last_only, input_ids=TOKENS)
-        everything = next_logits(model, None, last_only=last_only, input_ids=TOKENS)
+        some = next_logits(model, WANTED, FED, GrowingCache(), last_only=last_only)
+        everything = next_logits(model, None, FED, GrowingCache(), last_only=last_only)
     torch.testing.assert_close(some, whole[..., 5:22], rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(everything, whole, rtol=1e-4, atol=1e-5)
     if kind == "capped":

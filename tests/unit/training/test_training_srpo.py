@@ -84,6 +84,16 @@ def test_trainer_sees_the_probabilities_that_were_sampled(toy, tmp_path, monkeyp
     assert max(differences) < 1e-4
 
 
+def test_sampling_and_training_run_in_one_precision(toy, tmp_path):
+    model, seen = toy.model(), {True: set(), False: set()}
+    model.model.layers[0].self_attn.q_proj.register_forward_hook(
+        lambda _module, _inputs, output: seen[torch.is_grad_enabled()].add(output.dtype)
+    )
+    settings = SETTINGS.model_copy(update={"steps": 1, "precision": "bf16"})
+    srpo.train_srpo(model, toy.tokenizer, sampler(toy), tasks(), settings, checkpoints=tmp_path, seed=0)
+    assert seen == {True: {torch.bfloat16}, False: {torch.bfloat16}}
+
+
 def test_only_completions_with_advantage_are_kept_without_the_columns_of_others():
     batch = {
         "prompt_ids": torch.tensor([[7, 8, 9], [0, 8, 9], [0, 0, 9]]),
