@@ -14,9 +14,9 @@ from typing import Any, Final
 import click
 
 from gream.evaluation.variants import parse_variant
+from gream.indexing.collision_limit import AUDIT
 from gream.indexing.semantic_index import SemanticIndex
 from gream.stages.chain import run_until
-from gream.stages.index import AUDIT
 from gream.stages.store import open_run
 
 COLUMNS: Final = ("texts removed", "all items", "titles alone", "minimal items", "of these")

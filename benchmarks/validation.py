@@ -25,9 +25,9 @@ from gream.evaluation.metrics import bootstrap_interval
 from gream.evaluation.policy_evaluation import evaluate_direct
 from gream.evaluation.ranking import rank_histories, user_values
 from gream.evaluation.variants import parse_variant
+from gream.indexing.collision_limit import AUDIT
 from gream.policy import Policy
 from gream.stages.chain import run_until
-from gream.stages.index import AUDIT
 from gream.stages.store import RunContext, open_run
 
 SEQUENCES_ALONE = ("corpus.reasoning_samples=0", "corpus.text_passes=0", "corpus.itemsearch_samples=0")

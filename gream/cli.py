@@ -122,8 +122,8 @@ def data(out: Path | None, **options: Any) -> None:
 @click.option("--out", type=click.Path(path_type=Path), help="Write the index to this folder.")
 def index(out: Path | None, **options: Any) -> None:
     """Give each item its index tokens, and audit their collisions."""
+    from gream.indexing.collision_limit import AUDIT
     from gream.indexing.semantic_index import SemanticIndex
-    from gream.stages.index import AUDIT
 
     folder = _run_until("index", out, options)
     click.echo(json.dumps(SemanticIndex.load(folder).facts[AUDIT], indent=2))

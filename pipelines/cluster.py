@@ -28,7 +28,7 @@ class Cluster:
             and then keeps its piece of it.
         accelerator: what Kubernetes calls an accelerator.
         claim: PersistentVolumeClaim of the workspace, ReadWriteMany where steps run on several nodes. Empty gives each
-            pod a scratch volume, which `remote` must then make up for.
+            pod a scratch folder on its node, which `remote` must then make up for.
         remote: `s3://bucket/prefix` of the workspace's mirror (`gream.stages.mirror`); may be empty beside a claim.
         s3_endpoint: URL of the S3 server.
         s3_secret: Secret with `accesskey` and `secretkey` for it; KFP's own is the default.

@@ -51,7 +51,7 @@ def cluster_options(command: Command) -> Command:
             "--claim",
             default=defaults.claim,
             show_default=True,
-            help="PersistentVolumeClaim of the workspace; '' gives each pod a scratch volume and needs --remote.",
+            help="PersistentVolumeClaim of the workspace; '' gives each pod a folder on its node and needs --remote.",
         ),
         click.option(
             "--memory-gib",
@@ -126,6 +126,8 @@ def upload(endpoint: str, **choices: Any) -> None:
             pipeline = pipeline_name(name)
             version, new = server.upload(pipeline, version_name(pipeline, file.read_text(encoding="utf-8")), file)
         click.echo(f"{name}: {version.name} {'uploaded' if new else 'is there already'}")
+        if not new and (newest := server.newest(pipeline)).name != version.name:
+            click.echo(f"{name}: {newest.name} is newer and is what runs, without --version {version.name}")
 
 
 @pipelines.command()
@@ -134,15 +136,16 @@ def upload(endpoint: str, **choices: Any) -> None:
 @click.option(
     "--param", "assignments", multiple=True, metavar="NAME=VALUE", help="A field of the form; may be repeated."
 )
+@click.option("--version", "wanted", default="", metavar="NAME", help="As `upload` printed it; by default the newest.")
 @click.option("--experiment", default="gream", show_default=True, help="Group of runs that this one belongs to.")
 @click.option("--wait", is_flag=True, help="Until the run has ended; the exit status tells how.")
-def run(name: str, endpoint: str, assignments: tuple[str, ...], experiment: str, wait: bool) -> None:
-    """Start the newest version of a pipeline, such as `training`; the run's id is the last word printed."""
+def run(name: str, endpoint: str, assignments: tuple[str, ...], wanted: str, experiment: str, wait: bool) -> None:
+    """Start a version of a pipeline, such as `training`; the run's id is the last word printed."""
     from pipelines.compile import pipeline_name
     from pipelines.form import fill_form
 
-    server = _server(endpoint)
-    version = server.newest(pipeline_name(name))
+    server, pipeline = _server(endpoint), pipeline_name(name)
+    version = server.version(pipeline, wanted) if wanted else server.newest(pipeline)
     parameters = fill_form(version.spec, assignments)
     run_id = server.start(version, f"{name}-{datetime.now(UTC):%Y%m%d-%H%M%S}", experiment, parameters)
     click.echo(f"{version.name}: started run {run_id}")
@@ -180,7 +183,8 @@ def logs(run_id: str, step: str, endpoint: str) -> None:
 
 
 def _server(endpoint: str) -> "KfpServer":
-    from pipelines.kfp_server import Connection, KfpServer
+    from pipelines.kfp_connection import Connection
+    from pipelines.kfp_server import KfpServer
 
     return KfpServer(Connection.from_environment(endpoint))
 

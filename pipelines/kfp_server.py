@@ -1,21 +1,12 @@
 """A KFP server over its REST API: what is uploaded there, and runs. Every failure comes out as one sentence.
 
-Where it is and who we are to it:
-
-    KFP_ENDPOINT     URL of the API server or of the UI before it, e.g. http://127.0.0.1:8888 (`kubectl port-forward`)
-    KFP_TOKEN        bearer token, where the server asks for one; never shown
-    KFP_TOKEN_FILE   or a file that holds it, as Kubernetes projects the token of a service account
-    KFP_NAMESPACE    of the user's profile, where KFP has several users
-    KFP_CA_BUNDLE    PEM file of the authority that signed the server's certificate, where it is a private one
-
 Not `kfp.Client`: it prints, keeps a context file in the home directory, and asks a server that refuses it five times.
 """
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,59 +14,17 @@ import kfp_server_api as api
 from urllib3 import Retry
 from urllib3.exceptions import HTTPError
 
-from gream.errors import ConfigError, GreamError
-
-ENDPOINT: Final = "KFP_ENDPOINT"
-TOKEN: Final = "KFP_TOKEN"
-TOKEN_FILE: Final = "KFP_TOKEN_FILE"
-NAMESPACE: Final = "KFP_NAMESPACE"
-CA_BUNDLE: Final = "KFP_CA_BUNDLE"
+from gream.errors import GreamError
+from pipelines.kfp_connection import NAMESPACE, TOKEN, Connection
 
 TIMEOUT_S: Final = 30
 EQUALS: Final = "EQUALS"
+NAMED_VERSIONS: Final = 5
+"""How many a message names where the one that was asked for is not there."""
 
 
 class KfpError(GreamError):
     """The KFP server does not answer, refuses, or does not know what was asked for."""
-
-
-@dataclass(frozen=True)
-class Connection:
-    """One KFP server. The token is left out of `repr`, so that no log shows it.
-
-    Attributes:
-        endpoint: URL, without a slash at its end.
-        token: empty where the server asks for none.
-        namespace: empty where KFP has one user.
-        ca_bundle: empty for the public authorities.
-    """
-
-    endpoint: str
-    token: str = field(default="", repr=False)
-    namespace: str = ""
-    ca_bundle: str = ""
-
-    @classmethod
-    def from_environment(cls, endpoint: str = "", environment: Mapping[str, str] = os.environ) -> "Connection":
-        """The connection that the environment names; `endpoint` goes before its own.
-
-        Raises:
-            ConfigError: no endpoint is named, or one that is no URL, or the file of the token cannot be read.
-        """
-        endpoint = (endpoint or environment.get(ENDPOINT, "")).strip().rstrip("/")
-        if not endpoint.startswith(("http://", "https://")):
-            raise ConfigError(
-                f"no KFP server is named: give --endpoint or {ENDPOINT}, the http:// or https:// URL of its API."
-            )
-        token, file, namespace, ca_bundle = (
-            environment.get(name, "").strip() for name in (TOKEN, TOKEN_FILE, NAMESPACE, CA_BUNDLE)
-        )
-        if file and not token:
-            try:
-                token = Path(file).read_text(encoding="utf-8").strip()
-            except OSError as error:
-                raise ConfigError(f"{TOKEN_FILE} = {file!r} cannot be read: {error.strerror}.") from error
-        return cls(endpoint, token, namespace, ca_bundle)
 
 
 @dataclass(frozen=True)
@@ -151,13 +100,22 @@ class KfpServer:
         Raises:
             KfpError: there is none, or the server does not answer or refuses.
         """
-        pipeline_id = self._pipeline_id(pipeline)
-        versions = self._versions(pipeline_id) if pipeline_id else []
-        if not versions:
-            raise KfpError(
-                f"{self.connection.endpoint} has no pipeline {pipeline!r}: upload it with `gream pipelines upload`."
-            )
-        return versions[0]
+        return self._known(pipeline)[0]
+
+    def version(self, pipeline: str, name: str) -> Version:
+        """The version of a pipeline that has a name.
+
+        Raises:
+            KfpError: there is none of this name, or the server does not answer or refuses.
+        """
+        known = self._known(pipeline)
+        for version in known:
+            if version.name == name:
+                return version
+        newest = ", ".join(version.name for version in known[:NAMED_VERSIONS])
+        raise KfpError(
+            f"{self.connection.endpoint} has no version {name!r} of pipeline {pipeline!r}; the newest are {newest}."
+        )
 
     def start(self, version: Version, name: str, experiment: str, parameters: Mapping[str, Any]) -> str:
         """Start a run.
@@ -246,6 +204,16 @@ class KfpServer:
                 pipeline, _request_timeout=TIMEOUT_S
             )
         return str(made.pipeline_id)
+
+    def _known(self, pipeline: str) -> list[Version]:
+        """All versions of a pipeline, newest first; at least one."""
+        pipeline_id = self._pipeline_id(pipeline)
+        versions = self._versions(pipeline_id) if pipeline_id else []
+        if not versions:
+            raise KfpError(
+                f"{self.connection.endpoint} has no pipeline {pipeline!r}: upload it with `gream pipelines upload`."
+            )
+        return versions
 
     def _versions(self, pipeline_id: str) -> list[Version]:
         """Newest first."""

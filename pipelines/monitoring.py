@@ -27,6 +27,7 @@ def define_monitoring(cluster: Cluster) -> Any:
         calibrations: str,
         canary: str = "",
         evidently: str = "",
+        alertmanager: str = "",
         settings: str = "",
         kfp_endpoint: str = "http://ml-pipeline.kubeflow:8888",
         profile: str = "laptop",
@@ -42,6 +43,7 @@ def define_monitoring(cluster: Cluster) -> Any:
             calibrations: Keeps the thresholds of each champion: s3://BUCKET/PREFIX.
             canary: Where the canary stands: s3://BUCKET/PREFIX; empty where there is none.
             evidently: URL of Evidently's UI; empty for no pages.
+            alertmanager: URL of Prometheus' Alertmanager, for pages and warnings; empty for none.
             settings: TOML text of what differs from the monitor's defaults, such as "match_seconds = 3600".
             kfp_endpoint: URL of KFP's API, where retrainings are started.
             profile: Of a retraining: laptop, small, paper, or the path of a TOML file inside the image.
@@ -56,6 +58,7 @@ def define_monitoring(cluster: Cluster) -> Any:
                 calibrations=calibrations,
                 canary=canary,
                 evidently=evidently,
+                alertmanager=alertmanager,
                 settings=settings,
                 kfp_endpoint=kfp_endpoint,
                 profile=profile,

@@ -30,6 +30,7 @@ LLM_SECRET: Final = "gream-llm"
 EVIDENCE_SECRET: Final = "gream-evidence"
 """Secret with `key`, the key of the hashes that stand for users in the evidence; the same that serving has."""
 SCRATCH_GIB: Final = 200
+"""Of its node's disk, which a pod without a claim may fill before it is evicted."""
 USER: Final = 10001
 """Numeric user of the images."""
 
@@ -170,14 +171,16 @@ def _give_keys(task: dsl.PipelineTask, pod: Pod, cluster: Cluster) -> None:
 
 
 def _give_workspace(task: dsl.PipelineTask, cluster: Cluster) -> None:
-    if cluster.claim:
+    """Mount the workspace where a step works in it; with a claim also where the champion may be a folder on it."""
+    task.set_env_variable("TQDM_MININTERVAL", "30")  # A log is no terminal: a bar every half minute will do.
+    inputs = task.component_spec.inputs or {}
+    if cluster.claim and {"workspace", "place"} & set(inputs):
         kubernetes.mount_pvc(task, cluster.claim, WORKSPACE)
-    else:
-        # Goes with its pod, when the workflow's time to live is over.
-        kubernetes.add_ephemeral_volume(
-            task, "workspace", WORKSPACE, access_modes=["ReadWriteOnce"], size=f"{SCRATCH_GIB}Gi"
-        )
-    if cluster.remote:
-        task.set_env_variable(REMOTE, cluster.remote)
-    # Weights that a step downloads stay for the next attempt. A log is no terminal: a bar every half minute will do.
-    task.set_env_variable("HF_HOME", f"{WORKSPACE}/huggingface").set_env_variable("TQDM_MININTERVAL", "30")
+    elif "workspace" in inputs:
+        # Not a fresh volume: the root of one belongs to root, and KFP has no field that would hand it to another user.
+        kubernetes.empty_dir_mount(task, "workspace", WORKSPACE, size_limit=f"{SCRATCH_GIB}Gi")
+    if "workspace" in inputs:
+        if cluster.remote:
+            task.set_env_variable(REMOTE, cluster.remote)
+        # With a claim, weights that a step downloads stay for the next attempt.
+        task.set_env_variable("HF_HOME", f"{WORKSPACE}/huggingface")

@@ -16,7 +16,7 @@ from pipelines.cluster import Cluster
 from pipelines.pods import equip, set_cache
 
 FINISHED_DAYS: Final = 7
-"""How long a finished run's pods stay for their logs and scratch volumes; what KFP keeps of a run stays longer."""
+"""How long a finished run's pods stay for their logs; what KFP keeps of a run stays longer."""
 
 Step = Callable[[dsl.PipelineTask, str], dsl.PipelineTask]
 

@@ -15,6 +15,7 @@ def monitor(
     canary: str,
     calibrations: str,
     evidently: str,
+    alertmanager: str,
     settings: str,
     kfp_endpoint: str,
     profile: str,
@@ -31,6 +32,7 @@ def monitor(
         canary: where the canary stands: s3://BUCKET/PREFIX; empty where there is none.
         calibrations: thresholds of each champion: s3://BUCKET/PREFIX.
         evidently: URL of Evidently's UI; empty for no pages.
+        alertmanager: URL of Prometheus' Alertmanager, for pages and warnings; empty for none.
         settings: TOML text of what differs from the defaults of gream.monitoring.settings; may be empty.
         kfp_endpoint: URL of KFP's API, where retrainings are started.
         profile: of a retraining.
@@ -47,12 +49,17 @@ def monitor(
         file.write_text(settings, encoding="utf-8")
         gream = [sys.executable, "-c", "from gream.cli import main; main()"]
         record = ["--champion", champion, "--decisions", decisions, "--cache", str(cache)]
-        places = ["--catalog", catalog, "--evidence", evidence, "--calibrations", calibrations]
+        places = ["--catalog", catalog, "--evidence", evidence, "--calibrations", calibrations, "--canary", canary]
+        told_to = ["--evidently", evidently, "--alertmanager", alertmanager]
         runs = ["--runs-on", "kfp", "--profile", profile, *(word for one in overrides for word in ("--set", one))]
-        options = [*record, "--canary", canary, *places, *runs, "--evidently", evidently, "--settings", str(file)]
+        options = [*record, *places, *told_to, *runs, "--settings", str(file)]
         environment = os.environ | {"KFP_ENDPOINT": kfp_endpoint}
         ended = subprocess.run([*gream, "monitor", *options], env=environment, check=False)
-        told = subprocess.run([*gream, "status", *record], stdout=subprocess.PIPE, text=True, check=True)
-    Path(status.path).write_text(f"```\n{told.stdout}```\n", encoding="utf-8")
-    if ended.returncode:
-        raise SystemExit(ended.returncode)
+        # Where the round failed, its own sentence is the one that is seen, not that of a status that failed after it.
+        errors = subprocess.DEVNULL if ended.returncode else None
+        shown = subprocess.run(
+            [*gream, "status", *record], stdout=subprocess.PIPE, stderr=errors, text=True, check=False
+        )
+    Path(status.path).write_text(f"```\n{shown.stdout}```\n", encoding="utf-8")
+    if ended.returncode or shown.returncode:
+        raise SystemExit(ended.returncode or shown.returncode)

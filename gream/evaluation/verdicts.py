@@ -5,6 +5,7 @@ from typing import Final, Literal
 
 from gream.evaluation.metrics import Interval
 from gream.evaluation.results import Metrics
+from gream.indexing.collision_limit import COLLISION_LIMIT
 
 NAMES: Final = {
     "popularity": "popularity",
@@ -17,8 +18,6 @@ NAMES: Final = {
 }
 HEADLINE: Final = "recall@10"
 
-COLLISION_LIMIT: Final = 0.05
-"""The paper claims a rate below this."""
 OFF_HISTORY_LIMIT: Final = 0.10
 AIDED_LIMIT: Final = 0.50
 UNFINISHED_LIMIT: Final = 0.10

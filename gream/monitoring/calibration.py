@@ -104,6 +104,7 @@ class Calibration(BaseModel):
 
     Attributes:
         policy_version: of the champion.
+        inherited_from: version whose windows it was made of, where that is not the champion itself.
         settings: that it was made with.
         buckets: see `Layout`.
         monitors: by name; one that the reference knows too little for is not there, and stays silent.
@@ -115,12 +116,22 @@ class Calibration(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     policy_version: str
+    inherited_from: str | None = None
     settings: CalibrationSettings
     buckets: dict[str, tuple[str, ...]]
     monitors: dict[str, MonitorThreshold]
     level: float
     simulated_rate: float
     seed: int
+
+    @property
+    def reference_of(self) -> str:
+        """Version whose windows it was made of."""
+        return self.inherited_from or self.policy_version
+
+    def inherited_by(self, version: str) -> "Calibration":
+        """The same for a champion that answers as this one."""
+        return self.model_copy(update={"policy_version": version, "inherited_from": self.reference_of})
 
     @property
     def layout(self) -> Layout:

@@ -126,7 +126,11 @@ def _unless_over(look: Look, windows: int, settings: CanarySettings) -> Look:
 def _difference(
     canary: NDArray[np.float64], champion: NDArray[np.float64], settings: CanarySettings
 ) -> tuple[float, float]:
-    """Difference of the means, and half the width of its interval (Welch, normal quantile, two-sided)."""
+    """Difference of the means, and half the width of its interval (normal quantile, two-sided).
+
+    Both sides get the larger variance of the two: that of few visitors of whom none hit is 0, and knows nothing.
+    """
     chance = (1.0 - settings.confidence) / settings.max_windows
-    error = math.sqrt(canary.var(ddof=1) / len(canary) + champion.var(ddof=1) / len(champion))
+    variance = max(canary.var(ddof=1), champion.var(ddof=1))
+    error = math.sqrt(variance * (1 / len(canary) + 1 / len(champion)))
     return float(canary.mean() - champion.mean()), NormalDist().inv_cdf(1.0 - chance / 2) * error

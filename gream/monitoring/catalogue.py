@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from gream import columns
 from gream.errors import DataError
 from gream.indexing.audit import collision_rate, minimal_metadata
+from gream.indexing.collision_limit import collisions_allowed
 
 NEW_ITEMS: Final = "new_items"
 COLLISIONS: Final = "collisions"
@@ -46,7 +47,7 @@ class CountResult(BaseModel):
 
 
 def count_catalogue(
-    items: pl.DataFrame, served: Set[str], codes: np.ndarray, limits: CatalogueLimits
+    items: pl.DataFrame, served: Set[str], codes: np.ndarray, limits: CatalogueLimits, as_made: float = 0.0
 ) -> tuple[CountResult, ...]:
     """Look at the catalogue as it is now.
 
@@ -56,6 +57,8 @@ def count_catalogue(
         codes: `(n, H)` codes of all items, the new ones by the champion's frozen codebooks; an index that has not been
             extended yet gives those of the served items alone.
         limits: from which on each count alarms.
+        as_made: share of colliding items that the index had when it was made, which a new one would have again: see
+            `gream.indexing.collision_limit`.
 
     Returns:
         Share of the items that the champion lacks, of items that share all codes with another, and of the new items
@@ -82,7 +85,7 @@ def count_catalogue(
         CountResult(
             name=COLLISIONS,
             value=collision_rate(codes),
-            limit=limits.collisions,
+            limit=collisions_allowed(limits.collisions, as_made),
             meaning="Items that share all their codes with another item.",
         ),
         CountResult(

@@ -8,10 +8,11 @@ import polars as pl
 from gream.artifacts import VERSION_DIGITS, open_artifact
 from gream.data.catalog import Catalog
 from gream.errors import ConfigError
+from gream.indexing.collision_limit import rate_as_made
 from gream.indexing.semantic_index import SemanticIndex
 from gream.monitoring.catalogue import CatalogueLimits, CountResult, count_catalogue
 from gream.monitoring.served_items import ServedItems
-from gream.monitoring.skew import SkewLimits, TrainedTaste
+from gream.monitoring.skew import SkewLimits, TrainedTaste, trained_on
 from gream.objectstore.uri import ArtifactUri, is_store_uri
 from gream.policy.bundle import FACTS, INDEX, ITEMS, KIND, PolicyFacts, read_facts
 from gream.promotion.champion import Champion, open_champion
@@ -41,7 +42,8 @@ class ChampionView:
 
         Args:
             place: see `gream.promotion.champion`.
-            catalog: folder or `s3://bucket/prefix` of the shop's catalog; how popular items are is counted there.
+            catalog: folder or `s3://bucket/prefix` of the shop's catalog; how popular items were in the champion's
+                training data is counted there.
             cache: for what comes from a store.
 
         Raises:
@@ -56,17 +58,20 @@ class ChampionView:
         index, items = SemanticIndex.load(bundle / INDEX), pl.read_parquet(bundle / ITEMS)
         made_from = open_artifact(bundle, KIND).get("made_from")
         before = made_from[:VERSION_DIGITS] if made_from else None
-        return cls(champion, read_facts(bundle), before, index, ServedItems.of(index, items, shop.interactions), shop)
+        facts = read_facts(bundle)
+        past = trained_on(shop.interactions, facts.trained_until)
+        return cls(champion, facts, before, index, ServedItems.of(index, items, past), shop)
 
     def counts(self, limits: CatalogueLimits) -> tuple[CountResult, ...]:
         """The catalogue now beside the one that is served."""
         served = set(self.index.item_ids)
-        return count_catalogue(self.catalog.items, served, self.index.codes, limits)
+        return count_catalogue(self.catalog.items, served, self.index.codes, limits, rate_as_made(self.index))
 
-    def trained_taste(self, limits: SkewLimits) -> TrainedTaste:
-        """What the users of its training data liked at the end of it."""
-        window, until = self.facts.history_window, self.facts.trained_until
-        return TrainedTaste.of(self.catalog.interactions, self.catalog.items, self.served, window, until, limits)
+    def trained_taste(self, limits: SkewLimits, min_users: int) -> TrainedTaste:
+        """What the users of its training data liked at the end of it; `min_users` are those that a window needs."""
+        past = trained_on(self.catalog.interactions, self.facts.trained_until)
+        window = self.facts.history_window
+        return TrainedTaste.of(past, self.catalog.items, self.served, window, limits, min_users)
 
 
 def champion_parts(place: str, champion: Champion, cache: Path) -> Path:

@@ -3,7 +3,7 @@
 First what the evidence asks for, the first of these that applies:
 
     a run that never reported back                              page
-    no requests, or too many unreadable files                   page: nothing may be concluded
+    no requests, no feedback, or too many unreadable files      page: nothing may be concluded
     too few users                                               warn
     no reference yet                                            nothing, but warn of skew from the training data
     data quality or operations alarm                            page: training repairs neither
@@ -29,7 +29,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from gream.monitoring.catalogue import BARE_TEXTS, COLLISIONS, NEW_ITEMS, CountResult
 from gream.monitoring.entries import RUNS, Action, Decision, Entry, Freeze, Outcome, Override, Thaw, Trial, clock
 from gream.monitoring.judgement import MonitorResult, WindowReport
-from gream.monitoring.monitors import Group
+from gream.monitoring.monitors import HIT_RATE, Group
 
 DAY: Final = 86_400
 WEEK: Final = 7 * DAY
@@ -123,7 +123,7 @@ def _wish(report: WindowReport, history: Sequence[Entry], now: int, settings: De
         kinds = {one.kind for one in report.missing}
         skewed = tuple(_count_sentence(one) for one in report.skew if one.alarm)
         warned = "few_users" in kinds or skewed
-        action: Action = "page" if kinds & {"silent", "unreadable"} else "warn" if warned else "nothing"
+        action: Action = "page" if kinds & {"silent", "unreadable", "no_feedback"} else "warn" if warned else "nothing"
         return _Wish(action, (*(one.text for one in report.missing), *skewed))
     if broken := report.alarming("data_quality", "operations"):
         return _Wish("page", tuple(map(_sentence, broken)))
@@ -143,7 +143,7 @@ def _wish_of_training(report: WindowReport, history: Sequence[Entry], settings: 
         return _Wish("retrain", (_count_sentence(counts[COLLISIONS]), "The catalogue is indexed anew.", *alarms))
     windows = _windows_of(("input", "output"), report, history) if drift else 0
     if 0 < settings.drift_windows <= windows:
-        if any(one.group == "quality" and one.statistic is not None for one in report.results):
+        if any(one.name == HIT_RATE and one.statistic is not None for one in report.results):
             return _Wish("retrain", (*alarms, f"It has lasted {windows} windows."))
         alarms = (*alarms, f"It has lasted {windows} windows, but there is no feedback to train on.")
     demand = tuple(map(_sentence, report.alarming("catalogue")))
@@ -192,11 +192,12 @@ def _pending_override(history: Sequence[Entry], now: int) -> Override | None:
 
 
 def _windows_of(groups: Sequence[Group], report: WindowReport, history: Sequence[Entry]) -> int:
-    """For how many consecutive windows, this one among them, monitors of these groups have alarmed."""
+    """For how many consecutive windows, this one among them, monitors of these groups have alarmed, beside the same
+    reference."""
     earlier = [
         entry.report
         for entry in _decisions(history)
-        if entry.report.policy_version == report.policy_version and entry.report.end <= report.start
+        if entry.report.reference_of == report.reference_of and entry.report.end <= report.start
     ]
     windows = 1
     for one in sorted(earlier, key=lambda one: -one.end):

@@ -176,6 +176,10 @@ class Evidence:
         """Share of the files of which nothing could be read."""
         return sum(one.rows is None for one in self.skipped) / self.files if self.files else 0.0
 
+    def begun_at(self, start: int) -> "Evidence":
+        """The same without the settled requests from before `start`: a window's are those whose time ran out in it."""
+        return replace(self, settled=self.settled.filter(pl.col(columns.TIMESTAMP) >= start))
+
     def of_policy(self, version: str) -> "Evidence":
         """The same without the requests that other policies answered; they are counted among the skipped."""
         own = pl.col("policy_version") == version

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final, Literal
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
@@ -12,14 +13,14 @@ from gream.errors import ConfigError
 from gream.monitoring.calibration import Calibration
 from gream.monitoring.catalogue import CountResult
 from gream.monitoring.evidence import USER_HASH, Evidence, Window
-from gream.monitoring.monitors import MONITORS, Group, Monitor
+from gream.monitoring.monitors import HIT_RATE, MONITORS, Group, Monitor
 from gream.monitoring.skew import TrainedTaste
 from gream.monitoring.user_means import UserMeans
 
 UNREADABLE_LIMIT: Final = 0.05
 """Share of unreadable files from which on a window proves nothing."""
 
-MissingKind = Literal["silent", "unreadable", "few_users", "no_reference"]
+MissingKind = Literal["silent", "unreadable", "no_feedback", "few_users", "no_reference"]
 
 
 class Record(BaseModel):
@@ -76,6 +77,7 @@ class WindowReport(Record):
         start: of the window, in seconds since 1970 (UTC).
         end: of the window.
         policy_version: of the champion.
+        reference_of: version whose windows are the reference; None without a calibration.
         requests: of the window.
         users: of the window.
         results: of every monitor, in the order of `MONITORS`; empty without a calibration.
@@ -88,6 +90,7 @@ class WindowReport(Record):
     start: int
     end: int
     policy_version: str
+    reference_of: str | None = None
     requests: int
     users: int
     results: tuple[MonitorResult, ...]
@@ -122,8 +125,8 @@ def judge(
         evidence: of the window, of the champion alone (`Evidence.of_policy`).
         means: of that evidence.
         policy_version: of the champion.
-        previous: reports of earlier windows, in any order; those of other policies and of windows too long ago do not
-            count.
+        previous: reports of earlier windows, in any order; those that were judged beside another reference and those
+            of windows too long ago do not count.
         counts: of the catalogue.
 
     Raises:
@@ -138,12 +141,13 @@ def judge(
         start=evidence.window.start,
         end=evidence.window.end,
         policy_version=policy_version,
+        reference_of=None if calibration is None else calibration.reference_of,
         requests=evidence.requests.height,
         users=users,
         results=tuple(results),
         counts=tuple(counts),
         skew=reference.skew(means) if isinstance(reference, TrainedTaste) else (),
-        missing=tuple(_missing(calibration, evidence, users)),
+        missing=tuple(_missing(reference, evidence, users)),
         skipped=tuple(SkippedEvidence(place=s.place, rows=s.rows, reason=s.reason) for s in evidence.skipped),
     )
 
@@ -157,17 +161,20 @@ def _check_fit(calibration: Calibration, means: UserMeans, policy_version: str) 
         raise ConfigError("the window was looked at by other items than those that the calibration was made with.")
 
 
-def _recent(previous: Sequence[WindowReport], window: Window, policy_version: str, of: int) -> list[WindowReport]:
-    """The latest report of each of the `of - 1` windows before this one that there is a report of."""
+def _recent(previous: Sequence[WindowReport], window: Window, reference_of: str, of: int) -> list[WindowReport]:
+    """The latest report of each of the `of - 1` windows before this one that there is a report of.
+
+    Beside the same reference, whichever version served: one that only got new items carries on.
+    """
     oldest = window.start - (of - 1) * window.seconds
-    own = [one for one in previous if one.policy_version == policy_version]
+    own = [one for one in previous if one.reference_of == reference_of]
     return list({one.start: one for one in own if oldest <= one.start and one.end <= window.start}.values())
 
 
 def _results(
     calibration: Calibration, window: Window, means: UserMeans, previous: Sequence[WindowReport]
 ) -> list[MonitorResult]:
-    recent = _recent(previous, window, calibration.policy_version, calibration.settings.of)
+    recent = _recent(previous, window, calibration.reference_of, calibration.settings.of)
     raised = Counter(result.name for report in recent for result in report.results if result.raised)
     return [
         _result(monitor, calibration, means.values[:, columns], raised[monitor.name])
@@ -200,7 +207,9 @@ def _result(
     )
 
 
-def _missing(calibration: Calibration | None, evidence: Evidence, users: int) -> Iterator[Missing]:
+def _missing(reference: Calibration | TrainedTaste, evidence: Evidence, users: int) -> Iterator[Missing]:
+    calibration = reference if isinstance(reference, Calibration) else None
+    least = reference.settings.min_users if isinstance(reference, Calibration) else reference.min_users
     if calibration is None:
         yield Missing(kind="no_reference", text="The champion's own reference is still being gathered.")
     share = evidence.unreadable_share
@@ -212,8 +221,15 @@ def _missing(calibration: Calibration | None, evidence: Evidence, users: int) ->
         )
     if evidence.requests.is_empty():
         yield Missing(kind="silent", text="No request was logged: there is no traffic, or its log is lost.")
-    elif calibration is not None and users < calibration.settings.min_users:
+    elif users < least:
+        yield Missing(kind="few_users", text=f"The window has {users} users; at least {least} are needed.")
+    elif calibration is not None and HIT_RATE in calibration.monitors and _nobody_did_anything(evidence):
         yield Missing(
-            kind="few_users",
-            text=f"The window has {users} users; at least {calibration.settings.min_users} are needed.",
+            kind="no_feedback",
+            text=f"No feedback was logged, of {users} users: their events are lost on the way, or their log is.",
         )
+
+
+def _nobody_did_anything(evidence: Evidence) -> bool:
+    """Whether no event arrived in the window."""
+    return evidence.feedback.filter(pl.col("received") >= evidence.window.start).is_empty()

@@ -25,6 +25,9 @@ Buckets = Callable[[ServedItems], tuple[str, ...]]
 
 Array = NDArray[np.float64]
 
+HIT_RATE: Final = "hit_rate"
+"""The monitor that needs feedback to say anything: without, `click_rate` is 0 as it is of lists that nobody wants."""
+
 
 @dataclass(frozen=True)
 class Monitor:
@@ -124,7 +127,7 @@ MONITORS: Final = (
     _share("popularity_bias", "output", "slots", "both", 0.02, "Recommended items among the most popular fifth."),
     _share("list_probability", "output", "requests", "both", 0.01, "Probability of all items of a list together."),
     _share("list_entropy", "output", "requests", "both", 0.01, "How even the probabilities within a list are."),
-    _share("hit_rate", "quality", "settled", "down", 0.01, "The next item that a user took was in the list."),
+    _share(HIT_RATE, "quality", "settled", "down", 0.01, "The next item that a user took was in the list."),
     _share("ndcg", "quality", "settled", "down", 0.01, "The same, discounted by its rank."),
     _share("click_rate", "quality", "settled", "down", 0.01, "Requests of which a shown item was clicked or bought."),
     _share(

@@ -9,11 +9,12 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from gream.errors import ConfigError, GreamError
 from gream.monitoring.calibration import Calibration, calibrate
 from gream.monitoring.champion_view import ChampionView
-from gream.monitoring.decision import on_trial, running
+from gream.monitoring.decision import freeze, on_trial, running
 from gream.monitoring.decision_log import DecisionLog
 from gream.monitoring.entries import RUNS, Decision, Outcome, clock
 from gream.monitoring.evidence import Evidence, Window
@@ -28,6 +29,9 @@ from gream.promotion.champion import open_champion
 from gream.promotion.trials import Trials
 
 NO_CANARY = "a challenger is on trial, but the monitor was not told where the canary stands: give --canary."
+
+STRETCH: Final = 4
+"""Times the windows of a reference that are searched for healthy ones."""
 
 _LOG = logging.getLogger("gream.monitor")
 
@@ -93,14 +97,15 @@ class Patrol:
             StoreError: a store does not answer; nothing is lost, the next round goes on.
             GreamError: a run could not be started or asked for; the windows were judged before that.
         """
+        self._tell_again(now)
         trouble = self._settle(now)
         decided = []
         view = ChampionView.open(self._places.champion, self._places.catalog, self._places.cache)
         for window in self._due(view, now):
             watched = self._judge(view, window, now)
             decided.append(watched.decision)
-            self._show(watched)
             self._tell(watched.decision)
+            self._show(watched)
             if watched.decision.action in RUNS:
                 self._runs.start(RunOrder.of(watched.decision, self._settings))
                 break  # There may be another champion now.
@@ -120,6 +125,8 @@ class Patrol:
             if on_trial(history):
                 return None if self._places.canary else ConfigError(NO_CANARY)
             match self._runs.state(run.id):
+                case "unknown" if (frozen := freeze(history, now)) is not None:
+                    _LOG.warning("a run that was decided waits: frozen by %s, %s", frozen.by, frozen.reason)
                 case "unknown":
                     _LOG.warning("the run that was decided at %s never started; it is started now", clock(run.at))
                     self._runs.start(RunOrder.of(run, self._settings))
@@ -160,7 +167,7 @@ class Patrol:
         counts = view.counts(self._settings.catalogue)
         return watch.look(
             window,
-            calibration or view.trained_taste(self._settings.skew),
+            calibration or view.trained_taste(self._settings.skew, self._settings.calibration.min_users),
             counts,
             self._log,
             now,
@@ -195,13 +202,18 @@ class Patrol:
         if before is None:
             return None
         version = view.champion.version
-        before.model_copy(update={"policy_version": version}).save(self._calibration_place(version))
+        before.inherited_by(version).save(self._calibration_place(version))
         return self._calibration(version)
 
     def _calibrate(self, view: ChampionView, folder: Path, window: Window) -> Calibration | None:
-        """Make the champion's thresholds of its first healthy windows; None as long as these are too few."""
-        settings, version, since = self._settings.calibration, view.champion.version, self._first_start(view)
-        if window.start - since < settings.min_windows * self._settings.window_seconds:
+        """Make the champion's thresholds of its first healthy windows; None as long as these are too few.
+
+        A shop that hardly ever has enough users is not searched from the beginning every time.
+        """
+        settings, version = self._settings.calibration, view.champion.version
+        needed = settings.min_windows * self._settings.window_seconds
+        since = max(self._first_start(view), window.start - STRETCH * needed)
+        if window.start - since < needed:
             return None
         self._evidence(Window(since, window.start))
         watch = self._watch(folder, version, view.served)
@@ -229,8 +241,17 @@ class Patrol:
         """Let people know; that they cannot be reached is no reason to stop, and stands in the log."""
         if not self._places.alertmanager:
             return
-        until = decision.at + 2 * self._settings.window_seconds + self._settings.grace_seconds
         try:
-            tell(self._places.alertmanager, decision, until)
+            tell(self._places.alertmanager, decision, self._told_until(decision))
         except PagingError as error:
             _LOG.error("%s", error)
+
+    def _tell_again(self, now: int) -> None:
+        """The latest decision once more: the round that made it may have been killed before it could tell, or nobody
+        answered. To Alertmanager the same alert twice is one."""
+        decisions = [entry for entry in self._log.entries() if isinstance(entry, Decision)]
+        if decisions and now < self._told_until(decisions[-1]):
+            self._tell(decisions[-1])
+
+    def _told_until(self, decision: Decision) -> int:
+        return decision.at + 2 * self._settings.window_seconds + self._settings.grace_seconds

@@ -31,7 +31,7 @@ HEAD_SHARE: Final = 0.2
 class ServedItems:
     """Attributes:
     items: one row for each item: its id, `level1` (its code as text), `surprise` (minus the logarithm of its share in
-        the training data, 1 for the least popular item) and `head` (whether it is among the most popular).
+        the training data, 1 for an item that nobody took) and `head` (whether it is among the most popular).
     level1: the codes that are told apart.
     categories: the categories that are told apart.
     """
@@ -61,9 +61,11 @@ class ServedItems:
             (pl.col("count").fill_null(0) + 1).cast(pl.Float64)
         )
         head = counted.height - int(HEAD_SHARE * counted.height)
-        surprise = (pl.col("count").sum() / pl.col("count")).log()
+        # By the logarithm of all, which new items hardly move: measured by the rarest of those that are served, each
+        # indexing would make every other item look less rare.
+        total = pl.col("count").sum()
         described = counted.with_columns(
-            (surprise / surprise.max()).fill_nan(1.0).alias("surprise"),
+            ((total / pl.col("count")).log() / total.log()).fill_nan(1.0).alias("surprise"),
             (pl.col("count").rank("ordinal") > head).alias("head"),
         )
         categories = items.select(columns.ITEM, columns.CATEGORIES).explode(columns.CATEGORIES).drop_nulls()

@@ -56,11 +56,13 @@ class SkewLimits(BaseModel):
 class TrainedTaste:
     """Attributes:
     limits: see there.
+    min_users: that a window needs to become part of the champion's own reference.
     users: of the training data who were looked at.
     shares: monitor -> `(buckets,)` shares of these users, in the buckets of the monitor.
     """
 
     limits: SkewLimits
+    min_users: int
     users: int
     shares: dict[str, NDArray[np.float64]]
 
@@ -71,21 +73,20 @@ class TrainedTaste:
         items: pl.DataFrame,
         served: ServedItems,
         history_window: int,
-        until: int | None,
         limits: SkewLimits,
+        min_users: int,
     ) -> "TrainedTaste":
         """Look at the training data.
 
         Args:
-            interactions: users, items and times; items that are not served do not count.
+            interactions: users, items and times (`trained_on`); items that are not served do not count.
             items: ids and categories.
             served: the champion's items.
             history_window: latest items of a user that the champion is asked with.
-            until: time of the last event of the training data; None where nobody noted it, and then all counts.
             limits: see there.
+            min_users: see there.
         """
-        past = interactions if until is None else interactions.filter(pl.col(columns.TIMESTAMP) <= until)
-        past = past.join(served.items.select(columns.ITEM, "level1"), columns.ITEM, maintain_order="left")
+        past = interactions.join(served.items.select(columns.ITEM, "level1"), columns.ITEM, maintain_order="left")
         latest = past.group_by(columns.USER).agg(pl.col(columns.TIMESTAMP).max()).sort(columns.TIMESTAMP, columns.USER)
         some = latest.tail(MOST_USERS).select(columns.USER)
         histories = (
@@ -100,7 +101,7 @@ class TrainedTaste:
             bucket_of(pl.col("category"), served.categories).alias("category"),
         )
         buckets = Layout.of(served).buckets
-        return cls(limits, taste.height, {name: _shares(taste[name], buckets[name]) for name in MEANINGS})
+        return cls(limits, min_users, taste.height, {name: _shares(taste[name], buckets[name]) for name in MEANINGS})
 
     def skew(self, means: UserMeans) -> tuple[CountResult, ...]:
         """How far a window, looked at by the same items, is from it; nothing of a monitor that knows nobody."""
@@ -115,6 +116,16 @@ class TrainedTaste:
             limit = self.limits.at(len(known), self.users, len(expected))
             results.append(CountResult(name=name, value=float(distance), limit=limit, meaning=MEANINGS[name]))
         return tuple(results)
+
+
+def trained_on(interactions: pl.DataFrame, until: int | None) -> pl.DataFrame:
+    """Of a catalog's interactions those that a policy was trained on.
+
+    Args:
+        interactions: with times.
+        until: time of the last event of the training data; None where nobody noted it, and then all count.
+    """
+    return interactions if until is None else interactions.filter(pl.col(columns.TIMESTAMP) <= until)
 
 
 def _shares(column: pl.Series, buckets: Sequence[str]) -> NDArray[np.float64]:

@@ -183,6 +183,8 @@ def _download(place: ArtifactUri, digest: str, staging: Path, parts: Sequence[st
     """Fetch a version's files into a folder; with `parts`, those below them alone."""
     bucket, version = Bucket.from_environment(place.bucket), place.version_prefix(digest)
     manifest = bucket.get(f"{version}/{MANIFEST}")
+    if manifest is None and place.digest is None:
+        raise ArtifactError(f"{place} is damaged: it has no complete version {digest}, which its pointer names.")
     if manifest is None:
         raise StoreError(f"{place} has no complete version {digest}.")
     (staging / MANIFEST).write_bytes(manifest.content)

@@ -83,8 +83,11 @@ class Pointer:
             raise PointerMovedError(f"The pointer of {self._place} was moved by somebody else: {self._says()}.")
         return moved
 
-    def set(self, digest: str) -> Publication:
+    def set(self, digest: str) -> Publication | None:
         """Let it name a version, whatever it says; of two writers at once the last one counts.
+
+        Returns:
+            What this has replaced; None where nothing was published, or this very version.
 
         Raises:
             StoreError: there is no such version.
@@ -92,9 +95,9 @@ class Pointer:
         while True:
             state = self._state()
             if state.publication is not None and state.publication.digest == digest:
+                return None
+            if self._swap(state, digest) is not None:
                 return state.publication
-            if (moved := self._swap(state, digest)) is not None:
-                return moved
 
     def history(self) -> Iterator[Publication]:
         """All that it has said, the newest first."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from gream.artifacts import VERSION_DIGITS
 from gream.monitoring.canary import Arm, look_at
-from gream.monitoring.decision import on_trial
+from gream.monitoring.decision import freeze, on_trial
 from gream.monitoring.decision_log import DecisionLog
 from gream.monitoring.entries import Trial
 from gream.monitoring.evidence import Evidence, Window
@@ -72,6 +72,7 @@ class Trials:
         if windows < 1:
             return None
         evidence, settings = self.read(Window(trial.at, trial.at + windows * length)), self.settings.canary
+        evidence = evidence.begun_at(trial.at)
         arms = [
             Arm.of(evidence.of_policy(digest[:VERSION_DIGITS]), settings.metric)
             for digest in (trial.verdict.challenger, trial.verdict.champion)
@@ -83,6 +84,9 @@ class Trials:
                 return None
             case "withdraw":
                 return Ending("withdrawn", look.text)
+            case "promote" if freeze(self.log.entries(), now) is not None:
+                _LOG.info("the trial of decision %s is won, and waits for the end of the freeze", trial.decision)
+                return None
             case "promote":
                 ending = settle(self.champion, trial.verdict, lambda: promote_kept(self.champion, trial.verdict))
                 return Ending(ending.result, f"{ending.text} {look.text}")

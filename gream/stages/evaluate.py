@@ -15,7 +15,7 @@ from gream.evaluation.examples import ExampleUser, example_users
 from gream.evaluation.policy_evaluation import PolicyOutcome, evaluate_direct, evaluate_policy
 from gream.evaluation.results import BaselineName, EvaluationProtocol, IndexSummary, Metrics, Signs, TwoModes
 from gream.evaluation.user_values import DIRECT, REASONING, SFT_DIRECT, SFT_REASONING, WITHOUT_PRIOR, UserValues
-from gream.stages.index import AUDIT
+from gream.indexing.collision_limit import AUDIT
 from gream.stages.store import Recipe, RunContext, produce, stage_facts
 
 KIND: Final = "evaluation"

@@ -13,9 +13,9 @@ from gream import columns
 from gream.data.catalog import Catalog
 from gream.enrichment.profiles import ItemProfiles
 from gream.errors import DataError
+from gream.indexing.collision_limit import with_audit
 from gream.indexing.semantic_index import SemanticIndex
 from gream.policy.bundle import INDEX, ITEMS, KIND, replace_items
-from gream.stages.index import with_audit
 from gream.stages.store import Recipe, RunContext, produce
 
 CODE: Final = ("indexing", "policy/bundle.py", "stages/index.py")

@@ -11,11 +11,11 @@ from gream.data.catalog import Catalog
 from gream.data.fresh import last_event
 from gream.data.held_out import HISTORY, HeldOut
 from gream.evaluation.cases import Cases
+from gream.indexing.collision_limit import AUDIT
 from gream.promotion.gate import ChallengerFacts, Contender, GateSettings, judge_challenger
 from gream.promotion.hold_out import HoldOut, leaked_events
 from gream.promotion.verdict import Verdict
 from gream.promotion.verdict_report import render_verdict
-from gream.stages.index import AUDIT
 from gream.stages.store import Recipe, RunContext, produce
 
 if TYPE_CHECKING:
@@ -86,8 +86,10 @@ def _judge(
     lists = [candidate.lists(cases, exclude_seen, k) for candidate in (old, new)]
     seconds = answering_times(old, new, cases, exclude_seen, k)
     theirs, ours = (
-        Contender(content_digest(bundle), case_values(settings.metric, found, cases.targets), times)
-        for bundle, found, times in zip((champion, challenger), lists, seconds, strict=True)
+        Contender(
+            content_digest(bundle), case_values(settings.metric, found, cases.targets), times, _collision_rate(policy)
+        )
+        for bundle, found, times, policy in zip((champion, challenger), lists, seconds, policies, strict=True)
     )
     items = ServedItems.of(policies[1].index, policies[1].items, shop.interactions).items
     users = HoldOut.of(
@@ -100,7 +102,6 @@ def _judge(
     )
     facts = ChallengerFacts(
         legal_item_share=_legal_share(lists[1], new.items),
-        collision_rate=_collision_rate(policies[1]),
         trained_until=last_event(shop),
         leaked_events=leaked_events(held, shop.interactions),
     )

@@ -9,24 +9,19 @@ codebooks. Where too many items would collide, or the codebooks have no room, th
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from gream.artifacts import file_digest
 from gream.data.catalog import Catalog
 from gream.enrichment.profiles import ItemProfiles
-from gream.evaluation.verdicts import COLLISION_LIMIT
 from gream.indexing import vectors as item_vectors
+from gream.indexing.collision_limit import COLLISION_LIMIT, collisions_allowed, rate_as_made, with_audit
 from gream.indexing.semantic_index import KIND, OutgrownError, SemanticIndex
 from gream.share import Share
 from gream.stages.shares import check_shares
 from gream.stages.store import Recipe, RunContext, produce
 
-if TYPE_CHECKING:
-    from gream.indexing.audit import CollisionAudit
-
 CODE: Final = ("indexing", "data/split.py")
-AUDIT: Final = "audit"
-"""Entry of the index's facts that holds its collision audit, so that it travels with the index."""
 
 
 def run(catalog: Path, item_profiles: Path, context: RunContext, vectors: Sequence[Path] = ()) -> Path:
@@ -80,10 +75,11 @@ def update(catalog: Path, item_profiles: Path, base: Path, context: RunContext) 
             if not can_grow(old):
                 raise OutgrownError("the champion's index was imported and cannot take new items.")
             index, audit = extend_index(old, Catalog.load(catalog), ItemProfiles.load(item_profiles).texts)
-            if audit.collision_rate >= COLLISION_LIMIT:
+            limit = collisions_allowed(COLLISION_LIMIT, rate_as_made(old))
+            if audit.collision_rate >= limit:
                 raise OutgrownError(
                     f"{audit.collision_rate:.1%} of the items would share all codes with another; the limit is "
-                    f"{COLLISION_LIMIT:.0%}."
+                    f"{limit:.1%}."
                 )
         except OutgrownError as reason:
             recipe.say(f"indexed anew: {reason}")
@@ -93,11 +89,6 @@ def update(catalog: Path, item_profiles: Path, base: Path, context: RunContext) 
         return {"anew": None}
 
     return produce(recipe, make, context.workspace)
-
-
-def with_audit(index: SemanticIndex, audit: "CollisionAudit") -> SemanticIndex:
-    """The index with its audit among its facts."""
-    return replace(index, facts={**index.facts, AUDIT: audit.to_dict()})
 
 
 def encode(catalog: Path, item_profiles: Path, share: Share, context: RunContext) -> Path:

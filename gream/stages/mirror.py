@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from gream.artifacts import atomic_folder, link_or_copy
-from gream.errors import ArtifactError
+from gream.errors import ArtifactError, StoreError
 from gream.stages.attempts import take_lap
 
 REMOTE: Final = "GREAM_WORKSPACE_REMOTE"
@@ -54,15 +54,17 @@ class Mirror:
 
     def keep(self, folder: Path) -> None:
         """Copy a folder to the store, in place of an earlier copy. Its files may be replaced meanwhile, not changed."""
-        from gream.objectstore import publish_artifact
+        from gream.objectstore import Pointer, upload_artifact
 
         with _scratch(folder) as scratch:
             snapshot = scratch / "snapshot"
             with atomic_folder(snapshot, KIND) as staging:
                 shutil.copytree(folder, staging / CONTENT, copy_function=link_or_copy)
-            version = publish_artifact(snapshot, self._uri(folder))
-        versions = f"{self._prefix(folder)}/versions"
-        self._bucket.delete(key for key in self._bucket.sizes(versions) if not key.startswith(f"{versions}/{version}/"))
+            version = upload_artifact(snapshot, self._uri(folder))
+        replaced = Pointer(self._uri(folder)).set(version)
+        if replaced is not None:
+            # Nothing else: another machine may be keeping the same folder, and its copy may have replaced ours already.
+            self._bucket.delete(self._bucket.sizes(f"{self._prefix(folder)}/versions/{replaced.digest}"))
 
     def bring(self, folder: Path) -> bool:
         """Let a folder that is not here appear, complete, from its copy.
@@ -71,20 +73,25 @@ class Mirror:
             Whether there is a copy.
 
         Raises:
-            ArtifactError: the copy was damaged; it is deleted now.
+            ArtifactError: the copy was damaged, or nothing of it was there; it is deleted now.
+            StoreError: the store does not answer or refuses.
         """
-        from gream.objectstore import fetch_artifact
+        from gream.objectstore import Pointer, fetch_artifact
 
-        if not self.has(folder):
-            return False
-        with _scratch(folder) as scratch:
-            try:
-                fetched = fetch_artifact(self._uri(folder), scratch)
-            except ArtifactError:
-                self.forget(folder)
-                raise
-            (fetched / CONTENT).rename(folder)
-        return True
+        pointer = Pointer(self._uri(folder))
+        while (copy := pointer.read()) is not None:
+            with _scratch(folder) as scratch:
+                try:
+                    fetched = fetch_artifact(self._uri(folder), scratch)
+                except (ArtifactError, StoreError) as error:
+                    if pointer.read() != copy:
+                        continue  # It was no damage: another machine has replaced the copy while it was read.
+                    if isinstance(error, ArtifactError):
+                        self.forget(folder)
+                    raise
+                (fetched / CONTENT).rename(folder)
+            return True
+        return False
 
     def forget(self, folder: Path) -> None:
         """Delete the copy of a folder, if there is one."""

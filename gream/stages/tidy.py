@@ -33,7 +33,8 @@ def tidy(workspace: Path, keep_days: int) -> list[Path]:
 def _delete_unless_held(lock: Path) -> list[Path]:
     """Delete the output that a lock guards, its unfinished attempt, and what a killed copy to a mirror has left."""
     name = lock.name.removesuffix(".lock")
-    with lock.open("rb") as file:  # Not for writing: that would make it look used.
+    # NFS gives an exclusive lock to a file that is open for writing alone. Opening it this way does not touch its time.
+    with lock.open("r+b") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -3,7 +3,8 @@
 from gream.errors import ConfigError
 from pipelines.compile import PIPELINES, pipeline_name
 from pipelines.doctor.examination import Check, NotAskedError
-from pipelines.kfp_server import Connection, KfpServer
+from pipelines.kfp_connection import Connection
+from pipelines.kfp_server import KfpServer
 
 
 def checks(endpoint: str) -> list[Check]:

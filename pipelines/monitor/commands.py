@@ -68,7 +68,15 @@ cache_option = click.option(
     help="Where a retraining runs: in this process, or on the server that KFP_ENDPOINT names.",
 )
 @_place("--profile", "laptop", "GREAM_PROFILE", "Of a retraining: laptop, small, paper, or a TOML file.")
-@click.option("--set", "overrides", multiple=True, metavar="SECTION.KEY=VALUE", help="A setting that differs from it.")
+@click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    envvar="GREAM_OVERRIDES",
+    show_envvar=True,
+    metavar="SECTION.KEY=VALUE",
+    help="A setting that differs from it; in the variable, spaces stand between several.",
+)
 @_place("--workspace", "runs/workspace", "GREAM_WORKSPACE", "Of a retraining.")
 @cache_option
 def monitor(settings: Path | None, cache: Path, **choices: Any) -> None:
@@ -117,7 +125,8 @@ def _runs(choices: dict[str, Any]) -> "Runs":
     """Where retrainings run, by the options of `monitor`."""
     places = {name: choices[name] for name in ("champion", "evidence", "decisions", "canary", "profile")}
     if choices["runs_on"] == "kfp":
-        from pipelines.kfp_server import Connection, KfpServer
+        from pipelines.kfp_connection import Connection
+        from pipelines.kfp_server import KfpServer
         from pipelines.monitor.kfp_runs import KfpRuns
 
         form = {**places, "data": choices["catalog"], "overrides": list(choices["overrides"])}

@@ -6,7 +6,8 @@ import pytest
 
 from gream.artifacts import atomic_folder, content_digest
 from gream.errors import StoreError
-from gream.stages.mirror import keep_checkpoint
+from gream.objectstore.bucket import Bucket
+from gream.stages.mirror import Mirror, keep_checkpoint
 from gream.stages.store import Recipe, produce, stage_facts
 
 pytestmark = pytest.mark.integration
@@ -125,6 +126,74 @@ def test_a_damaged_copy_is_said_and_replaced(mirror, recipe, tmp_path, capsys, s
     training = Training()
     produce(recipe, training, tmp_path / "c")
     assert training.steps == []
+
+
+def test_a_copy_of_which_nothing_is_there_is_made_again(mirror, recipe, tmp_path, capsys, seaweed, bucket, keys):
+    produce(recipe, Training(), tmp_path / "a")
+    for key in keys():
+        if "/versions/" in key:
+            seaweed.client.remove_object(bucket, key)
+    training = Training()
+    produce(recipe, training, tmp_path / "b")
+    assert training.steps == [1, 2, 3]
+    place = f"{mirror}/sft/{recipe.fingerprint()}"
+    assert f"the mirror's copy was damaged and has been deleted: {place} is damaged" in capsys.readouterr().err
+    training = Training()
+    produce(recipe, training, tmp_path / "c")
+    assert training.steps == []
+
+
+@pytest.fixture
+def write(tmp_path):
+    """A folder of the same name on each machine, with a text."""
+
+    def write(machine, text):
+        folder = tmp_path / machine / "sft" / "0f.work"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "text").unlink(missing_ok=True)
+        (folder / "text").write_text(text)
+        return folder
+
+    return write
+
+
+@pytest.fixture
+def meanwhile(monkeypatch):
+    """Lets something happen just before a request of a kind is sent for the first time."""
+
+    def meanwhile(verb, happens):
+        send = getattr(Bucket, verb)
+
+        def late(*given):
+            monkeypatch.setattr(Bucket, verb, send)
+            happens()
+            return send(*given)
+
+        monkeypatch.setattr(Bucket, verb, late)
+
+    return meanwhile
+
+
+def test_two_machines_that_keep_the_same_leave_one_whole_copy(mirror, tmp_path, keys, write, meanwhile):
+    here, there = Mirror.from_environment(), Mirror.from_environment()
+    here.keep(write("a", "an earlier step"))
+    meanwhile("sizes", lambda: there.keep(write("b", "there")))
+    here.keep(write("a", "here"))
+    (tmp_path / "c" / "sft").mkdir(parents=True)
+    brought = tmp_path / "c" / "sft" / "0f.work"
+    assert here.bring(brought)
+    assert (brought / "text").read_text() == "there"
+    assert len([key for key in keys() if key.endswith("/text")]) == 1
+
+
+def test_a_copy_that_is_replaced_while_it_is_read_is_read_again(mirror, tmp_path, write, meanwhile):
+    here, there = Mirror.from_environment(), Mirror.from_environment()
+    there.keep(write("b", "step 1"))
+    meanwhile("download", lambda: there.keep(write("b", "step 2")))
+    (tmp_path / "a" / "sft").mkdir(parents=True)
+    brought = tmp_path / "a" / "sft" / "0f.work"
+    assert here.bring(brought)
+    assert (brought / "text").read_text() == "step 2"
 
 
 def test_a_store_that_is_away_stops_the_stage_and_loses_nothing(mirror, recipe, tmp_path, seaweed, monkeypatch):

@@ -10,7 +10,7 @@ from k8s_objects import of_kind, pods
 import gream
 from gream import cli
 from gream.objectstore import settings as objectstore
-from pipelines import kfp_server
+from pipelines import kfp_connection
 from pipelines.monitor.commands import monitor
 from serving.settings import ServingSettings
 
@@ -118,7 +118,7 @@ def test_every_variable_is_one_that_the_code_reads(objects):
     read = {f"GREAM_{field}".upper() for field in ServingSettings.model_fields}
     read |= {value for value in vars(objectstore).values() if isinstance(value, str) and value.startswith("GREAM_")}
     read |= {option.envvar for option in monitor.params if option.envvar}
-    read |= {kfp_server.ENDPOINT}
+    read |= {kfp_connection.ENDPOINT}
     assert given <= read | NOT_OURS, given - read
 
 

@@ -8,8 +8,7 @@ import yaml
 
 pytestmark = pytest.mark.unit
 
-FROM_OTHERS = {"le"}
-"""A histogram's own label."""
+OF_HISTOGRAMS = {"le"}
 
 
 @pytest.fixture(scope="module")
@@ -28,9 +27,21 @@ def exported(tmp_path_factory):
     return found
 
 
-def alert_expressions(repository):
+@pytest.fixture(scope="module")
+def from_targets(repository):
+    """Labels that scraping adds, as Prometheus spells them."""
+    (monitor, _) = yaml.safe_load_all((repository / "k8s/components/prometheus/scraping.yaml").read_text())
+    added = [*monitor["spec"]["targetLabels"], *monitor["spec"]["podTargetLabels"]]
+    return {re.sub(r"\W", "_", label) for label in added}
+
+
+def alerts(repository):
     rules = yaml.safe_load((repository / "k8s/components/prometheus/alerts.yaml").read_text())
-    return [rule["expr"] for group in rules["spec"]["groups"] for rule in group["rules"]]
+    return {rule["alert"]: rule for group in rules["spec"]["groups"] for rule in group["rules"]}
+
+
+def alert_expressions(repository):
+    return [rule["expr"] for rule in alerts(repository).values()]
 
 
 def panels(repository):
@@ -49,21 +60,31 @@ def test_every_metric_is_exported(expressions, exported):
     assert asked <= set(exported), asked - set(exported)
 
 
-def test_every_label_is_one_of_its_metrics(expressions, exported):
+def test_every_label_is_one_of_its_metrics_or_of_their_target(expressions, exported, from_targets):
     for expression in expressions:
         names = re.findall(r"\bgream_\w+", expression)
-        labels = set().union(*(exported[name] for name in names)) | FROM_OTHERS
+        labels = set().union(*(exported[name] for name in names)) | OF_HISTOGRAMS | from_targets
         grouped = {label.strip() for group in re.findall(r"by \(([^)]*)\)", expression) for label in group.split(",")}
         matched = set(re.findall(r'(\w+)\s*(?:=~|!~|!=|=)\s*"', expression))
         assert grouped | matched <= labels, expression
 
 
 def test_annotations_name_labels_that_the_expression_keeps(repository):
-    rules = yaml.safe_load((repository / "k8s/components/prometheus/alerts.yaml").read_text())
-    for rule in [rule for group in rules["spec"]["groups"] for rule in group["rules"]]:
+    for rule in alerts(repository).values():
         for label in re.findall(r"\$labels\.(\w+)", rule["annotations"]["summary"]):
             assert f"by ({label})" in rule["expr"]
         assert rule["labels"]["severity"] in ("page", "ticket")
+
+
+def test_no_engine_at_all_is_an_alarm_too(repository):
+    assert alerts(repository)["GreamEngineNotReady"]["expr"].endswith(" or absent(gream_engine_ready)")
+
+
+def test_policies_are_compared_among_engines_of_one_pointer(repository, exported):
+    expression = alerts(repository)["GreamPoliciesDiffer"]["expr"]
+    groups = [group.split(", ") for group in re.findall(r"by \(([^)]*)\)", expression)]
+    assert groups == [["app_kubernetes_io_instance"], ["app_kubernetes_io_instance", "version"]]
+    assert "app_kubernetes_io_instance" not in exported["gream_policy_engine_policy_info"], "the target's own"
 
 
 def test_panels_stand_beside_each_other(repository):
@@ -81,7 +102,6 @@ def test_panels_stand_beside_each_other(repository):
 
 
 def test_every_alert_has_its_paragraph(repository):
-    rules = yaml.safe_load((repository / "k8s/components/prometheus/alerts.yaml").read_text())
     page = (repository / "docs" / "kubernetes.md").read_text()
-    for rule in [rule for group in rules["spec"]["groups"] for rule in group["rules"]]:
-        assert f"`{rule['alert']}`" in page
+    for alert in alerts(repository):
+        assert f"`{alert}`" in page

@@ -173,6 +173,8 @@ def test_every_config_map_is_made(objects):
         for container in pod.containers:
             for source in container.get("envFrom", []):
                 assert source["configMapRef"]["name"] in made
+        mounted = {volume["configMap"]["name"] for volume in pod.spec.get("volumes", []) if "configMap" in volume}
+        assert mounted <= made, pod.owner
 
 
 def test_every_pod_has_an_account_of_its_own_without_a_token(objects):
@@ -186,8 +188,10 @@ def test_every_pod_has_an_account_of_its_own_without_a_token(objects):
 def test_accounts_may_do_what_the_drift_monitor_needs_and_nothing_else(objects):
     assert not of_kind(objects, "ClusterRole", "ClusterRoleBinding")
     (role,) = of_kind(objects, "Role")
+    group = ["pipelines.kubeflow.org"]
     assert role["rules"] == [
-        {"apiGroups": ["pipelines.kubeflow.org"], "resources": ["runs"], "verbs": ["create", "get", "list"]}
+        {"apiGroups": group, "resources": ["pipelines"], "verbs": ["get", "list"]},
+        {"apiGroups": group, "resources": ["experiments", "runs"], "verbs": ["create", "get", "list"]},
     ]
     (binding,) = of_kind(objects, "RoleBinding")
     assert [subject["name"] for subject in binding["subjects"]] == ["drift-monitor"]
@@ -281,6 +285,13 @@ def test_visitors_go_to_the_champion_s_replicas_and_to_the_canary_s_and_each_api
             if thing["metadata"]["labels"].get(rule["key"]) in rule["values"]
         ]
         assert sorted(names) == ["api", "engine", "engine-canary"]
+        (told_apart,) = scraped["spec"]["podTargetLabels"]
+        instances = {pod.owner: pod.labels[told_apart] for pod in [*served.values(), engine]}
+        assert instances == {
+            "StatefulSet/api": "champion",
+            "StatefulSet/api-canary": "canary",
+            "Deployment/engine-canary": "canary",
+        }
 
 
 def test_no_workload_selects_another_s_pods(objects):

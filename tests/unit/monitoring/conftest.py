@@ -50,4 +50,4 @@ def trained(served):
     """A training set of two users: one of m2, one of m0 and m1, whose first is a drama and second a comedy."""
     items = served.items.select("item_id", categories=pl.Series([["Drama"], ["Comedy"]] * 3))
     events = pl.DataFrame({"user_id": ["a", "b", "b"], "item_id": ["m2", "m0", "m1"], "timestamp": [1, 2, 3]})
-    return TrainedTaste.of(events, items, served, history_window=50, until=None, limits=SkewLimits())
+    return TrainedTaste.of(events, items, served, history_window=50, limits=SkewLimits(), min_users=20)

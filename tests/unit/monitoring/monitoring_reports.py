@@ -10,13 +10,20 @@ DAY = 86_400
 START = 20_000 * DAY
 
 
-def report(day=0, alarms=(), counts=(), missing=(), version="champion", unmeasured=(), skew=()):
+def report(day=0, alarms=(), counts=(), missing=(), version="champion", unmeasured=(), skew=(), reference_of=None):
     """The report of a day on which the named monitors, counts and skews alarm, and the named monitors knew too little.
 
-    A day without a reference has no results, and both skews.
+    A day without a reference has no results, and both skews. The reference is the version's own unless it is named.
     """
     return _report(
-        day, frozenset(alarms), frozenset(counts), tuple(missing), version, frozenset(unmeasured), frozenset(skew)
+        day,
+        frozenset(alarms),
+        frozenset(counts),
+        tuple(missing),
+        version,
+        frozenset(unmeasured),
+        frozenset(skew),
+        reference_of or version,
     )
 
 
@@ -28,7 +35,7 @@ def _counts(names, alarming):
 
 
 @cache
-def _report(day, alarms, counts, missing, version, unmeasured, skew):
+def _report(day, alarms, counts, missing, version, unmeasured, skew, reference_of):
     results = tuple(
         MonitorResult(name=monitor.name, group=monitor.group, statistic=None, threshold=None, users=3)
         if monitor.name in unmeasured
@@ -47,6 +54,7 @@ def _report(day, alarms, counts, missing, version, unmeasured, skew):
         start=START + day * DAY,
         end=START + (day + 1) * DAY,
         policy_version=version,
+        reference_of=None if "no_reference" in missing else reference_of,
         requests=900,
         users=300,
         results=() if "no_reference" in missing else results,

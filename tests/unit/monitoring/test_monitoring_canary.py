@@ -25,9 +25,9 @@ def arm(users, hits, engine_ms=20.0):
     return Arm(np.array([1.0] * hits + [0.0] * (users - hits)), engine_ms)
 
 
-def test_the_interval_is_welch_s_and_holds_for_all_looks():
-    # Variances 50/49 x 0.16 and 450/449 x 0.16, so the error of the difference is 0.060180; of seven looks each has
-    # 0.05 / 7 to spend, which is 2.6901 errors to either side: 0.1619.
+def test_the_interval_holds_for_all_looks():
+    # The larger variance is 50/49 x 0.16, so the error of the difference is 0.060233; of seven looks each has
+    # 0.05 / 7 to spend, which is 2.6901 errors to either side: 0.1620.
     look = look_at(arm(50, 10), arm(450, 90), 1, SETTINGS)
     assert look.finding == "wait"
     assert look.text == (
@@ -55,6 +55,13 @@ def test_the_interval_is_welch_s_and_holds_for_all_looks():
 )
 def test_who_wins(canary, champion, windows, finding):
     assert look_at(canary, champion, windows, SETTINGS).finding == finding
+
+
+def test_a_few_visitors_without_a_hit_are_no_reason_to_withdraw():
+    """Of 50 visitors of a policy with the hit rate .0864, nobody hits in one case of 91, and that is seven looks."""
+    look = look_at(arm(50, 0), arm(5_000, 432), 1, SETTINGS)
+    assert look.finding == "wait"
+    assert look_at(arm(150, 0), arm(5_000, 432), 1, SETTINGS).finding == "withdraw"
 
 
 def test_an_end_without_a_result_says_what_was_missing():

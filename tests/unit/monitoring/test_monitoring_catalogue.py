@@ -43,6 +43,16 @@ def test_an_alarm_begins_at_its_limit():
     assert not counts(table, {"m0", "m1", "m2"}, limits=CatalogueLimits(new_items=0.26))["new_items"].alarm
 
 
+def test_what_an_index_was_made_with_is_no_reason_to_make_it_anew():
+    limits = CatalogueLimits(collisions=0.3)
+    (collisions,) = [one for one in count_catalogue(items([LONG] * 4), set(), CODES, limits) if one.value == 0.5]
+    assert (collisions.name, collisions.limit, collisions.alarm) == ("collisions", 0.3, True)
+    for as_made, alarm in ((0.5, False), (0.41, False), (0.4, True)):  # A quarter more is too much.
+        found = {one.name: one for one in count_catalogue(items([LONG] * 4), set(), CODES, limits, as_made)}
+        assert found["collisions"].limit == pytest.approx(1.25 * as_made)
+        assert found["collisions"].alarm == alarm
+
+
 def test_an_empty_catalogue_is_refused():
     with pytest.raises(DataError, match="the catalogue has no items"):
         counts(items([]), set())

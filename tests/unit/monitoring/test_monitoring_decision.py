@@ -30,7 +30,9 @@ def ended(decision, result="promoted"):
         ({"unmeasured": ["hit_rate", "ndcg"]}, "nothing", "No alarm: 18 of 20 monitors had enough to go by."),
         ({"missing": ["silent"]}, "page", "Missing: silent."),
         ({"missing": ["unreadable"]}, "page", "Missing: unreadable."),
+        ({"missing": ["no_feedback"], "alarms": ["click_rate"]}, "page", "Missing: no_feedback."),
         ({"missing": ["few_users"]}, "warn", "Missing: few_users."),
+        ({"missing": ["no_reference", "few_users"]}, "warn", "Missing: no_reference."),
         ({"missing": ["no_reference"]}, "nothing", "Missing: no_reference."),
         ({"missing": ["no_reference"], "skew": ["category"]}, "warn", "Missing: no_reference."),
         ({"missing": ["no_reference", "silent"], "skew": ["category"]}, "page", "Missing: no_reference."),
@@ -109,6 +111,11 @@ def test_drift_of_another_champion_does_not_count():
     assert on(2, *earlier, alarms=["category"]).action == "warn"
 
 
+def test_drift_goes_on_where_the_champion_only_got_new_items():
+    history = [on(0, alarms=["category"], version="a"), on(1, alarms=["category"], version="b", reference_of="a")]
+    assert on(2, *history, alarms=["category"], version="c", reference_of="a").action == "retrain"
+
+
 def test_drift_alone_never_retrains_where_that_is_set():
     patient = DecisionSettings(drift_windows=0)
     history = []
@@ -118,7 +125,7 @@ def test_drift_alone_never_retrains_where_that_is_set():
 
 
 def test_lasting_drift_without_feedback_does_not_retrain():
-    unmeasured = ["hit_rate", "ndcg", "click_rate"]
+    unmeasured = ["hit_rate", "ndcg"]  # A rate of clicks there is all the same: 0.
     history = [on(day, alarms=["category"]) for day in (0, 1)]
     decision = on(2, *history, alarms=["category"], unmeasured=unmeasured)
     assert decision.action == "warn"

@@ -49,7 +49,7 @@ def calibration(layout):
 def judged(tmp_path, request_row, calibration, served, layout):
     """The report of an hour with so many users, of whom so many got degraded answers."""
 
-    def judged(hour, degraded, users=10, previous=(), version="champion", length=4):
+    def judged(hour, degraded, users=10, previous=(), version="champion", length=4, inherited=False):
         folder = tmp_path / f"{hour}-{degraded}-{users}-{version}-{length}"
         RequestLog(folder).write(
             request_row(
@@ -63,7 +63,8 @@ def judged(tmp_path, request_row, calibration, served, layout):
             for number in range(users)
         )
         evidence = read_evidence(folder, Window(START + hour * HOUR, START + (hour + 1) * HOUR), 0, KEY)
-        own = calibration.model_copy(update={"policy_version": version})
+        anew = calibration.model_copy(update={"policy_version": version})
+        own = calibration.inherited_by(version) if inherited else anew
         return judge(own, evidence, user_means(evidence, served), version, previous)
 
     return judged
@@ -123,6 +124,38 @@ def test_other_champions_windows_do_not_count(judged):
     assert judged(1, 5, previous=[judged(0, 5, version="older")]).alarms == ()
 
 
+def test_those_of_a_champion_with_fewer_items_do(judged):
+    first, second = judged(0, 5), judged(1, 5, version="more", inherited=True, previous=[judged(0, 5)])
+    assert (first.reference_of, second.reference_of, second.alarms) == ("champion", "champion", ("degraded",))
+
+
+def test_nobody_doing_anything_is_told_apart_from_lists_that_nobody_wants(
+    tmp_path, request_row, write_feedback, calibration, served
+):
+    """Ten users ask; until then the shop had a hit rate."""
+    known = calibration.monitors | {"hit_rate": MonitorThreshold(threshold=0.1, users=10, reference=(0.2,))}
+    calibration = calibration.model_copy(update={"monitors": known})
+    RequestLog(tmp_path).write(request_row(f"r{n}", user=f"u{n}", timestamp=START + HOUR + n) for n in range(10))
+
+    def missing(calibration):
+        evidence = read_evidence(tmp_path, Window(START + HOUR, START + 2 * HOUR), 0, KEY)
+        report = judge(calibration, evidence, user_means(evidence, served), "champion", [])
+        return [(one.kind, one.text) for one in report.missing]
+
+    write_feedback(tmp_path, [("e1", "v", "m0", "click", START, None, START + HOUR - 1)])  # In the window before.
+    outage = "No feedback was logged, of 10 users: their events are lost on the way, or their log is."
+    assert missing(calibration) == [("no_feedback", outage)]
+    never = calibration.model_copy(update={"monitors": {"degraded": known["degraded"]}})
+    assert missing(never) == []
+    write_feedback(
+        tmp_path,
+        [("e2", "v", "m0", "impression", START, None, START + HOUR)],
+        name="part-0a1b2c3d-000000000002.parquet",
+        hour="date=2024-10-04/hour=01",
+    )
+    assert missing(calibration) == []
+
+
 def test_small_windows_need_more_and_tiny_ones_say_nothing(judged):
     half = result(judged(0, 2, users=5), "degraded")
     assert half.threshold == pytest.approx(0.15 * np.sqrt(2))
@@ -161,6 +194,16 @@ def test_without_a_calibration_nothing_is_judged(trained, layout):
     report = judge(trained, unreadable(1, 0), nobody, "champion", [])
     assert report.results == ()
     assert {one.kind for one in report.missing} == {"no_reference", "silent"}
+
+
+def test_too_few_users_are_told_of_from_the_first_window_on(tmp_path, request_row, trained, served):
+    RequestLog(tmp_path).write(request_row(f"r{n}", user=f"u{n}", timestamp=START + n) for n in range(19))
+    evidence = read_evidence(tmp_path, Window(START, START + HOUR), 0, KEY)
+    report = judge(trained, evidence, user_means(evidence, served), "champion", [])
+    assert [(one.kind, one.text) for one in report.missing] == [
+        ("no_reference", "The champion's own reference is still being gathered."),
+        ("few_users", "The window has 19 users; at least 20 are needed."),
+    ]
 
 
 def test_what_does_not_fit_is_refused(calibration, layout):

@@ -1,5 +1,6 @@
 """Rounds of the monitor on written evidence: each window once, in order, its run once, whatever breaks in between."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,10 +14,12 @@ from gream.config import load_profile
 from gream.data.catalog import Catalog, CatalogFacts
 from gream.errors import ConfigError, StoreError
 from gream.indexing.semantic_index import SemanticIndex
+from gream.monitoring import patrol
 from gream.monitoring.calibration import CalibrationSettings
 from gream.monitoring.decision import DecisionSettings
 from gream.monitoring.decision_log import DecisionLog
-from gream.monitoring.entries import Decision, Outcome, Trial
+from gream.monitoring.entries import Decision, Freeze, Outcome, Thaw, Trial
+from gream.monitoring.paging import PagingError
 from gream.monitoring.patrol import Patrol, Places
 from gream.monitoring.request_log import RequestLog
 from gream.monitoring.runs import RunOrder
@@ -224,6 +227,41 @@ def test_a_run_that_could_not_be_started_is_started_by_the_next_round(serve, go_
     assert [order.decision for order in runs.started] == [log.entries()[5].id]
 
 
+def test_a_freeze_holds_a_run_back_that_was_decided_before_it(serve, go_round, runs, log, new_items):
+    serve(*range(7))
+    go_round(5)
+    new_items()
+    runs.broken = True
+    with pytest.raises(StoreError):
+        go_round(6)
+    runs.broken = False
+    log.append(Freeze(at=START, by="ada", reason="A sale is on."))
+    go_round(6)
+    assert runs.started == []
+    log.append(Thaw(at=START, by="ada"))
+    go_round(6)
+    assert [order.decision for order in runs.started] == [log.entries()[5].id]
+
+
+def test_a_page_that_nobody_got_is_sent_again(serve, go_round, places, runs, monkeypatch):
+    told = []
+
+    def tell(url, decision, until):
+        told.append(decision.id)
+        if len(told) == 1:
+            raise PagingError("Alertmanager does not answer.")
+
+    monkeypatch.setattr(patrol, "tell", tell)
+    paged = replace(places, alertmanager="http://alertmanager")
+    end = START + HOUR + SETTINGS.grace_seconds
+    (decision,) = Patrol(paged, KEY, SETTINGS, runs).round(end)
+    assert decision.action == "page"  # Nothing was logged.
+    Patrol(paged, KEY, SETTINGS, runs).round(end + 60)
+    assert told == [decision.id] * 2
+    Patrol(paged, KEY, SETTINGS, runs).round(end + HOUR - 1)
+    assert told == [decision.id] * 3  # As long as no later window has been decided.
+
+
 def test_a_run_that_failed_is_closed(serve, go_round, runs, log, new_items):
     serve(*range(6))
     go_round(5)
@@ -267,6 +305,20 @@ def test_a_catalog_whose_tastes_have_changed_is_still_compared_with_the_referenc
     Catalog(events, catalog.items, catalog.facts).save(Path(places.catalog))
     (decision,) = go_round(6)
     assert decision.report.results
+
+
+def test_alarms_last_over_an_indexing(serve, go_round, places, version, monkeypatch):
+    serve(*range(5))
+    go_round(5)
+    serve(5, comedies=1)
+    (first,) = go_round(6)
+    index = SemanticIndex.load(Path(places.champion) / "versions" / only_version(places) / "semantic_index")
+    promote_after(6, extended(places, index, made_from=only_version(places)), places, monkeypatch)
+    serve(6, comedies=1, version=open_champion(places.champion).read().version)
+    (second,) = go_round(7)
+    assert first.report.policy_version == version != second.report.policy_version
+    assert [one.name for one in first.report.results if one.raised] == ["category"]
+    assert (first.report.alarms, second.report.alarms) == ((), ("category",))
 
 
 def test_a_champion_that_was_trained_anew_gathers_a_reference(serve, go_round, places, monkeypatch):

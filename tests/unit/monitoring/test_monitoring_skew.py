@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from gream.monitoring.skew import SkewLimits, TrainedTaste
+from gream.monitoring.skew import SkewLimits, TrainedTaste, trained_on
 from gream.monitoring.user_means import Layout, UserMeans
 
 pytestmark = pytest.mark.unit
@@ -33,7 +33,7 @@ def taste_of(served, *rows, window=50, until=None):
     categories = [["Drama"], ["Comedy"], ["Drama"], ["Comedy"], ["Drama", "Comedy"], []]
     items = served.items.select("item_id", categories=pl.Series(categories))
     events = pl.DataFrame(rows, schema=["user_id", "item_id", "timestamp"], orient="row")
-    return TrainedTaste.of(events, items, served, window, until, SkewLimits())
+    return TrainedTaste.of(trained_on(events, until), items, served, window, SkewLimits(), min_users=20)
 
 
 def test_each_user_counts_once_as_at_the_end_of_training(served):

@@ -149,3 +149,19 @@ def test_served_items_are_described_by_training_data():
     assert table["head"].to_list() == [True, False, False, False, False]
     assert served.level1 == ("1", "0", "2")  # 10, 5, 1
     assert served.categories == ("A", "B")  # 10, 2 + 4 + 1
+
+
+def test_new_items_make_no_other_item_less_rare():
+    """The rarest of the old ones was taken nine times; by that one everything else was once measured."""
+    taken = pl.DataFrame({"item_id": ["m0"] * 9_000 + ["m1"] * 90 + ["m2"] * 9})
+    names = [f"m{number}" for number in range(13)]
+    items = pl.DataFrame({"item_id": names, "categories": [["A"]] * 13})
+
+    def surprise(count):
+        index = SemanticIndex.from_codes(names[:count], np.zeros((count, 1), dtype=np.int64), (1,))
+        return ServedItems.of(index, items.head(count), taken).items["surprise"].to_numpy()
+
+    old, new = surprise(3), surprise(13)
+    assert old[2] == pytest.approx(math.log(9_102 / 10) / math.log(9_102))
+    assert new[:3] == pytest.approx(old, abs=0.001)
+    assert new[3:] == pytest.approx(1.0)

@@ -33,6 +33,9 @@ class Compiled:
     def container(self, step: str) -> dict[str, Any]:
         return self.spec["deploymentSpec"]["executors"][f"exec-{step}"]["container"]
 
+    def parameters(self, step: str) -> set[str]:
+        return set(self.spec["components"][f"comp-{step}"].get("inputDefinitions", {}).get("parameters", {}))
+
     def pod(self, step: str) -> dict[str, Any]:
         return self.platform["deploymentSpec"]["executors"][f"exec-{step}"]
 

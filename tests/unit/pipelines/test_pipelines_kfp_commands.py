@@ -67,6 +67,28 @@ def test_run_takes_the_newest_version_and_typed_parameters(invoke, kfp):
     assert kfp.experiments[run["experiment_id"]]["display_name"] == "gream"
 
 
+def test_an_older_version_is_run_by_its_name(invoke, kfp):
+    older = invoke("upload").output.splitlines()[0].split()[1]
+    newer = invoke("upload", "--gpus", "1").output.splitlines()[0].split()[1]
+    again = invoke("upload")
+    assert again.output.splitlines()[:2] == [
+        f"training: {older} is there already",
+        f"training: {newer} is newer and is what runs, without --version {older}",
+    ]
+    result = invoke("run", "training", "--version", older)
+    assert result.output.startswith(f"{older}: started run ")
+    (run,) = kfp.runs.values()
+    (held,) = [version for version in kfp.versions if version["name"] == older]
+    assert run["pipeline_version_reference"]["pipeline_version_id"] == held["pipeline_version_id"]
+    missing = invoke("run", "training", "--version", "gream-training-0")
+    assert missing.exit_code == 1
+    assert (
+        f"no version 'gream-training-0' of pipeline 'gream-training'; the newest are {newer}, {older}."
+        in missing.output
+    )
+    assert len(kfp.runs) == 1
+
+
 def test_second_run_joins_the_experiment(invoke, kfp):
     invoke("upload")
     for _ in range(2):

@@ -1,13 +1,17 @@
 """Retrainings through a KFP server, and the commands of the monitor."""
 
+from pathlib import Path
+
 import pytest
+import yaml
 from click.testing import CliRunner
 from pipelines_kfp_stub import kfp_stub
 
 from gream.cli import main
 from gream.errors import ConfigError
 from gream.monitoring.runs import RunOrder
-from pipelines.kfp_server import Connection, KfpError, KfpServer
+from pipelines.kfp_connection import Connection
+from pipelines.kfp_server import KfpError, KfpServer
 from pipelines.monitor.kfp_runs import KfpRuns
 
 pytestmark = pytest.mark.unit
@@ -58,6 +62,44 @@ def test_a_server_without_the_pipeline_says_how_to_get_it_there(runs, kfp):
     kfp.pipelines.clear()
     with pytest.raises(KfpError, match=r"upload it with `gream pipelines upload`"):
         runs.start(ORDER)
+
+
+def test_the_role_on_a_cluster_allows_all_that_is_asked_of_kfp(runs, kfp):
+    manifests = Path(__file__).resolve().parents[3] / "k8s/base/drift-monitor.yaml"
+    (role,) = [thing for thing in yaml.safe_load_all(manifests.read_text()) if thing["kind"] == "Role"]
+    allowed = {(kind, verb) for rule in role["rules"] for kind in rule["resources"] for verb in rule["verbs"]}
+    runs.start(ORDER)
+    runs.state(ORDER.decision)
+    collections = ("pipelines", "versions", "experiments", "runs")
+    asked = {
+        (path.split("/")[3], "create" if method == "POST" else "list" if path.endswith(collections) else "get")
+        for method, path in kfp.requests
+    }
+    assert {("experiments", "create"), ("runs", "create"), ("runs", "get"), ("pipelines", "list")} <= asked
+    assert asked <= allowed
+
+
+def test_a_retraining_on_a_cluster_is_of_the_profile_that_the_environment_says(kfp, monkeypatch):
+    class OneRetraining:
+        def __init__(self, _places, _key, _settings, runs):
+            self._runs = runs
+
+        def round(self, _now):
+            self._runs.start(ORDER)
+            return []
+
+    monkeypatch.setattr("gream.monitoring.patrol.Patrol", OneRetraining)
+    variables = {
+        "GREAM_EVIDENCE_KEY": "k",
+        "GREAM_RUNS_ON": "kfp",
+        "KFP_ENDPOINT": kfp.endpoint,
+        "GREAM_PROFILE": "paper",
+        "GREAM_OVERRIDES": "sft.sharding=full retrain.srpo_steps=20",
+    }
+    result = CliRunner().invoke(main, ["monitor"], env=variables)
+    assert result.exit_code == 0, result.output
+    form = kfp.runs["run-0"]["runtime_config"]["parameters"]
+    assert (form["profile"], form["overrides"]) == ("paper", ["sft.sharding=full", "retrain.srpo_steps=20"])
 
 
 def test_a_projected_token_is_read_from_its_file(tmp_path):

@@ -121,13 +121,17 @@ def test_keys_come_from_secrets_and_each_goes_where_it_is_used(gpu):
         else:
             assert variables == ({"gream-evidence": {"GREAM_EVIDENCE_KEY"}} if step == "monitor" else {})
         plain = {variable["name"]: variable["value"] for variable in gpu.container(step)["env"]}
-        assert set(plain) == {"GREAM_S3_ENDPOINT", "GREAM_S3_RETRIES", "HF_HOME", "TQDM_MININTERVAL"}
+        of_the_workspace = {"HF_HOME"} if "workspace" in gpu.parameters(step) else set()
+        assert set(plain) == {"GREAM_S3_ENDPOINT", "GREAM_S3_RETRIES", "TQDM_MININTERVAL"} | of_the_workspace
 
 
-def test_workspace_is_a_claim_and_finished_pods_go(gpu):
+def test_workspace_is_a_claim_where_a_step_has_a_place_on_it_and_finished_pods_go(gpu):
     for step in gpu.steps:
-        (mount,) = gpu.pod(step)["pvcMount"]
-        assert (mount["constant"], mount["mountPath"]) == ("gream-workspace", "/workspace")
+        if {"workspace", "place"} & gpu.parameters(step):
+            (mount,) = gpu.pod(step)["pvcMount"]
+            assert (mount["constant"], mount["mountPath"]) == ("gream-workspace", "/workspace")
+        else:
+            assert "pvcMount" not in gpu.pod(step)
     assert gpu.platform["pipelineConfig"] == {"resourceTtlOnCompletion": 7 * 86_400}
 
 
@@ -135,14 +139,32 @@ def test_a_handler_tidies_the_workspace_of_what_trains(gpu_training):
     assert gpu_training.steps["tidy"]["inputs"]["parameters"]["keep_days"] == {"runtimeValue": {"constant": 30.0}}
 
 
-def test_workspace_without_a_claim_is_scratch_with_a_mirror(cpu):
+def test_workspace_without_a_claim_is_a_folder_that_the_user_can_write_with_a_mirror(cpu):
     assert "tidy" not in cpu.steps
     for step in cpu.steps:
-        assert "pvcMount" not in cpu.pod(step)
-        (volume,) = cpu.pod(step)["genericEphemeralVolume"]
-        assert volume["mountPath"] == "/workspace"
+        pod = cpu.pod(step)
+        # The root of a claim's fresh volume belongs to root, and no field of KFP lets another user write there.
+        assert not {"pvcMount", "genericEphemeralVolume"} & set(pod)
         plain = {variable["name"]: variable["value"] for variable in cpu.container(step)["env"]}
-        assert plain["GREAM_WORKSPACE_REMOTE"] == "s3://gream/workspace"
+        if "workspace" in cpu.parameters(step):
+            (folder,) = pod["emptyDirMounts"]
+            assert folder == {"volumeName": "workspace", "mountPath": "/workspace", "sizeLimit": "200Gi"}
+            assert plain["GREAM_WORKSPACE_REMOTE"] == "s3://gream/workspace"
+        else:
+            assert "emptyDirMounts" not in pod
+            assert "GREAM_WORKSPACE_REMOTE" not in plain
+
+
+@pytest.mark.parametrize("cluster", [Cluster(), Cluster(claim="", remote="s3://gream/workspace")])
+def test_what_works_in_no_workspace_has_none(compiled, cluster):
+    found = {
+        component(step)
+        for name in PIPELINES
+        for step in compiled(cluster, name).steps
+        if not {"pvcMount", "emptyDirMounts"} & set(compiled(cluster, name).pod(step))
+    }
+    nowhere = {"shares", "variants", "variant", "trial", "compare", "monitor"}
+    assert found == nowhere | (set() if cluster.claim else {"promote"})
 
 
 def test_every_step_has_a_pod_and_every_pod_a_step(compiled):

@@ -59,7 +59,7 @@ def test_command_writes_both_for_a_cluster(tmp_path):
     assert result.output.splitlines() == list(map(str, files))
     for file in files:
         assert ("resourceCount: '2'" in file.read_text()) == ("monitoring" not in file.name)
-        assert "constant: team-a" in file.read_text()
+        assert ("constant: team-a" in file.read_text()) == ("monitoring" not in file.name)
 
 
 def test_choices_that_do_not_fit_end_in_one_sentence(tmp_path):

@@ -11,7 +11,7 @@ USERS = 400
 START = 1_000_000
 NOW = datetime(2026, 11, 25, 8, tzinfo=UTC)
 CHAMPION, CHALLENGER = "a" * 64, "b" * 64
-SOUND = {"legal_item_share": 1.0, "collision_rate": 0.01, "trained_until": START - 1, "leaked_events": 0}
+SOUND = {"legal_item_share": 1.0, "trained_until": START - 1, "leaked_events": 0}
 RANDOM = np.random.default_rng(0)
 BASE = RANDOM.choice([0.0, 0.0, 0.5, 1.0], USERS)
 SETTINGS = GateSettings(resamples=1_000)
@@ -28,14 +28,24 @@ def hold_out(cold=100, new=60, tail=200):
     return HoldOut(tuple(f"u{user}" for user in place), START, slices)
 
 
-def judge(challenger=BASE, champion=BASE, seconds=((0.1,) * 50, (0.1,) * 50), settings_=SETTINGS, held=None, **facts):
+def judge(
+    challenger=BASE,
+    champion=BASE,
+    seconds=((0.1,) * 50, (0.1,) * 50),
+    collisions=(0.01, 0.01),
+    settings_=SETTINGS,
+    held=None,
+    **facts,
+):
+    """Of pairs the champion's comes first."""
+
     def times(values):
         return None if values is None else np.array(values)
 
     return judge_challenger(
         hold_out() if held is None else held,
-        Contender(CHAMPION, champion, times(seconds[0])),
-        Contender(CHALLENGER, challenger, times(seconds[1])),
+        Contender(CHAMPION, champion, times(seconds[0]), collisions[0]),
+        Contender(CHALLENGER, challenger, times(seconds[1]), collisions[1]),
         ChallengerFacts(**(SOUND | facts)),
         settings_,
         NOW,

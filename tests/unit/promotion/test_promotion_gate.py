@@ -80,21 +80,49 @@ def test_more_guards_make_each_bound_lower():
 
 
 def test_a_slice_of_nobody_passes_and_a_small_one_is_missing():
-    assert check(judge(held=hold_out(new=0)), NEW_ITEMS).text == "New items: nobody in the hold-out belongs there."
-    verdict = judge(held=hold_out(new=29))
-    assert (verdict.accepted, check(verdict, NEW_ITEMS).state) == (False, "missing")
-    assert verdict.reasons == ("New items: 29 of 29 users were measured; 30, and all, are needed.",)
+    assert check(judge(held=hold_out(cold=0)), COLD_USERS).text == "Cold users: nobody in the hold-out belongs there."
+    verdict = judge(held=hold_out(cold=29))
+    assert (verdict.accepted, check(verdict, COLD_USERS).state) == (False, "missing")
+    assert verdict.reasons == ("Cold users: 29 of 29 users were measured; 30, and all, are needed.",)
+
+
+def test_few_who_want_new_items_hold_no_challenger_back():
+    """The champion has none of them in its lists, so that nobody can get less."""
+    verdict = judge(champion=np.where(np.arange(USERS) < USERS - 29, BASE, 0.0), held=hold_out(new=29))
+    assert verdict.accepted
+    assert check(verdict, NEW_ITEMS).text == (
+        "New items: 29 users want one, whom the champion cannot serve; the challenger cannot be worse there."
+    )
+    unmeasured = BASE.copy()
+    unmeasured[-1] = np.nan
+    assert check(judge(unmeasured, held=hold_out(new=29)), NEW_ITEMS).state == "missing"
+
+
+@pytest.mark.parametrize(
+    ("collisions", "state", "limit"),
+    [
+        ((0.01, 0.0499), "passed", "5.0%"),
+        ((0.01, 0.05), "failed", "5.0%"),
+        ((0.056, 0.056), "passed", "7.0%"),  # Made so by its settings: no new index has fewer.
+        ((0.056, 0.0699), "passed", "7.0%"),
+        ((0.056, 0.07), "failed", "7.0%"),
+    ],
+)
+def test_an_index_may_collide_as_much_as_the_champions_does(collisions, state, limit):
+    found = check(judge(collisions=collisions), "index audit")
+    assert (found.state, found.text.rpartition(" ")[2]) == (state, f"{limit}.")
 
 
 @pytest.mark.parametrize(
     ("facts", "name", "state", "reason"),
     [
         ({"legal_item_share": 0.9999}, "legal items", "failed", "Legal items: 99.9900% of what was recommended"),
-        ({"collision_rate": 0.05}, "index audit", "failed", "Index audit: 5.0% of the items share all their codes"),
+        ({"collisions": (0.01, 0.05)}, "index audit", "failed", "Index audit: 5.0% of the items share all their codes"),
         ({"leaked_events": 1}, "leak check", "failed", "Leak check: 1 events of the hold-out stand in"),
         ({"trained_until": START}, "leak check", "failed", "Leak check: the challenger's training data reach into"),
         ({"legal_item_share": None}, "legal items", "missing", "Legal items: not measured."),
-        ({"collision_rate": None}, "index audit", "missing", "Index audit: not made."),
+        ({"collisions": (0.01, None)}, "index audit", "missing", "Index audit: not made of both."),
+        ({"collisions": (None, 0.01)}, "index audit", "missing", "Index audit: not made of both."),
         ({"leaked_events": None}, "leak check", "missing", "Leak check: not made."),
         ({"trained_until": None}, "leak check", "missing", "Leak check: not made."),
         ({"champion": None}, "all users", "missing", "All users: NDCG@10 was not measured."),
@@ -141,7 +169,9 @@ def test_arrays_and_guards_must_fit():
     st.fixed_dictionaries(
         {
             "legal_item_share": st.sampled_from([1.0, 1.0, 0.99, None, float("nan")]),
-            "collision_rate": st.sampled_from([0.0, 0.01, 0.2, None, float("nan")]),
+            "collisions": st.sampled_from(
+                [(0.01, 0.0), (0.01, 0.01), (0.01, 0.2), (None, 0.0), (0.0, None), (0.01, float("nan"))]
+            ),
             "trained_until": st.sampled_from([START - 9, START + 9, None]),
             "leaked_events": st.sampled_from([0, 0, 3, None]),
             "champion": st.sampled_from([BASE, BASE, None]),
@@ -153,8 +183,8 @@ def test_arrays_and_guards_must_fit():
 def test_missing_evidence_never_promotes(what):
     verdict = judge(**what)
     sound = (
-        {name: what[name] for name in SOUND}
-        in ({**SOUND, "trained_until": START - 9, "collision_rate": rate} for rate in (0.0, 0.01))
+        {name: what[name] for name in SOUND} == {**SOUND, "trained_until": START - 9}
+        and what["collisions"] in ((0.01, 0.0), (0.01, 0.01))
         and what["champion"] is not None
         and what["challenger"] is BASE
         and what["seconds"] == ((0.1,), (0.1,))

@@ -7,7 +7,7 @@ from gream.artifacts import content_digest
 from gream.errors import StoreError
 from gream.monitoring.canary import Look
 from gream.monitoring.decision_log import DecisionLog
-from gream.monitoring.entries import Outcome, Trial
+from gream.monitoring.entries import Freeze, Outcome, Thaw, Trial
 from gream.monitoring.settings import MonitoringSettings
 from gream.promotion import closing
 from gream.promotion import trials as trials_module
@@ -67,9 +67,15 @@ def read_windows():
 def see_to(champion, canary, log, tmp_path, read_windows, monkeypatch):
     """A round of the monitor so many days after the trial began, which finds what it is told to find."""
 
+    begun = []
+
     class Nothing:
         def of_policy(self, version):
             return version
+
+        def begun_at(self, start):
+            begun.append(start)
+            return self
 
     def read(window):
         read_windows.append(window.seconds // DAY)
@@ -85,9 +91,10 @@ def see_to(champion, canary, log, tmp_path, read_windows, monkeypatch):
             return Look(finding, "Told in the test.")
 
         monkeypatch.setattr(trials_module, "look_at", look_at)
-        begun = [entry.at for entry in log.entries() if isinstance(entry, Trial)]
-        now = (begun[-1] if begun else DAY) + round(days * DAY) + 600
+        trials = [entry.at for entry in log.entries() if isinstance(entry, Trial)]
+        now = (trials[-1] if trials else DAY) + round(days * DAY) + 600
         Trials(champion, canary, log, SETTINGS, read, tmp_path / "cache").see_to(now)
+        assert set(begun) <= set(trials)  # What the champion did before the trial is no part of it.
         return looks
 
     return see_to
@@ -121,6 +128,17 @@ def test_the_winner_becomes_the_champion(begin, see_to, champion, canary, log, b
     assert outcomes(log) == [("promoted", f"{b} is the champion. Told in the test.")]
     assert see_to(3.0, "withdraw") == []  # Over is over.
     assert champion.read().version == b
+
+
+def test_a_winner_waits_for_the_end_of_a_freeze(begin, see_to, champion, canary, log, bundle):
+    begin()
+    log.append(Freeze(at=DAY, by="ada", reason="A sale is on."))
+    assert see_to(2.0, "promote")
+    assert [champion.read().digest, canary.read().digest] == digests(bundle, "A", "B")
+    assert outcomes(log) == []
+    log.append(Thaw(at=3 * DAY, by="ada"))
+    see_to(3.0, "promote")
+    assert champion.read().digest == digests(bundle, "B")[0]
 
 
 def test_the_loser_is_taken_back_by_itself(begin, see_to, champion, canary, log, bundle):

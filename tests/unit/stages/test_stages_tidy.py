@@ -1,3 +1,4 @@
+import errno
 import fcntl
 import os
 import time
@@ -67,6 +68,20 @@ def test_looking_does_not_count_as_asking(tmp_path):
     age(tmp_path, 1, 20)
     assert tidy(tmp_path, keep_days=30) == []
     assert tidy(tmp_path, keep_days=19) == [done]
+
+
+def test_a_workspace_on_nfs_is_tidied_too(tmp_path, monkeypatch):
+    done = produce(recipe(1), make, tmp_path)
+    age(tmp_path, 1, 31)
+    flock = fcntl.flock
+
+    def flock_of_nfs(file, operation):
+        if operation & fcntl.LOCK_EX and fcntl.fcntl(file, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+            raise OSError(errno.EBADF, "Bad file descriptor")
+        flock(file, operation)
+
+    monkeypatch.setattr(fcntl, "flock", flock_of_nfs)
+    assert tidy(tmp_path, keep_days=30) == [done]
 
 
 def test_empty_workspace_is_tidy(tmp_path):

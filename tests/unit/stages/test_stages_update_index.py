@@ -1,9 +1,12 @@
 """The index of a retraining: the champion's while it will do, a new one where it will not."""
 
+from dataclasses import replace
+
 import pytest
 
 from gream.artifacts import content_digest
 from gream.indexing import SemanticIndex
+from gream.indexing.collision_limit import AS_MADE, AUDIT, rate_as_made
 from gream.indexing.same_language import speaks_like
 from gream.stages import enrich, index, ingest
 from gream.stages.store import open_run, stage_facts
@@ -54,18 +57,29 @@ def test_a_new_item_joins_and_the_audit_is_that_of_all(base, texts, context):
     assert speaks_like(new, old)
     assert new.item_ids == (*old.item_ids, "Purple-piano")
     assert stage_facts(made)["notes"] == {"anew": None}
-    assert new.facts[index.AUDIT]["items"] == len(OLD) + 1
-    assert new.facts[index.AUDIT]["collision_rate"] < 0.05
+    assert new.facts[AUDIT]["items"] == len(OLD) + 1
+    assert new.facts[AUDIT]["collision_rate"] < 0.05
 
 
 def test_too_many_who_would_collide_are_indexed_anew(base, texts, context, capsys):
     """Eight more of what is there: the nearest codes are taken."""
     more = texts(*OLD, *[f"{title} " + "again" for title in OLD[::4]])
     made = index.update(*more, base, context)
-    assert "would share all codes with another; the limit is 5%." in stage_facts(made)["notes"]["anew"]
+    assert "would share all codes with another; the limit is 5.0%." in stage_facts(made)["notes"]["anew"]
     assert "[3/8 index] onto the champion's: indexed anew: " in capsys.readouterr().err
     assert not speaks_like(SemanticIndex.load(made), SemanticIndex.load(base))
     assert content_digest(made) == content_digest(index.run(*more, context))
+
+
+def test_an_index_that_was_made_with_so_many_collisions_goes_on(base, texts, context, tmp_path):
+    """Made anew it would have them again."""
+    old = SemanticIndex.load(base)
+    replace(old, facts=old.facts | {AS_MADE: 0.8}).save(tmp_path / "crowded")
+    made = index.update(*texts(*OLD, *[f"{title} " + "again" for title in OLD[::4]]), tmp_path / "crowded", context)
+    new = SemanticIndex.load(made)
+    assert new.facts[AUDIT]["collision_rate"] >= 0.05
+    assert stage_facts(made)["notes"] == {"anew": None}
+    assert rate_as_made(new) == 0.8
 
 
 def test_an_imported_index_is_replaced(base, texts, context, tmp_path):

@@ -1,0 +1,64 @@
+"""What the drift monitor on a cluster is told: the profile of its retrainings, and the settings of its judgement."""
+
+import re
+import shutil
+import subprocess
+
+import pytest
+import yaml
+from k8s_objects import of_kind, pods
+
+from gream.config import load_profile
+from gream.monitoring.settings import MonitoringSettings
+from pipelines.monitor.commands import monitor
+
+pytestmark = pytest.mark.unit
+
+
+@pytest.fixture
+def variables():
+    """Of the command."""
+    return {option.envvar for option in monitor.params}
+
+
+def maps(objects):
+    """ConfigMaps by their name without the hash of their content."""
+    return {re.sub(r"-[a-z0-9]{10}$", "", one["metadata"]["name"]): one for one in of_kind(objects, "ConfigMap")}
+
+
+def test_retrainings_are_of_the_size_that_the_cluster_trains(objects, shape, variables):
+    settings = maps(objects)["settings"]["data"]
+    assert settings["GREAM_PROFILE"] == ("paper" if shape.startswith("gpu") else "laptop")
+    assert load_profile(settings["GREAM_PROFILE"], [])
+    assert {"GREAM_PROFILE", "GREAM_OVERRIDES"} <= variables
+
+
+def test_its_settings_are_a_file_that_is_mounted(objects, variables, tmp_path):
+    (pod,) = [pod for pod in pods(objects) if pod.owner == "CronJob/drift-monitor"]
+    told = {one["name"]: one.get("value") for one in pod.containers[0]["env"]}
+    (mount,) = [one for one in pod.containers[0]["volumeMounts"] if one["name"] == "monitoring"]
+    (volume,) = [one for one in pod.spec["volumes"] if one["name"] == "monitoring"]
+    held = maps(objects)["monitoring"]
+    assert volume["configMap"]["name"] == held["metadata"]["name"]
+    assert told["GREAM_MONITORING"] == f"{mount['mountPath']}/monitoring.toml"
+    assert "GREAM_MONITORING" in variables
+    file = tmp_path / "monitoring.toml"
+    file.write_text(held["data"]["monitoring.toml"])
+    assert MonitoringSettings.load(file) == MonitoringSettings()
+
+
+def test_an_overlay_changes_both_as_the_page_says(repository, kubectl, tmp_path):
+    page = (repository / "docs" / "kubernetes.md").read_text()
+    (lines,) = re.findall(r"```yaml\n(configMapGenerator:.*?)```", page, re.DOTALL)
+    shutil.copytree(repository / "k8s", tmp_path / "k8s")
+    overlay = tmp_path / "k8s" / "overlays" / "shop"
+    overlay.mkdir()
+    (overlay / "kustomization.yaml").write_text(f"resources: [../kind]\nnamespace: gream\n{lines}")
+    (overlay / "monitoring.toml").write_text("match_seconds = 3600\n")
+    run = subprocess.run([kubectl, "kustomize", overlay], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    held = maps([thing for thing in yaml.safe_load_all(run.stdout) if thing])
+    settings = held["settings"]["data"]
+    assert load_profile(settings["GREAM_PROFILE"], settings["GREAM_OVERRIDES"].split())
+    assert settings["GREAM_CHAMPION"] == "s3://gream/policies/champion"
+    assert held["monitoring"]["data"] == {"monitoring.toml": "match_seconds = 3600\n"}
