@@ -76,14 +76,9 @@ def open_artifact(path: Path, kind: str) -> dict[str, Any]:
     """The manifest of the artifact at `path`.
 
     Raises:
-        ArtifactError: nothing complete stands there, or it is of another kind.
+        ArtifactError: nothing complete stands there, its manifest cannot be read, or it is of another kind.
     """
-    manifest_path = path / MANIFEST
-    if not manifest_path.is_file():
-        raise ArtifactError(
-            f"{path} is not a complete {kind}: it has no {MANIFEST}. Run the stage that makes it again."
-        )
-    manifest: dict[str, Any] = json.loads(manifest_path.read_text(encoding="utf-8"))
+    manifest = _read_manifest(path, kind)
     if manifest.get("kind") != kind:
         raise ArtifactError(f"{path} holds a {manifest.get('kind')!r}, but a {kind!r} is needed here.")
     return manifest
@@ -102,12 +97,36 @@ def verify_artifact(path: Path, kind: str) -> None:
 
 
 def content_digest(path: Path) -> str:
-    """One SHA-256 for an artifact's whole content: equal folders have equal digests, whatever their paths."""
-    manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+    """One SHA-256 for an artifact's whole content: equal folders have equal digests, whatever their paths.
+
+    Raises:
+        ArtifactError: nothing complete stands there, or its manifest cannot be read.
+    """
+    manifest = _read_manifest(path, "artifact")
     whole = dict(manifest["files"])
     if "content" in manifest:
         whole[MANIFEST] = manifest["content"]
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
+
+
+def _read_manifest(path: Path, kind: str) -> dict[str, Any]:
+    """The manifest of the artifact at `path`; whoever copied it there may have written half of it."""
+    file = path / MANIFEST
+    try:
+        manifest: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+        raise ArtifactError(
+            f"{path} is not a complete {kind}: it has no {MANIFEST}. Run the stage that makes it again."
+        ) from error
+    except ValueError as error:  # No JSON, or no UTF-8.
+        raise _no_manifest(file) from error
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
+        raise _no_manifest(file)
+    return manifest
+
+
+def _no_manifest(file: Path) -> ArtifactError:
+    return ArtifactError(f"{file} is not the manifest of an artifact: it is damaged, or being written just now.")
 
 
 def link_or_copy(source: str, target: str) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Final
 
 from gream.artifacts import MANIFEST, VERSION_DIGITS, content_digest
-from gream.errors import ArtifactError
 from gream.policy.bundle import FACTS, INDEX, ITEMS
 
 PARTS: Final = (MANIFEST, FACTS, ITEMS, INDEX, "README.md")
@@ -27,29 +26,34 @@ def pack(bundle: Path) -> str:
     return base64.b64encode(archive.getbuffer()).decode()
 
 
-def unpack(packed: str, folder: Path) -> None:
-    """Read what `pack` gave; the folder appears complete, and its neighbours, copies of other policies, go.
+def unpack(packed: str, copies: Path) -> Path:
+    """Read what `pack` gave. Of the other copies there the newest stays: while replicas of an engine change to another
+    policy one by one, both are asked for in turn.
 
     Args:
         packed: from `pack`.
-        folder: is made; its name is the first digits of the digest that the bundle must have.
+        copies: folder of the copies.
+
+    Returns:
+        The copy's folder, named by the first digits of the bundle's digest; it appears complete.
 
     Raises:
-        ArtifactError: it is another policy's.
+        ArtifactError: what came is no bundle.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".partial-"))
+    copies.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(dir=copies, prefix=".partial-"))
     try:
         with zipfile.ZipFile(io.BytesIO(base64.b64decode(packed))) as source:
             source.extractall(staging)
-        found = content_digest(staging)
-        if not found.startswith(folder.name):
-            raise ArtifactError(
-                f"the engine gave the catalogue of policy {found[:VERSION_DIGITS]}, not of {folder.name}."
-            )
-        staging.rename(folder)
+        copy = copies / content_digest(staging)[:VERSION_DIGITS]
+        if not copy.exists():
+            staging.rename(copy)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-    for other in folder.parent.iterdir():
-        if other != folder:
+    others = [other for other in copies.iterdir() if other != copy]
+    complete = [other for other in others if not other.name.startswith(".")]
+    newest = max(complete, key=lambda other: other.stat().st_mtime_ns, default=None)
+    for other in others:
+        if other != newest:
             shutil.rmtree(other)
+    return copy

@@ -100,7 +100,7 @@ class ServedPolicy(Message):
 
     Attributes:
         policy_version: first 12 hex digits of the bundle's content digest.
-        bundle: the bundle's folder on this machine.
+        bundle: the bundle's folder on the engine's machine.
         engine: which engine computes.
     """
 

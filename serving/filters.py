@@ -40,8 +40,8 @@ class ItemFilters:
             new_only: whether it must be new.
         """
         left_out = np.full(self._n_items, bool(categories))
-        for category in categories:
-            left_out[self._numbers.get(category.casefold(), [])] = False
+        for name in dict.fromkeys(category.casefold() for category in categories):
+            left_out[self._numbers.get(name, [])] = False
         if new_only:
             left_out[: self._trained] = True
         return np.flatnonzero(left_out)

@@ -34,9 +34,9 @@ async def _serve_api(front: Starlette) -> AsyncIterator[None]:
     """Make the API when BentoML starts this process: only then is the engine's proxy there."""
     from serving.api.app import create_app
     from serving.api.distant_engine import DistantEngine
-    from serving.api.logs import use_json_logs
     from serving.api.remote_engine import RemoteEngine
     from serving.features.reader import FeastUserFeatures
+    from serving.logs import use_json_logs
 
     use_json_logs()
     features = FeastUserFeatures(_SETTINGS)

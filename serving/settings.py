@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from gream.errors import ConfigError
@@ -67,6 +67,15 @@ class ServingSettings(BaseSettings):
     max_concurrency: Annotated[int, Field(ge=1)] = 256
     """Requests in flight; more are answered 429 with Retry-After."""
 
+    @field_validator("max_batch_requests")
+    @classmethod
+    def _fits_the_queue(cls, requests: int, info: ValidationInfo) -> int:
+        """A batch waits for the engine whole: one larger than the queue would be refused however often it comes."""
+        queue = info.data.get("engine_queue")
+        if queue is not None and requests > queue:
+            raise ValueError(f"a batch waits in the engine's queue, which takes GREAM_ENGINE_QUEUE = {queue} at most")
+        return requests
+
     @property
     def evidence(self) -> Path:
         """Folder of this replica's evidence."""
@@ -84,4 +93,5 @@ def load_settings() -> ServingSettings:
     except ValidationError as error:
         problem = error.errors()[0]
         variable = f"GREAM_{problem['loc'][0]}".upper()
-        raise ConfigError(f"{variable} = {problem['input']!r} is not allowed: {problem['msg']}.") from error
+        reason = str(problem["msg"]).removeprefix("Value error, ")
+        raise ConfigError(f"{variable} = {problem['input']!r} is not allowed: {reason}.") from error

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from gream.errors import ArtifactError
-from serving.api.engine import EngineNotReadyError
 from serving.api.remote_engine import RemoteEngine, in_our_words
 from serving.catalogue_copy import unpack
 from serving.contracts import ServedPolicy
@@ -17,20 +16,20 @@ class DistantEngine(RemoteEngine):
     def __init__(self, service: Any, copies: Path) -> None:
         """Args:
         service: what `bentoml.depends(PolicyEngineService, url=...)` resolves to.
-        copies: folder that holds the copy.
+        copies: folder that holds the copies.
         """
         super().__init__(service)
         self._copies = copies
 
-    async def policy(self) -> ServedPolicy:
-        """See `AsyncEngine`; `bundle` is the copy's folder."""
-        served = await super().policy()
+    async def bundle(self, served: ServedPolicy) -> Path:
+        """See `AsyncEngine`; a copy of the bundle, without its weights."""
         copy = self._copies / served.policy_version
         if not copy.exists():
             with in_our_words():
                 packed: str = await self._service.catalogue()
-            try:
-                await asyncio.to_thread(unpack, packed, copy)
-            except ArtifactError as error:  # Another replica answered, which has another policy just now.
-                raise EngineNotReadyError(str(error)) from error
-        return served.model_copy(update={"bundle": str(copy)})
+            given = await asyncio.to_thread(unpack, packed, self._copies)
+            if given != copy:  # Kept all the same: the next one who is asked may name it.
+                raise ArtifactError(
+                    f"a replica of the engine that has policy {given.name} answered, not one with {copy.name}."
+                )
+        return copy

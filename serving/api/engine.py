@@ -1,6 +1,7 @@
 """The policy engine as the API sees it, in this process or in another one."""
 
 from collections.abc import AsyncGenerator, Sequence
+from pathlib import Path
 from typing import Protocol
 
 from serving.contracts import ChainPiece, EngineAnswer, EngineRequest, ServedPolicy
@@ -22,6 +23,15 @@ class AsyncEngine(Protocol):
 
         Raises:
             EngineNotReadyError: none does.
+        """
+        ...
+
+    async def bundle(self, served: ServedPolicy) -> Path:
+        """A folder on this machine with the policy that `policy` named, at least what `PolicyCatalogue` reads of it.
+
+        Raises:
+            ArtifactError: another policy is served meanwhile, or by another replica of the engine; ask again.
+            EngineNotReadyError: the engine went away.
         """
         ...
 

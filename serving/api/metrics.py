@@ -1,20 +1,17 @@
 """Prometheus metrics of the API. Labels take few values each: routes, modes, codes; never an id or a path."""
 
 import os
-from pathlib import Path
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from prometheus_client.multiprocess import MultiProcessCollector
 
 from serving.api.catalogue import PolicyCatalogue
 from serving.api.record import RequestRecord
 from serving.contracts import EngineAnswer, Mode
 from serving.evidence.journal import Outcome, Place, Waiting
 from serving.feedback.outbox import Backlog
-
-SHARED_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
-"""Under `bentoml serve` all processes write into the folder named here: `/metrics` shows the engine's counts too."""
+from serving.shared_metrics import SHARED_FOLDER, forget_the_dead
 
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _SIZES: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
@@ -24,7 +21,7 @@ class ApiMetrics:
     """The metrics of one app."""
 
     def __init__(self) -> None:
-        _forget_the_dead()
+        forget_the_dead()
         place = self.registry = CollectorRegistry()
         self.requests = Counter("gream_requests", "Requests answered.", ["route", "status"], registry=place)
         self.errors = Counter("gream_errors", "Requests answered with an error, by its code.", ["code"], registry=place)
@@ -167,11 +164,3 @@ class ApiMetrics:
         shared = CollectorRegistry()
         MultiProcessCollector(shared)  # type: ignore[no-untyped-call]
         return generate_latest(shared)
-
-
-def _forget_the_dead() -> None:
-    """Drop the gauges of killed processes: what was in flight there is not any more."""
-    for file in Path(os.environ.get(SHARED_FOLDER, os.devnull)).glob("gauge_live*_*.db"):
-        pid = int(file.stem.rpartition("_")[2])
-        if not Path(f"/proc/{pid}").exists():
-            mark_process_dead(pid)  # type: ignore[no-untyped-call]

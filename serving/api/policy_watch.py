@@ -5,13 +5,12 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from typing import Final
 
-from gream.errors import GreamError
 from serving.api.catalogue import PolicyCatalogue
 from serving.api.engine import AsyncEngine, EngineNotReadyError
 from serving.api.errors import ApiError
+from serving.contracts import ServedPolicy
 
 ANSWER_SECONDS: Final = 5.0
 """An engine that does not name its policy in this time is not ready."""
@@ -19,12 +18,18 @@ LOOK_AGAIN_SECONDS: Final = 0.5
 """Pause between looks at an engine that is not ready."""
 LOST_SECONDS: Final = 300.0
 """An engine that was ready once and has not been for so long will not come back by itself."""
+LOOKS: Final = 8
+"""For the policy that gave an answer, at most; of two replicas about every second look meets the right one."""
 
 _LOG = logging.getLogger("gream.engine")
 
 
 class PolicyWatch:
-    """The catalogue of the policy that the engine serves. After a swap it follows, at the latest with the next look."""
+    """The catalogue of the policy that the engine serves. After a swap it follows, at the latest with the next look.
+
+    Behind one address there may be several replicas of the engine, which swap at different moments: looks then find one
+    policy and the other in turn. So the catalogue before the latest is kept too.
+    """
 
     def __init__(
         self, engine: AsyncEngine, poll_seconds: float, on_change: Callable[[PolicyCatalogue | None], None]
@@ -38,6 +43,7 @@ class PolicyWatch:
         self._poll_seconds = poll_seconds
         self._on_change = on_change
         self._catalogue: PolicyCatalogue | None = None
+        self._before: PolicyCatalogue | None = None
         self._ready = False
         self._ready_at: float | None = None
         self._one_look = asyncio.Lock()
@@ -96,31 +102,55 @@ class PolicyWatch:
                     await self._doubt.wait()
 
     async def follow(self, version: str) -> PolicyCatalogue:
-        """The catalogue of the policy that gave an answer: a new one where the policy was swapped in between."""
-        if self._catalogue is None or self._catalogue.version != version:
-            await self.look()
-        return self.catalogue
+        """The catalogue of the policy that gave an answer: a new one where the policy was swapped in between.
+
+        Raises:
+            ApiError: `engine_not_ready`, where the engine has gone, or names another policy whenever it is asked.
+        """
+        for _ in range(LOOKS):
+            async with self._one_look:
+                if self._known(version) is None:
+                    await self._look()
+            if (catalogue := self._known(version)) is not None:
+                return catalogue
+            if not self._ready:
+                break
+        raise ApiError("engine_not_ready", "the policy is being swapped just now; try again in a moment.")
 
     async def look(self) -> None:
         """Ask the engine for its policy, and read the catalogue where it is a new one."""
         async with self._one_look:
-            try:
-                async with asyncio.timeout(ANSWER_SECONDS):
-                    served = await self._engine.policy()
-            except (EngineNotReadyError, TimeoutError):
-                self.engine_failed()
-                return
-            catalogue = self._catalogue
-            if catalogue is None or catalogue.version != served.policy_version:
-                try:
-                    catalogue = await asyncio.to_thread(
-                        PolicyCatalogue.load, Path(served.bundle), served.policy_version
-                    )
-                except (GreamError, OSError, ValueError) as error:  # It is being replaced just now, or damaged.
-                    _LOG.error("the catalogue of policy %s cannot be read", served.policy_version, exc_info=error)
-                    return
-            self._ready_at = time.monotonic()
-            if catalogue is not self._catalogue or not self._ready:
-                _LOG.info("policy %s is served by the engine %s", catalogue.version, served.engine)
-                self._catalogue, self.engine_name, self._ready = catalogue, served.engine, True
-                self._on_change(catalogue)
+            await self._look()
+
+    async def _look(self) -> None:
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                served = await self._engine.policy()
+        except (EngineNotReadyError, TimeoutError):
+            self.engine_failed()
+            return
+        catalogue = self._known(served.policy_version)
+        if catalogue is None:
+            catalogue = await self._read(served)
+        if catalogue is None:
+            return
+        self._ready_at = time.monotonic()
+        if catalogue is not self._catalogue or not self._ready:
+            _LOG.info("policy %s is served by the engine %s", catalogue.version, served.engine)
+            if catalogue is not self._catalogue:
+                self._catalogue, self._before = catalogue, self._catalogue
+            self.engine_name, self._ready = served.engine, True
+            self._on_change(catalogue)
+
+    def _known(self, version: str) -> PolicyCatalogue | None:
+        known = (self._catalogue, self._before)
+        return next((one for one in known if one is not None and one.version == version), None)
+
+    async def _read(self, served: ServedPolicy) -> PolicyCatalogue | None:
+        """The catalogue of a policy that the engine named, which may take its time; None where it cannot be had now."""
+        try:
+            bundle = await self._engine.bundle(served)
+            return await asyncio.to_thread(PolicyCatalogue.load, bundle, served.policy_version)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the one before goes on, and the next look tries again.
+            _LOG.error("the catalogue of policy %s cannot be read", served.policy_version, exc_info=error)
+            return None

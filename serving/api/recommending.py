@@ -112,13 +112,16 @@ async def with_served_policy(attempt: Callable[[PolicyCatalogue], Awaitable[Resu
     request no longer fits it.
 
     Raises:
-        ApiError: no policy is served now.
+        ApiError: no policy is served now, or the request met a replica of the engine with another one both times.
     """
     try:
         return await attempt(parts.watch.served())
     except RequestError:
         await parts.watch.look()
+    try:
         return await attempt(parts.watch.served())
+    except RequestError as error:
+        raise ApiError("engine_not_ready", "the policy is being swapped just now; try again in a moment.") from error
 
 
 async def respond(

@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
+from http import HTTPStatus
+from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
-from bentoml.exceptions import BentoMLException, InvalidArgument, ServiceUnavailable
+from bentoml.exceptions import BentoMLException, InvalidArgument
 from pydantic import TypeAdapter
 
 from gream.errors import RequestError
@@ -18,6 +20,13 @@ _LINE: Final[TypeAdapter[ChainPiece | EngineAnswer]] = TypeAdapter(ChainPiece | 
 LIFE_SECONDS: Final = 1.0
 """An engine that does not name its policy in this time after a connection broke is not there."""
 
+CALLS: Final = 90
+"""Requests that are with the engine at the same time; more wait here, within their own time limits.
+
+BentoML's client has 100 connections, aiohttp's default, and no setting for more. Where requests took all of them, the
+question which policy is served would wait behind them, and an engine that is only busy would pass for one that is gone.
+"""
+
 
 class RemoteEngine:
     """Calls the engine's service, and says in the API's words what went wrong."""
@@ -27,31 +36,38 @@ class RemoteEngine:
         service: what `bentoml.depends(PolicyEngineService)` resolves to.
         """
         self._service = service
+        self._places = asyncio.Semaphore(CALLS)
 
     async def policy(self) -> ServedPolicy:
         """See `AsyncEngine`."""
         return await self._named_policy()
 
+    async def bundle(self, served: ServedPolicy) -> Path:
+        """See `AsyncEngine`; the engine's own folder."""
+        return Path(served.bundle)
+
     async def recommend(self, requests: Sequence[EngineRequest]) -> list[EngineAnswer]:
         """See `AsyncEngine`."""
-        with in_our_words():
-            try:
-                return await self._recommend(requests)
-            except aiohttp.ClientConnectionError:
-                await self._require_life()
-                return await self._recommend(requests)
+        async with self._places:
+            with in_our_words():
+                try:
+                    return await self._recommend(requests)
+                except aiohttp.ClientConnectionError:
+                    await self._require_life()
+                    return await self._recommend(requests)
 
     async def stream(self, request: EngineRequest) -> AsyncGenerator[ChainPiece | EngineAnswer, None]:
         """See `AsyncEngine`."""
         latest: ChainPiece | EngineAnswer | None = None
-        with in_our_words():
-            await self._require_life()
-            pending = ""
-            async for chunk in self._service.stream(request=request):
-                *lines, pending = (pending + chunk).split("\n")  # The network cuts chunks where it likes.
-                for line in lines:
-                    latest = _LINE.validate_json(line)
-                    yield latest
+        async with self._places, aclosing(self._service.stream(request=request)) as chunks:
+            with in_our_words():
+                await self._require_life()  # Nothing has been sent of the stream yet.
+                pending = ""
+                async for chunk in chunks:
+                    *lines, pending = (pending + chunk).split("\n")  # The network cuts chunks where it likes.
+                    for line in lines:
+                        latest = _LINE.validate_json(line)
+                        yield latest
         if not isinstance(latest, EngineAnswer):
             raise EngineNotReadyError("the engine's stream ended without an answer.")
 
@@ -79,10 +95,7 @@ class RemoteEngine:
                 return await self._policy()
 
     async def _policy(self) -> ServedPolicy:
-        try:
-            served: ServedPolicy = await self._service.policy()
-        except ServiceUnavailable as error:
-            raise EngineNotReadyError("the engine has no policy yet.") from error
+        served: ServedPolicy = await self._service.policy()
         return served
 
     async def _recommend(self, requests: Sequence[EngineRequest]) -> list[EngineAnswer]:
@@ -97,9 +110,13 @@ def in_our_words() -> Iterator[None]:
         yield
     except InvalidArgument as error:
         raise RequestError("the policy cannot answer this request: its history or filters do not fit.") from error
-    except ServiceUnavailable as error:
-        raise EngineBusyError("the engine has no room.") from error
+    except BentoMLException as error:
+        if error.error_code == HTTPStatus.TOO_MANY_REQUESTS:
+            raise EngineBusyError("the engine has no room.") from error
+        if error.error_code == HTTPStatus.GATEWAY_TIMEOUT:
+            raise TimeoutError("the engine took too long.") from error
+        raise EngineNotReadyError(f"the engine cannot answer ({type(error).__name__}).") from error
     except TimeoutError:  # An OSError too, but the caller tells it apart.
         raise
-    except (BentoMLException, aiohttp.ClientError, OSError) as error:
+    except (aiohttp.ClientError, OSError) as error:
         raise EngineNotReadyError(f"the engine does not answer ({type(error).__name__}).") from error

@@ -14,7 +14,7 @@ requests by an estimate of their cost that is linear in the batch, which a mix o
 import asyncio
 import math
 import time
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, Generic, TypeVar
@@ -51,7 +51,7 @@ class Lane(Generic[Request, Answer]):
         self._compute = compute
         self._max_batch = max_batch
         self._max_waiting = max_waiting
-        self._queue: deque[tuple[Request, asyncio.Future[Answer]]] = deque()
+        self._queue: OrderedDict[asyncio.Future[Answer], Request] = OrderedDict()
         self._parallel = self._free = parallel
         self._computing = 0
         self._threads = ThreadPoolExecutor(parallel, thread_name_prefix="engine")
@@ -74,9 +74,12 @@ class Lane(Generic[Request, Answer]):
         if len(self._queue) >= self._max_waiting:
             raise OverloadedError(f"{len(self._queue)} requests are waiting for the engine already.")
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._queue.append((request, future))
+        self._queue[future] = request
         self._dispatch()
-        return await future
+        try:
+            return await future
+        finally:
+            self._queue.pop(future, None)  # A caller that gave up before a batch took it makes room for others.
 
     async def drain(self) -> None:
         """Wait until everything that was submitted is answered, and let the threads go."""
@@ -88,14 +91,11 @@ class Lane(Generic[Request, Answer]):
 
     def _dispatch(self) -> None:
         """Start what may start now, unless the next batch is held open."""
-        if self._hold is not None:
-            if len(self._queue) < self._expected:
-                return
-            self._hold.cancel()
-        self._start()
+        if self._hold is None or len(self._queue) >= self._expected:
+            self._start()
 
     def _start(self) -> None:
-        self._hold = None
+        self._end_hold()
         while self._free and (batch := self._take()):
             self._free -= 1
             self._computing += len(batch)
@@ -103,11 +103,16 @@ class Lane(Generic[Request, Answer]):
             self._batches.add(task)
             task.add_done_callback(self._batches.discard)
 
+    def _end_hold(self) -> None:
+        if self._hold is not None:
+            self._hold.cancel()
+            self._hold = None
+
     def _take(self) -> list[tuple[Request, "asyncio.Future[Answer]"]]:
         batch: list[tuple[Request, asyncio.Future[Answer]]] = []
         share = self._share(len(self._queue))
         while self._queue and len(batch) < share:
-            request, future = self._queue.popleft()
+            future, request = self._queue.popitem(last=False)
             if not future.done():  # Its caller has not given up.
                 batch.append((request, future))
         return batch
@@ -131,7 +136,8 @@ class Lane(Generic[Request, Answer]):
             if isinstance(outcome, RequestError) and len(batch) > 1:
                 # One of them is at fault; each is asked alone, so that the others do not pay for it.
                 for request, future in batch:
-                    _settle(future, await compute([request]))
+                    if not future.done():  # Nobody is computed for who has gone meanwhile.
+                        _settle(future, await compute([request]))
                 return
             for place, (_, future) in enumerate(batch):
                 _settle(future, outcome if isinstance(outcome, Exception) else outcome[place : place + 1])
@@ -139,6 +145,7 @@ class Lane(Generic[Request, Answer]):
             self._free += 1
             self._computing -= len(batch)
             self._expected = self._share(len(batch) + len(self._queue))
+            self._end_hold()  # Another batch may have begun one; its timer would cut this one short.
             self._hold = loop.call_later(COURTESY * (time.monotonic() - started), self._start)
             self._dispatch()
 

@@ -6,6 +6,7 @@ from typing import Final, Literal
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from serving.contracts import EngineAnswer, EngineRequest, Mode
+from serving.shared_metrics import forget_the_dead
 
 Outcome = Literal["answered", "refused", "overloaded", "timeout", "not_ready", "abandoned", "failed"]
 
@@ -24,6 +25,7 @@ class EngineMetrics:
         """Args:
         engine: which engine computes.
         """
+        forget_the_dead()
         self._engine = engine
         self._versions: set[str] = set()
         place = CollectorRegistry()

@@ -70,7 +70,6 @@ class PolicyKeeper:
         self._metrics = metrics
         self._lock = threading.Lock()
         self._served: Served | None = None
-        self._previous: Path | None = None
         self._failures = 0
         self._failed = ""
         self._retry_at = 0.0
@@ -136,15 +135,20 @@ class PolicyKeeper:
             pause = min(self._poll_seconds * 2**self._failures, LONGEST_PAUSE)
             self._retry_at = time.monotonic() + pause
             self._metrics.failed_swaps.inc()
-            old = f"policy {served.engine.policy_version} goes on serving" if served else "nothing is served yet"
+            going_on = self.served
+            old = f"policy {going_on.engine.policy_version} goes on serving" if going_on else "nothing is served"
             _LOG.exception(
                 "policy %s cannot be loaded, %s; next attempt in %.0f s", digest[:VERSION_DIGITS], old, pause
             )
 
     def _watch(self) -> None:
-        self.look()
-        while not self._stopped.wait(self._poll_seconds):
-            self.look()
+        while True:
+            try:
+                self.look()
+            except Exception as error:  # noqa: BLE001  # Only a living thread can see the next policy.
+                _LOG.error("a look at the policy's source broke off (%s)", type(error).__name__, exc_info=error)
+            if self._stopped.wait(self._poll_seconds):
+                return
 
     def _prepare(self) -> Served:
         """Load the policy, and have it answer in each mode."""
@@ -167,14 +171,12 @@ class PolicyKeeper:
         self._metrics.observe_policy(new.engine.policy_version)
         self._failed = ""
         if old is None:
+            self._source.keep_only(new.bundle)
             return
         self._metrics.swaps.inc()
         _LOG.info("policy %s takes the place of %s", new.engine.policy_version, old.engine.policy_version)
         self._close_if_idle(old)
-        # The last but one is deleted, not the last: the API may be reading it.
-        if self._previous is not None and self._previous not in (old.bundle, new.bundle):
-            self._source.forget(self._previous)
-        self._previous = old.bundle
+        self._source.keep_only(new.bundle, old.bundle)  # The API may be reading the old one.
 
     def _close_if_idle(self, held: Served) -> None:
         """Close an engine that has been replaced and whose last batch is done; called after either happened."""

@@ -54,14 +54,16 @@ class PolicySource:
         if self._folder is None:
             return fetch_artifact(self._uri, self._cache)
         target = self._cache / self.digest()
-        if not target.exists():
+        if not _is_sound(target):
+            shutil.rmtree(target, ignore_errors=True)
             self._copy(self._folder.resolve(), target)
-        verify_artifact(target, KIND)
         return target
 
-    def forget(self, bundle: Path) -> None:
-        """Delete a copy that is no longer served."""
-        shutil.rmtree(bundle, ignore_errors=True)
+    def keep_only(self, *bundles: Path) -> None:
+        """Delete every other copy, and what killed processes have left behind."""
+        for other in self._cache.iterdir():
+            if other not in bundles:
+                shutil.rmtree(other, ignore_errors=True)
 
     def _copy(self, folder: Path, target: Path) -> None:
         self._cache.mkdir(parents=True, exist_ok=True)
@@ -77,6 +79,14 @@ class PolicySource:
             raise ArtifactError(f"{folder} was replaced while it was read.") from error
         finally:
             shutil.rmtree(staging, ignore_errors=True)
+
+
+def _is_sound(copy: Path) -> bool:
+    try:
+        verify_artifact(copy, KIND)
+    except ArtifactError:  # None is there, or it was damaged since it was made.
+        return False
+    return True
 
 
 def _folder(uri: str) -> Path:

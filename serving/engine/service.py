@@ -1,7 +1,8 @@
 """The BentoML service around the policy engine; the API joins it by `bentoml.depends(PolicyEngineService)`.
 
 Call its methods directly (`await engine.recommend(...)`, `async for chunk in engine.stream(...)`): that works in one
-process and across two. Each mode has a lane of its own, so that a direct request never waits for somebody's chain.
+process and across two. Refusals differ by their HTTP status, because of errors from 500 up BentoML sends no words. Each
+mode has a lane of its own, so that a direct request never waits for somebody's chain.
 """
 
 import asyncio
@@ -10,10 +11,11 @@ import logging
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from http import HTTPStatus
 from typing import Annotated, Final
 
 import bentoml
-from bentoml.exceptions import InvalidArgument, ServiceUnavailable
+from bentoml.exceptions import BentoMLException, InvalidArgument, ServiceUnavailable
 from bentoml.validators import ContentType
 
 from gream.errors import RequestError
@@ -23,6 +25,7 @@ from serving.engine.lane import Lane, OverloadedError
 from serving.engine.metrics import EngineMetrics, Outcome
 from serving.engine.policy_keeper import NoPolicyError, PolicyKeeper
 from serving.engine.policy_source import PolicySource
+from serving.logs import use_json_logs
 from serving.settings import ServingSettings
 from serving.tracing import tracing_config
 
@@ -63,6 +66,7 @@ class PolicyEngineService:
         self._settings = settings = ServingSettings()
         self._metrics = EngineMetrics(settings.engine)
         engine = _engine_class(settings.engine)
+        use_json_logs()  # Only now: a library sets up logs of its own when it is imported.
         self._keeper = PolicyKeeper(
             PolicySource(settings.policy, settings.state / CACHE),
             engine.load,
@@ -92,13 +96,21 @@ class PolicyEngineService:
 
     @bentoml.api
     async def recommend(self, requests: list[EngineRequest]) -> Answers:
-        """Answer requests; those of other callers that wait at the same time share their batches.
+        """Answer requests, all or none; those of other callers that wait at the same time share their batches.
 
         Raises:
             InvalidArgument: a request cannot be answered: a history has an unknown item, or every item is excluded.
-            ServiceUnavailable: no policy is loaded yet, the queue is full, or the engine took too long.
+            ServiceUnavailable: no policy is loaded yet.
+            BentoMLException: the queue is full (status 429), or the engine took too long (504).
         """
-        return list(await asyncio.gather(*(self._submit(Asked(request)) for request in requests)))
+        try:
+            # Where one is refused the others leave the queue: nobody takes their answers, and whoever tries again would
+            # stand behind them.
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(self._submit(Asked(request))) for request in requests]
+        except BaseExceptionGroup as refusals:
+            raise refusals.exceptions[0] from None
+        return [task.result() for task in tasks]
 
     @bentoml.api
     async def stream(self, request: EngineRequest) -> AsyncGenerator[str, None]:
@@ -108,7 +120,7 @@ class PolicyEngineService:
         stream that ends without an answer has failed.
 
         Raises:
-            InvalidArgument, ServiceUnavailable: before the first line, as `recommend` does.
+            BentoMLException: before the first line, as `recommend` does.
         """
         loop = asyncio.get_running_loop()
         pieces: asyncio.Queue[ChainPiece | None] = asyncio.Queue()
@@ -162,13 +174,14 @@ class PolicyEngineService:
             outcome = "answered"
         except OverloadedError as error:
             outcome = "overloaded"
-            raise ServiceUnavailable(str(error)) from None
+            raise BentoMLException(str(error), error_code=HTTPStatus.TOO_MANY_REQUESTS) from None
         except NoPolicyError:
             outcome = "not_ready"
             raise ServiceUnavailable("the policy is being loaded.") from None
         except TimeoutError:
             outcome = "timeout"
-            raise ServiceUnavailable(f"no answer in {self._settings.engine_timeout_seconds} seconds.") from None
+            reason = f"no answer in {self._settings.engine_timeout_seconds} seconds."
+            raise BentoMLException(reason, error_code=HTTPStatus.GATEWAY_TIMEOUT) from None
         except RequestError:
             outcome = "refused"
             # Without the error's own words: they name an item of somebody's history, and this message is logged.
@@ -215,7 +228,8 @@ class _Expected(logging.Filter):
     """BentoML logs every exception with its traceback; a full queue or a wrong request is an answer, not a failure."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        return not (record.exc_info and isinstance(record.exc_info[1], InvalidArgument | ServiceUnavailable))
+        error = record.exc_info[1] if record.exc_info else None
+        return not isinstance(error, BentoMLException) or error.error_code == HTTPStatus.INTERNAL_SERVER_ERROR
 
 
 logging.getLogger("bentoml._internal.server.http_app").addFilter(_Expected())

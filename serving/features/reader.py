@@ -3,6 +3,10 @@
 A history is what the catalog has (`user_history`, materialised) and what happened since (`user_recent_events`, pushed).
 Pushing replaces the row of recent events by a longer one. It is dated by when it is written, and at least a second
 after the row that it replaces: Redis drops rows that are not newer.
+
+Pushes go through a store of their own. Feast's sqlite store has one connection for all threads and writes a row feature
+by feature: whoever reads through the same connection sees the half that is written, through another one the whole row
+before or after.
 """
 
 from collections.abc import Sequence
@@ -12,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import polars as pl
+from feast import FeatureStore
 
 from feature_repo.names import (
     EVENT_TIMESTAMP,
@@ -60,11 +65,12 @@ class FeastUserFeatures:
     """Histories of users; safe to use from several threads.
 
     Attributes:
-        store: Feast's store behind it.
+        store: Feast's store behind it, for reading.
     """
 
     def __init__(self, settings: ServingSettings) -> None:
         self.store = open_store(settings)
+        self._pushing = open_store(settings)
         self._settings = settings
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="features")
 
@@ -94,7 +100,7 @@ class FeastUserFeatures:
             if event.kind != "impression":
                 by_user.setdefault(event.user_id, []).append((event.timestamp, event.item_id))
         if by_user:
-            with outages_named(self._settings), pushing_alone(self.store, self._settings):
+            with outages_named(self._settings), pushing_alone(self._pushing, self._settings):
                 self._push(by_user)
 
     def close(self) -> None:
@@ -102,7 +108,7 @@ class FeastUserFeatures:
         self._readers.shutdown(wait=False, cancel_futures=True)
 
     def _history(self, user_id: str) -> UserHistory | None:
-        [catalog], [recent] = self._read([user_id], _CATALOG, _RECENT)
+        [catalog], [recent] = _read(self.store, [user_id], _CATALOG, _RECENT)
         if recent is None:
             return catalog.history if catalog else None
         events = zip(recent.history.timestamps, recent.history.item_ids, strict=True)
@@ -110,7 +116,7 @@ class FeastUserFeatures:
 
     def _push(self, by_user: dict[str, list[tuple[int, str]]]) -> None:
         users = list(by_user)
-        [rows] = self._read(users, _RECENT)
+        [rows] = _read(self._pushing, users, _RECENT)
         longer: dict[str, _Row] = {}
         for user, row in zip(users, rows, strict=True):
             before = row or _Row(NO_HISTORY, _NEVER)
@@ -119,14 +125,6 @@ class FeastUserFeatures:
                 longer[user] = _Row(history, _after(before.since))
         if longer:
             self._write(longer)
-
-    def _read(self, users: list[str], *views: _View) -> list[list[_Row | None]]:
-        """For each view the rows of the users, None for those whom it does not know."""
-        # A list of its own for each call, see feast#6841.
-        features = [f"{view.name}:{feature}" for view in views for feature in (view.item_ids, view.timestamps)]
-        answer = self.store.get_online_features(features, [{columns.USER: user} for user in users]).proto
-        column = dict(zip(answer.metadata.feature_names.val, answer.results, strict=True))
-        return [_rows(column[view.item_ids], column[view.timestamps]) for view in views]
 
     def _write(self, rows: dict[str, _Row]) -> None:
         frame = pl.DataFrame(
@@ -137,7 +135,16 @@ class FeastUserFeatures:
                 RECENT_TIMESTAMPS: [row.history.timestamps for row in rows.values()],
             }
         )
-        self.store.push(PUSH_SOURCE, frame.to_pandas())
+        self._pushing.push(PUSH_SOURCE, frame.to_pandas())
+
+
+def _read(store: FeatureStore, users: list[str], *views: _View) -> list[list[_Row | None]]:
+    """For each view the rows of the users, None for those whom it does not know."""
+    # A list of its own for each call, see feast#6841.
+    features = [f"{view.name}:{feature}" for view in views for feature in (view.item_ids, view.timestamps)]
+    answer = store.get_online_features(features, [{columns.USER: user} for user in users]).proto
+    column = dict(zip(answer.metadata.feature_names.val, answer.results, strict=True))
+    return [_rows(column[view.item_ids], column[view.timestamps]) for view in views]
 
 
 def _rows(item_ids: Any, timestamps: Any) -> list[_Row | None]:

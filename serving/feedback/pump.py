@@ -1,14 +1,15 @@
 """The pump: delivers what is in the outbox to the monitoring log and to the feature store, at least once each.
 
 Exactly once follows at the receivers: a part of the log that is written again replaces itself, and the feature store
-knows an event by its id. A receiver that fails is tried again later and later, up to half a minute apart, for as long
-as it takes; the other one is not held up.
+knows an event by its user, item and second. A receiver that fails, in whatever way, is tried again later and later, up
+to half a minute apart, for as long as it takes. The other one is not held up, nor by one that has much to catch up on.
 """
 
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +23,8 @@ PART_SECONDS: Final = 5
 """How long the first event of a part waits for others."""
 PUSH_EVENTS: Final = 500
 """Events in one push, at most."""
+PUSHES: Final = 4
+"""In one round, at most: after a long outage the log has its turn between them."""
 FIRST_PAUSE_SECONDS: Final = 0.5
 LONGEST_PAUSE_SECONDS: Final = 30.0
 _IDLE_SECONDS: Final = 1.0
@@ -51,7 +54,23 @@ class Receiver:
         """It did not; the pause before the next attempt doubles."""
         self._pause = min(max(2 * self._pause, FIRST_PAUSE_SECONDS), LONGEST_PAUSE_SECONDS)
         self._not_before = time.monotonic() + self._pause
-        _LOG.warning("%s took no feedback (%s); next attempt in %.1f s", self._name, type(error).__name__, self._pause)
+        foreseen = isinstance(error, FeatureStoreError | OSError)
+        _LOG.log(
+            logging.WARNING if foreseen else logging.ERROR,
+            "%s took no feedback (%s); next attempt in %.1f s",
+            self._name,
+            type(error).__name__,
+            self._pause,
+            exc_info=None if foreseen else error,
+        )
+
+    @contextmanager
+    def attempt(self) -> Iterator[None]:
+        """Whatever goes wrong inside is its failure, and ends there."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - the events are safe, and the other receiver must have its turn.
+            self.failed(error)
 
 
 class Pump:
@@ -114,23 +133,23 @@ class Pump:
         outbox.close()
 
     def _round(self, outbox: Outbox, log: FeedbackLog, last_round: bool) -> None:
-        self._deliver_to_log(outbox, log, waiting_is_over=last_round)
-        self._deliver_to_features(outbox)
-        if time.monotonic() >= self._forget_at:
-            outbox.forget(before=int(time.time()) - self._remember_seconds)
-            self._forget_at = time.monotonic() + _FORGET_SECONDS
-        self._on_backlog(outbox.backlog())
+        try:
+            with self._log_receiver.attempt():
+                self._deliver_to_log(outbox, log, waiting_is_over=last_round)
+            with self._features_receiver.attempt():
+                self._deliver_to_features(outbox, everything=last_round)
+            if time.monotonic() >= self._forget_at:
+                outbox.forget(before=int(time.time()) - self._remember_seconds)
+                self._forget_at = time.monotonic() + _FORGET_SECONDS
+        finally:
+            self._on_backlog(outbox.backlog())
 
     def _deliver_to_log(self, outbox: Outbox, log: FeedbackLog, waiting_is_over: bool) -> None:
         while self._log_receiver.due and (waiting_is_over or self._part_is_due(outbox)):
             part = outbox.next_part(PART_EVENTS)
             if part is None:
                 return
-            try:
-                log.write(part)
-            except OSError as error:
-                self._log_receiver.failed(error)
-                return
+            log.write(part)
             outbox.mark_logged(part)
             self._log_receiver.succeeded()
 
@@ -138,15 +157,16 @@ class Pump:
         oldest = outbox.oldest_unlogged()
         return oldest is not None and (time.time() - oldest >= PART_SECONDS or outbox.backlog().log >= PART_EVENTS)
 
-    def _deliver_to_features(self, outbox: Outbox) -> None:
+    def _deliver_to_features(self, outbox: Outbox, everything: bool) -> None:
+        pushes = 0
         while self._features_receiver.due:
             events = outbox.unpushed(PUSH_EVENTS)
             if not events:
                 return
-            try:
-                self._features.push([stored.event for stored in events])
-            except FeatureStoreError as error:
-                self._features_receiver.failed(error)
+            if pushes == PUSHES and not everything:
+                self._wake.set()  # The next round begins at once.
                 return
+            self._features.push([stored.event for stored in events])
             outbox.mark_pushed(events)
             self._features_receiver.succeeded()
+            pushes += 1

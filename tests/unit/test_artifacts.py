@@ -48,6 +48,26 @@ def test_incomplete_foreign_and_damaged_folders_are_refused(tmp_path):
         verify_artifact(tmp_path / "a", "thing")
 
 
+@pytest.mark.parametrize(
+    "written", ["", '{"kind": "thing", "fil', "[]", '{"kind": "thing"}', '{"files": ["file.txt"]}', "\xff"]
+)
+def test_a_manifest_that_is_half_written_or_none_is_refused(tmp_path, written):
+    make(tmp_path / "a")
+    (tmp_path / "a" / "manifest.json").write_bytes(written.encode("latin-1"))
+    for read in (
+        content_digest,
+        lambda path: open_artifact(path, "thing"),
+        lambda path: verify_artifact(path, "thing"),
+    ):
+        with pytest.raises(ArtifactError, match=r"a/manifest\.json is not the manifest of an artifact: it is damaged"):
+            read(tmp_path / "a")
+
+
+def test_nothing_has_no_digest(tmp_path):
+    with pytest.raises(ArtifactError, match=r"nowhere is not a complete artifact: it has no manifest\.json"):
+        content_digest(tmp_path / "nowhere")
+
+
 def test_digest_is_of_the_content_alone(tmp_path):
     make(tmp_path / "a")
     make(tmp_path / "b")

@@ -21,6 +21,7 @@ def filters():
         (("new", "STRASSE"), [1, 3, 4]),
         (("boats",), [0, 1, 2, 3, 4]),
         (("boats", "books"), [1, 2, 4]),
+        (("books", "BOOKS", "books"), [1, 2, 4]),
     ],
 )
 def test_items_outside_all_categories(filters, asked, outside):

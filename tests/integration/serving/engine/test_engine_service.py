@@ -1,5 +1,6 @@
 """The engine behind a real `bentoml serve`."""
 
+import json
 import shutil
 import signal
 import threading
@@ -68,6 +69,12 @@ def test_requests_are_answered(server, versions):
     served = server.policy()
     assert (served["policy_version"], served["engine"]) == (versions[0], "transformers")
     assert content_digest(Path(served["bundle"]))[:12] == versions[0]
+
+
+def test_logs_are_lines_of_json(server, versions):
+    lines = [json.loads(line) for line in server.log.read_text().splitlines() if line.startswith("{")]
+    (loaded,) = [line for line in lines if f"policy {versions[0]} is loaded in" in line["message"]]
+    assert (loaded["logger"], loaded["level"]) == ("gream.engine", "INFO")
 
 
 def test_what_cannot_be_answered_is_a_400_that_tells_nothing_of_the_history(server):
@@ -152,7 +159,7 @@ def test_a_broken_policy_does_not_take_over(server, link, bundles, versions, fol
 
 def test_from_nothing_to_too_much_to_the_end(folder, bundles, versions):
     late = folder / "late"
-    limits = {"GREAM_ENGINE_QUEUE": "4", "GREAM_MAX_BATCH": "1"}
+    limits = {"GREAM_ENGINE_QUEUE": "4", "GREAM_MAX_BATCH_REQUESTS": "4", "GREAM_MAX_BATCH": "1"}
     with engine_server(late, folder, **limits) as server:
         server.wait_for(server.is_up, "start")
         assert server.get("/readyz").status_code == 503
@@ -164,10 +171,10 @@ def test_from_nothing_to_too_much_to_the_end(folder, bundles, versions):
         with ThreadPoolExecutor(40) as clients:
             responses = list(clients.map(lambda _: server.post(request), range(40)))
             statuses = Counter(response.status_code for response in responses)
-            assert set(statuses) == {200, 503}
+            assert set(statuses) == {200, 429}
             assert statuses[200] >= 5  # One under way and four in the queue, at least.
             refused = server.metric("gream_policy_engine_requests_total", mode="reasoning", outcome="overloaded")
-            assert refused == statuses[503]
+            assert refused == statuses[429]
             assert "Traceback" not in server.log.read_text()
 
             last = [clients.submit(server.post, request) for _ in range(3)]

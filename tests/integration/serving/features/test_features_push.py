@@ -107,3 +107,31 @@ def test_replicas_that_push_for_one_user_at_once_lose_nothing(settings, tmp_path
     assert sorted(items(replicas[0], "ann")) == expected
     for replica in replicas:
         replica.close()
+
+
+def test_readers_never_see_a_part_of_a_push(settings):
+    reader = FeastUserFeatures(settings.model_copy(update={"history_window": 100, "feature_timeout_seconds": 10}))
+    users = [f"u{number}" for number in range(20)]
+    reader.push([click(user, "i0", NOW) for user in users])
+    torn, pushed = [], threading.Event()
+
+    def read(user):
+        while not pushed.is_set():
+            try:
+                found = reader.history(user)
+                if found.item_ids != tuple(f"i{second - NOW}" for second in found.timestamps):
+                    torn.append(found)
+            except ValueError as error:  # As many items as times are needed to make a history of them.
+                torn.append(error)
+
+    threads = [threading.Thread(target=read, args=[user]) for user in users[:4]]
+    for thread in threads:
+        thread.start()
+    for number in range(1, 50):
+        reader.push([click(user, f"i{number}", NOW + number) for user in users])
+    pushed.set()
+    for thread in threads:
+        thread.join()
+    assert torn == []
+    assert [len(reader.history(user).item_ids) for user in users] == [50] * 20
+    reader.close()

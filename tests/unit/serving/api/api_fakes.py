@@ -1,5 +1,7 @@
 """An engine and a feature store that do as they are told."""
 
+from pathlib import Path
+
 from gream.artifacts import content_digest
 from gream.errors import RequestError
 from serving.api.catalogue import PolicyCatalogue
@@ -23,6 +25,10 @@ class FakeEngine:
         asked: every request that came.
         trouble: what goes wrong, one for each step of a call, None for nothing; the last one stays.
         hold: an event of asyncio that calls wait for, where it is set.
+        ready: whether it names its policy.
+        folder: of the policy that it serves.
+        version: of that policy, by which it answers.
+        named: versions that it names first, one for each look, as other replicas of it might.
     """
 
     def __init__(self, bundle):
@@ -30,17 +36,24 @@ class FakeEngine:
         self.trouble = []
         self.hold = None
         self.ready = True
+        self.named = []
+        self.folders = {}
         self.serve(bundle)
 
     def serve(self, bundle):
-        self.bundle = bundle
+        self.folder = bundle
         self.version = content_digest(bundle)[:12]
         self.catalogue = PolicyCatalogue.load(bundle, self.version)
+        self.folders[self.version] = bundle
 
     async def policy(self):
         if not self.ready:
             raise EngineNotReadyError("loading")
-        return ServedPolicy(policy_version=self.version, bundle=str(self.bundle), engine="fake")
+        version = self.named.pop(0) if self.named else self.version
+        return ServedPolicy(policy_version=version, bundle=str(self.folders.get(version, self.folder)), engine="fake")
+
+    async def bundle(self, served):
+        return Path(served.bundle)
 
     async def recommend(self, requests):
         self.asked += requests

@@ -5,7 +5,8 @@ import asyncio
 import pytest
 from api_fakes import FakeEngine
 
-from gream.errors import RequestError
+from gream.errors import ArtifactError, RequestError
+from serving.api.catalogue import PolicyCatalogue
 from serving.api.engine import EngineBusyError, EngineNotReadyError
 
 pytestmark = pytest.mark.unit
@@ -135,11 +136,83 @@ def test_a_request_that_a_swap_overtakes_is_fitted_to_the_new_policy(client, eng
     assert engine.asked[-1].history == ("m0",)
 
 
-def test_an_engine_that_disagrees_with_its_own_catalogue_is_an_accident(client, engine):
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_request_that_meets_another_policy_both_times_is_sent_away(client, engine, stream):
     engine.trouble = [RequestError("m0 is not in the catalogue")]
-    response = client.post("/recommend", json=ASK)
-    assert refusal(response) == (500, "internal_error", None)
+    response = client.post("/recommend", params={"stream": stream}, json=ASK | {"mode": "reasoning"})
+    assert refusal(response) == (503, "engine_not_ready", "5")
     assert "m0" not in response.text
+    assert client.get("/readyz").status_code == 200
+
+
+def test_an_answer_of_another_replica_gets_the_catalogue_of_its_policy(client, engine, smaller_bundle):
+    """Two replicas of an engine swap at different moments: it is asked until the right one answers."""
+    first = engine.version
+    engine.serve(smaller_bundle)
+    engine.named = [first, first]
+    answer = client.post("/recommend", json=ASK).json()
+    assert answer["policy_version"] == engine.version
+    assert engine.named == []
+    assert "gream_illegal_items_total 0.0" in client.get("/metrics").text
+
+
+def test_while_replicas_differ_both_catalogues_are_kept(client, engine, bundle, smaller_bundle, monkeypatch):
+    first = engine.version
+    client.post("/recommend", json=ASK)
+    engine.serve(smaller_bundle)
+    client.post("/recommend", json=ASK)
+
+    def read_again(*_):
+        raise AssertionError("A catalogue was read again.")
+
+    second = engine.version
+    monkeypatch.setattr(PolicyCatalogue, "load", read_again)
+    for version in (first, second, first, second):
+        engine.named = [version]
+        client.portal.call(client.app.state.parts.watch.look)
+        assert client.get("/policy").json()["policy_version"] == version
+        for engine.version in (first, second):  # Whichever replica answers.
+            assert client.post("/recommend", json=ASK).json()["policy_version"] == engine.version
+
+
+def test_an_answer_whose_policy_nobody_names_is_not_given(client, engine, smaller_bundle):
+    first = engine.version
+    engine.serve(smaller_bundle)
+    engine.named = [first] * 100
+    assert refusal(client.post("/recommend", json=ASK)) == (503, "engine_not_ready", "5")
+    assert client.get("/readyz").json()["policy_version"] == first
+    assert "gream_illegal_items_total 0.0" in client.get("/metrics").text
+
+
+@pytest.mark.parametrize("accident", [ArtifactError("another replica"), EngineNotReadyError(), ZeroDivisionError()])
+def test_a_catalogue_that_cannot_be_had_leaves_the_one_before(client, engine, smaller_bundle, accident):
+    first = engine.version
+    other, honest = FakeEngine(smaller_bundle), engine.bundle
+
+    async def bundle(served):
+        raise accident
+
+    engine.bundle, engine.named = bundle, [other.version]
+    client.portal.call(client.app.state.parts.watch.look)
+    assert client.get("/readyz").json()["policy_version"] == first
+    assert client.post("/recommend", json=ASK).json()["policy_version"] == first
+    engine.bundle = honest
+    engine.serve(smaller_bundle)
+    client.portal.call(client.app.state.parts.watch.look)
+    assert client.get("/readyz").json()["policy_version"] == other.version
+
+
+def test_a_catalogue_may_take_longer_than_an_answer(serve, engine, monkeypatch):
+    monkeypatch.setattr("serving.api.policy_watch.ANSWER_SECONDS", 0.01)
+    honest = engine.bundle
+
+    async def bundle(served):
+        await asyncio.sleep(0.1)
+        return await honest(served)
+
+    engine.bundle = bundle
+    with serve() as client:
+        assert client.get("/readyz").status_code == 200
 
 
 def test_items_outside_the_catalogue_are_counted(client, engine):
@@ -163,6 +236,6 @@ def test_a_bundle_that_is_being_replaced_is_read_at_the_next_look(serve, engine,
         engine.version = other.version  # The folder still holds the old bundle.
         client.portal.call(client.app.state.parts.watch.look)
         assert client.get("/policy").json()["policy_version"] == old
-        engine.bundle = smaller_bundle
+        engine.folder = smaller_bundle
         client.portal.call(client.app.state.parts.watch.look)
         assert client.get("/policy").json()["policy_version"] == other.version

@@ -1,15 +1,19 @@
 """The engine behind `bentoml.depends()`: its streams are cut anywhere, its errors come in BentoML's words."""
 
 import asyncio
+from http import HTTPStatus
 
 import aiohttp
+import bentoml
 import pytest
+from aiohttp import web
 from bentoml.exceptions import BentoMLException, InvalidArgument, ServiceUnavailable
 
 from gream.errors import RequestError
 from serving.api.engine import EngineBusyError, EngineNotReadyError
-from serving.api.remote_engine import RemoteEngine
+from serving.api.remote_engine import CALLS, RemoteEngine
 from serving.contracts import ChainPiece, EngineAnswer, EngineRequest, ServedPolicy
+from serving.engine.service import PolicyEngineService
 
 pytestmark = pytest.mark.unit
 
@@ -76,7 +80,9 @@ def test_a_stream_without_an_answer_has_failed(lines):
     ("error", "known_as"),
     [
         (InvalidArgument("no"), RequestError),
-        (ServiceUnavailable("full"), EngineBusyError),
+        (BentoMLException("full", error_code=HTTPStatus.TOO_MANY_REQUESTS), EngineBusyError),
+        (BentoMLException("late", error_code=HTTPStatus.GATEWAY_TIMEOUT), TimeoutError),
+        (ServiceUnavailable("loading"), EngineNotReadyError),
         (BentoMLException("500"), EngineNotReadyError),
         (aiohttp.ClientPayloadError(), EngineNotReadyError),
         (ConnectionRefusedError(), EngineNotReadyError),
@@ -122,3 +128,64 @@ def test_an_engine_that_is_being_started_again_is_not_waited_for(monkeypatch):
     service.policy = silent
     with pytest.raises(EngineNotReadyError, match="no sign of life"):
         asyncio.run(RemoteEngine(service).recommend([ASK]))
+
+
+class HeldEngine:
+    """An engine behind HTTP that names its policy at once and computes only when it is let.
+
+    Attributes:
+        held: requests that it is computing.
+        go: lets it.
+    """
+
+    def __init__(self):
+        self.held = 0
+        self.go = asyncio.Event()
+
+    async def policy(self, _):
+        return web.json_response(SERVED.model_dump())
+
+    async def recommend(self, _):
+        await self._wait()
+        return web.json_response([ANSWER.model_dump()])
+
+    async def stream(self, _):
+        await self._wait()
+        return web.Response(text=ANSWER.model_dump_json(ensure_ascii=True) + "\n")
+
+    async def _wait(self):
+        self.held += 1
+        await self.go.wait()
+
+
+def test_an_engine_that_is_full_of_requests_still_names_its_policy():
+    """More requests than BentoML's client has connections."""
+
+    async def scenario():
+        held = HeldEngine()
+        app = web.Application()
+        app.add_routes([web.post(f"/{name}", getattr(held, name)) for name in ("policy", "recommend", "stream")])
+        runner = web.AppRunner(app)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        PolicyEngineService.inject_config()  # As the server does; else the client keeps no service's settings.
+        proxy = bentoml.depends(PolicyEngineService, url=f"http://127.0.0.1:{runner.addresses[0][1]}").get()
+        async with asyncio.timeout(60):
+            await proxy.__aenter__()
+            engine = RemoteEngine(proxy)
+
+            async def chain():
+                return [piece async for piece in engine.stream(ASK)]
+
+            asked = [asyncio.create_task(engine.recommend([ASK])) for _ in range(100)]
+            asked += [asyncio.create_task(chain()) for _ in range(30)]
+            while held.held < CALLS:
+                await asyncio.sleep(0.01)
+            assert (await engine.policy()).policy_version == SERVED.policy_version
+            held.go.set()
+            assert await asyncio.gather(*asked) == [[ANSWER]] * 130
+            await proxy.close()
+            await runner.cleanup()
+
+    asyncio.run(scenario())

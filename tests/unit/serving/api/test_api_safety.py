@@ -9,8 +9,8 @@ import pytest
 from gream.errors import ConfigError
 from serving.api.keys import ApiKeys
 from serving.api.limits import BodyLimit
-from serving.api.logs import JsonFormatter
 from serving.api.record import RequestRecord
+from serving.logs import JsonFormatter
 
 pytestmark = pytest.mark.unit
 

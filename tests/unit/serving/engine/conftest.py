@@ -1,4 +1,6 @@
 import pytest
+from keeper_shop import Shop
+from lane_machine import Machine
 from tiny_policy import write_tiny_policy
 
 from gream.artifacts import content_digest
@@ -21,3 +23,15 @@ def policy(bundle):
 @pytest.fixture(scope="session")
 def engine(bundle):
     return TransformersEngine.load(bundle, content_digest(bundle)[:12])
+
+
+@pytest.fixture
+def shop(tmp_path):
+    return Shop(tmp_path)
+
+
+@pytest.fixture
+def machine():
+    machine = Machine()
+    yield machine
+    machine.let(100)

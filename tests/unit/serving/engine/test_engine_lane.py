@@ -2,51 +2,12 @@ import asyncio
 import threading
 
 import pytest
+from lane_machine import ask, run
 
 from gream.errors import RequestError
 from serving.engine.lane import Lane, OverloadedError
 
 pytestmark = pytest.mark.unit
-
-
-class Machine:
-    """Doubles numbers; waits for `go` before each batch, refuses 13 and breaks at 666."""
-
-    def __init__(self):
-        self.batches = []
-        self.go = threading.Semaphore(0)
-
-    def compute(self, numbers):
-        self.go.acquire()
-        self.batches.append(list(numbers))
-        if 13 in numbers:
-            raise RequestError("thirteen is not asked here")
-        if 666 in numbers:
-            raise ValueError("broken")
-        return [2 * number for number in numbers]
-
-    def let(self, batches):
-        for _ in range(batches):
-            self.go.release()
-
-
-@pytest.fixture
-def machine():
-    machine = Machine()
-    yield machine
-    machine.let(100)
-
-
-def ask(lane, numbers):
-    return [asyncio.ensure_future(lane.submit(number)) for number in numbers]
-
-
-def run(scenario):
-    async def limited():
-        async with asyncio.timeout(20):
-            return await scenario()
-
-    return asyncio.run(limited())
 
 
 def test_what_waits_while_a_batch_runs_is_the_next_one(machine):
@@ -173,17 +134,31 @@ def test_a_failure_is_told_to_all_of_its_batch_and_the_lane_goes_on(machine):
     assert answered == 8
 
 
-def test_who_gives_up_is_not_computed(machine):
-    async def scenario():
-        lane = Lane(machine.compute, max_batch=10, max_waiting=100)
-        first, gone, stays = ask(lane, [1, 2, 3])
-        await asyncio.sleep(0)
-        gone.cancel()
-        machine.let(2)
-        return await asyncio.gather(first, stays)
+def test_of_two_batches_that_end_the_later_one_says_how_long_the_next_is_held_open(doors, monkeypatch):
+    monkeypatch.setattr("serving.engine.lane.COURTESY", 1e6)  # Never over, while this test lasts.
 
-    assert run(scenario) == [2, 6]
-    assert machine.batches == [[1], [3]]
+    def compute(numbers):
+        doors[numbers[0]].wait(20)
+        return numbers
+
+    async def scenario():
+        loop, holds = asyncio.get_running_loop(), []
+
+        def call_later(seconds, call, *arguments):
+            holds.append(honest(seconds, call, *arguments))
+            return holds[-1]
+
+        honest, loop.call_later = loop.call_later, call_later
+        lane = Lane(compute, max_batch=10, max_waiting=100, parallel=2)
+        first, second = ask(lane, [0, 1])
+        await asyncio.sleep(0)
+        for door, answer in ((doors[0], first), (doors[1], second)):
+            door.set()
+            await answer
+        assert [hold.cancelled() for hold in holds] == [True, False]
+        await lane.drain()
+
+    run(scenario)
 
 
 def test_draining_answers_everything(machine):

@@ -4,72 +4,10 @@ import time
 
 import pytest
 
-from gream.artifacts import atomic_folder, content_digest
-from serving.contracts import EngineAnswer, RankedItem
 from serving.engine import policy_keeper
-from serving.engine.metrics import EngineMetrics
-from serving.engine.policy_keeper import NoPolicyError, PolicyKeeper
-from serving.engine.policy_source import PolicySource
+from serving.engine.policy_keeper import NoPolicyError
 
 pytestmark = pytest.mark.unit
-
-ITEM = RankedItem(item_id="i", title="I", score=-1.0, tokens=("<|a_1|>",))
-
-
-class Engine:
-    """Answers with one item; the words of its bundle make it fail to load or recommend nothing."""
-
-    def __init__(self, bundle, version):
-        self.words = (bundle / "weights").read_text()
-        if self.words.startswith("broken"):
-            raise ValueError("no such layer")
-        self.policy_version = version
-        self.alive = True
-        self.closed = 0
-        self.used_late = False
-
-    def recommend(self, requests, listener=None):
-        self.used_late |= self.closed > 0
-        items = () if self.words.startswith("silent") else (ITEM,)
-        return [
-            EngineAnswer(items=items, policy_version=self.policy_version, batch_size=1, engine_seconds=0.0)
-            for _ in requests
-        ]
-
-    def close(self):
-        self.closed += 1
-
-
-class Shop:
-    """A keeper over a folder, and every engine that it made."""
-
-    def __init__(self, tmp_path):
-        self.folder = tmp_path / "policy"
-        self.cache = tmp_path / "cache"
-        self.engines = []
-        self.metrics = EngineMetrics("transformers")
-        source = PolicySource(str(self.folder), self.cache)
-        self.keeper = PolicyKeeper(source, self.load, poll_seconds=0.05, metrics=self.metrics)
-
-    def load(self, bundle, version):
-        self.engines.append(Engine(bundle, version))
-        return self.engines[-1]
-
-    def publish(self, words):
-        with atomic_folder(self.folder, "policy") as staging:
-            (staging / "weights").write_text(words)
-        return content_digest(self.folder)[:12]
-
-    def count(self, name):
-        return self.metrics.swaps.collect()[0].samples[0].value if name == "swaps" else self._failed()
-
-    def _failed(self):
-        return self.metrics.failed_swaps.collect()[0].samples[0].value
-
-
-@pytest.fixture
-def shop(tmp_path):
-    return Shop(tmp_path)
 
 
 def test_nothing_is_served_before_a_policy_is_there(shop):
@@ -156,6 +94,40 @@ def test_an_unreadable_source_is_no_failed_policy_and_logged_once(shop, caplog):
     assert "can be read again" in caplog.text
 
 
+@pytest.mark.parametrize("written", ["", '{"kind": "policy", "files": {"wei', '{"kind": "policy"}'])
+def test_a_manifest_that_is_being_written_is_waited_for(shop, caplog, written):
+    first = shop.publish("one")
+    shop.keeper.look()
+    second = shop.publish("two")
+    whole = (shop.folder / "manifest.json").read_text()
+    (shop.folder / "manifest.json").write_text(written)
+    shop.keeper.look()
+    assert shop.keeper.served.engine.policy_version == first
+    assert "the policy's source cannot be read" in caplog.text
+    (shop.folder / "manifest.json").write_text(whole)
+    shop.keeper.look()
+    assert shop.keeper.served.engine.policy_version == second
+
+
+def test_the_keeper_outlives_every_accident(shop, caplog, wait):
+    version = shop.publish("one")
+    honest, accidents = shop.source.digest, []
+
+    def digest():
+        if len(accidents) < 3:
+            accidents.append(1)
+            raise ZeroDivisionError
+        return honest()
+
+    shop.source.digest = digest
+    shop.keeper.start()
+    wait(lambda: shop.keeper.served is not None)
+    shop.keeper.stop()
+    assert shop.engines[0].policy_version == version
+    told = [record for record in caplog.records if "broke off (ZeroDivisionError)" in record.getMessage()]
+    assert [record.levelname for record in told] == ["ERROR"] * 3
+
+
 def test_a_dead_engine_is_built_anew(shop):
     shop.publish("one")
     shop.keeper.look()
@@ -168,11 +140,14 @@ def test_a_dead_engine_is_built_anew(shop):
     assert shop.engines[0].closed == 1
 
 
-def test_the_cache_holds_the_served_policy_and_the_one_before(shop):
-    for words in ("one", "two", "three", "four"):
-        shop.publish(words)
-        shop.keeper.look()
-    assert sorted((bundle / "weights").read_text() for bundle in shop.cache.iterdir()) == ["four", "three"]
+def test_of_a_dead_engine_it_is_not_said_that_it_goes_on(shop, caplog):
+    version = shop.publish("one")
+    shop.keeper.look()
+    shop.engines[0].alive = False
+    shop.publish("broken")
+    shop.keeper.look()
+    assert "cannot be loaded, nothing is served; next attempt" in caplog.text
+    assert f"policy {version} goes on serving" not in caplog.text
 
 
 def test_batches_from_many_threads_survive_many_swaps(shop):

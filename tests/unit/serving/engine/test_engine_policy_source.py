@@ -39,9 +39,9 @@ def test_what_was_fetched_stays_when_the_folder_is_replaced(folder, tmp_path):
     assert source.digest() == digest
     second = source.fetch()
     assert [(bundle / "index" / "items").read_text() for bundle in (first, second)] == ["one", "two"]
-    source.forget(first)
-    assert not first.exists()
-    assert second.exists()
+    (tmp_path / "cache" / ".partial-of a process that died").mkdir()
+    source.keep_only(second)
+    assert list((tmp_path / "cache").iterdir()) == [second]
 
 
 def test_a_link_that_moves_is_another_policy(folder, tmp_path):
@@ -63,11 +63,23 @@ def test_a_damaged_policy_never_reaches_the_cache(folder, tmp_path):
     assert list((tmp_path / "cache").iterdir()) == []
 
 
-def test_a_damaged_copy_is_noticed(folder, tmp_path):
+def test_a_copy_whose_source_is_damaged_too_is_not_served(folder, tmp_path):
     source = PolicySource(str(folder), tmp_path / "cache")
-    (source.fetch() / "weights").write_text("changed by somebody")
+    (source.fetch() / "weights").write_text("changed by somebody")  # One file with two names.
     with pytest.raises(ArtifactError, match="weights is missing or damaged"):
         source.fetch()
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+@pytest.mark.parametrize("file", ["weights", "manifest.json"])
+def test_a_damaged_copy_is_made_anew(folder, tmp_path, file):
+    source = PolicySource(str(folder), tmp_path / "cache")
+    copy = source.fetch()
+    (copy / file).unlink()
+    (copy / file).write_text("{")
+    assert source.fetch() == copy
+    assert (copy / "weights").read_text() == "one"
+    assert content_digest(copy) == copy.name
 
 
 def test_nothing_there(folder, tmp_path):

@@ -75,14 +75,3 @@ def logged(tmp_path):
         return pl.concat([pl.read_parquet(file) for file in files]) if files else pl.DataFrame()
 
     return read
-
-
-@pytest.fixture
-def wait():
-    """Waits until something holds; the test's own time limit ends it otherwise."""
-
-    def until(holds):
-        while not holds():
-            time.sleep(0.01)
-
-    return until

@@ -109,21 +109,77 @@ def test_a_part_that_was_written_before_a_crash_is_not_logged_twice(feedback, ev
     assert logged().filter(pl.col("event_id") != "c").equals(before)
 
 
-def test_a_pump_outlives_an_accident(feedback, store, event, wait, monkeypatch):
-    monkeypatch.setattr(pump, "_IDLE_SECONDS", 0.01)
-    honest, accidents = store.push, []
+@pytest.mark.parametrize("receiver", ["the feature store", "the monitoring log"])
+def test_an_accident_of_a_receiver_is_its_failure_and_holds_up_nobody(
+    feedback, store, event, logged, wait, monkeypatch, caplog, receiver
+):
+    monkeypatch.setattr(pump, "PART_SECONDS", 0)
+    monkeypatch.setattr(pump, "FIRST_PAUSE_SECONDS", 0.01)
+    place, name = (store, "push") if receiver == "the feature store" else (FeedbackLog, "write")
+    honest, accidents, backlogs = getattr(place, name), [], []
+
+    def broken(*arguments):
+        accidents.append(1)
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(place, name, broken)
+    running = feedback(on_backlog=backlogs.append)
+    accept(running, event("a"))
+    held_up = Backlog(log=0, features=1) if receiver == "the feature store" else Backlog(log=1, features=0)
+    wait(lambda: held_up in backlogs and len(accidents) > 1)
+    monkeypatch.setattr(place, name, honest)
+    wait(lambda: backlogs[-1] == Backlog(log=0, features=0))
+    assert store.ids == {*logged()["event_id"]} == {"a"}
+    told = [record for record in caplog.records if record.getMessage().startswith(f"{receiver} took no feedback")]
+    assert {(record.levelname, record.exc_info[0]) for record in told} == {("ERROR", ZeroDivisionError)}
+    assert len(told) == len(accidents)
+
+
+def test_a_feature_store_that_catches_up_does_not_hold_up_the_log(feedback, store, event, wait, monkeypatch):
+    monkeypatch.setattr(pump, "PART_SECONDS", 0)
+    monkeypatch.setattr(pump, "FIRST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(pump, "PUSH_EVENTS", 1)
+    backlogs = []
+    store.down = True
+    running = feedback(on_backlog=backlogs.append)
+    accept(running, *(event(f"{number}") for number in range(20)))
+    wait(lambda: Backlog(log=0, features=20) in backlogs)
+    honest = store.push
 
     def push(events):
-        if not accidents:
-            accidents.append(1)
-            raise ZeroDivisionError
+        """The store is back; another event arrives during the first push."""
+        store.push, store.down = honest, False
         honest(events)
+        accept(running, event("late", "impression"))
 
     store.push = push
+    wait(lambda: backlogs[-1] == Backlog(log=0, features=0))
+    assert store.calls == [[f"{number}"] for number in range(20)]
+    pushed_before_it_was_logged = 20 - max(told.features for told in backlogs if told.log == 0 and told.features < 20)
+    assert pushed_before_it_was_logged == 2 * pump.PUSHES
+
+
+def test_the_end_delivers_all_that_it_can(feedback, store, event, monkeypatch):
+    monkeypatch.setattr(pump, "PUSH_EVENTS", 1)
     running = feedback()
+    accept(running, *(event(f"{number}") for number in range(20)))
+    running.stop()
+    assert len(store.ids) == 20
+
+
+def test_the_pump_outlives_an_accident_of_its_own(feedback, store, event, wait, monkeypatch):
+    monkeypatch.setattr(pump, "_IDLE_SECONDS", 0.01)
+    backlogs = []
+
+    def on_backlog(backlog):
+        backlogs.append(backlog)
+        if len(backlogs) == 1:
+            raise ZeroDivisionError
+
+    running = feedback(on_backlog=on_backlog)
+    wait(lambda: backlogs)
     accept(running, event("a"))
     wait(lambda: store.ids == {"a"})
-    assert accidents
 
 
 def test_the_log_is_partitioned_by_the_hour_of_arrival_also_if_the_clock_goes_back(tmp_path, event):
