@@ -64,6 +64,7 @@ class EnrichmentConfig(Section):
     max_retries: Annotated[int, Field(ge=0)] = 5
     timeout_s: Annotated[float, Field(gt=0)] = 60.0
     max_output_tokens: Positive = 400
+    """Of one answer; a model's hidden reasoning counts in it, so that models that reason need thousands."""
     temperature: Annotated[float, Field(ge=0.0, le=2.0)] = 0.0
     """0 repeats itself where the endpoint can; models that reason before they answer often accept 1 only."""
     max_reviews: Annotated[int, Field(ge=0)] = 3
@@ -139,7 +140,8 @@ class ModelConfig(Section):
     dropout: Share = 0.0
     max_positions: Positive = 1_024
     dtype: Literal["float32", "bfloat16"] = "float32"
-    """Of the weights; arithmetic in `sft.precision`."""
+    """Of the weights as a policy is kept, sampled by vLLM and served. Those that are trained are float32 meanwhile
+    (`gream.training.precision`); arithmetic is in `sft.precision` and `srpo.precision`."""
 
 
 class SftConfig(Section):

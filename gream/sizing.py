@@ -1,15 +1,17 @@
 """How much memory training takes on each GPU, by arithmetic: what is held, times its size, for the trainers of this
 repository. Nothing here is measured; what is left out is named, and `RESERVE` stands for it.
 
-P parameters, n processes (one for each GPU), in bytes for each parameter:
+Policies are kept in bfloat16 and computed with in bfloat16; what is trained is float32. P parameters, n processes (one
+for each GPU), in bytes for each parameter:
 
-    full, whole on each GPU     2 weights, 2 gradients, 4 Adam's two moments (all bfloat16), 2 buckets of gradients
-    full, in pieces (FSDP)      (4 weights, 4 gradients, 8 moments: float32) / n
-    LoRA, whole                 2 weights, and 16 for each parameter of an adapter (float32)
+    full, whole on each GPU     4 weights, 4 gradients, 8 Adam's two moments, 2 copies, 4 buckets of gradients if n > 1
+    full, in pieces (FSDP)      (4 weights, 4 gradients, 8 moments) / n
+    LoRA, whole                 2 weights, and 16 for each parameter of an adapter
     LoRA, in pieces             2 / n weights, and 16 / n for each parameter of an adapter
 
-In pieces, the layer that is computed and the one that is fetched meanwhile are whole (2 bytes a parameter, and 2 for
-the gradients of one), and so are the embeddings, which stay.
+The copies are of weights in bfloat16, which a forward pass makes and keeps to its end. In pieces, the layer that is
+computed and the one that is fetched meanwhile are whole (2 bytes a parameter, and 2 for the gradients of one), and so
+are the embeddings, which stay.
 
 For each token of a batch, h being the width of the model:
 
@@ -18,11 +20,12 @@ For each token of a batch, h being the width of the model:
 
 What a layer computes and keeps for its gradients, in bfloat16: its input and three more vectors of h (two norms, and
 what attention adds), queries and attention's output, keys and values, and four vectors of the feed-forward's width.
+Beside float32 weights that are whole, the vectors of h are float32.
 
 Left out: the allocator's fragments, NCCL's buffers, CUDA itself, and what kernels need for a moment.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Final
 
 from gream.config import SftConfig, SrpoConfig
@@ -30,6 +33,7 @@ from gream.decoding.batching import ENGINE_ROWS, ENGINE_TOKENS, TOKEN_BUDGET
 
 GIB: Final = 2**30
 BF16: Final = 2
+FLOAT32: Final = 4
 RESERVE: Final = 6 * GIB
 """For what the arithmetic leaves out."""
 FETCHED_LAYERS: Final = 2
@@ -92,22 +96,21 @@ class Backbone:
         attention = 2 * (self.hidden + query) + 2 * (self.hidden + key)
         return self.layers * rank * (attention + 3 * (self.hidden + self.intermediate))
 
-    @property
-    def layer_bytes_per_token(self) -> int:
-        """What a layer computes for one token and keeps for its gradients."""
+    def layer_bytes_per_token(self, vector: int = BF16) -> int:
+        """What a layer computes for one token and keeps for its gradients; `vector`: of a number in vectors of h."""
         attention = 2 * (self.heads + self.kv_heads) * self.head_dim
-        return BF16 * (4 * self.hidden + attention + 4 * self.intermediate)
+        return vector * 4 * self.hidden + BF16 * (attention + 4 * self.intermediate)
 
     @property
     def cache_bytes_per_token(self) -> int:
         """Keys and values of one token in all layers."""
         return BF16 * 2 * self.layers * self.kv_heads * self.head_dim
 
-    def activation_bytes(self, tokens: int, checkpointing: bool) -> int:
-        """Of a batch with so many tokens, padding included."""
+    def activation_bytes(self, tokens: int, checkpointing: bool, vector: int = BF16) -> int:
+        """Of a batch with so many tokens, padding included; `vector` as for a layer."""
         if not checkpointing:
-            return tokens * self.layers * self.layer_bytes_per_token
-        return tokens * (self.layers * BF16 * self.hidden + self.layer_bytes_per_token)
+            return tokens * self.layers * self.layer_bytes_per_token(vector)
+        return tokens * (self.layers * vector * self.hidden + self.layer_bytes_per_token(vector))
 
 
 @dataclass(frozen=True)
@@ -118,7 +121,7 @@ class Memory:
     gradients: int = 0
     moments: int = 0
     gathered: int = 0
-    """Weights that are whole for a while, and buckets of gradients."""
+    """Weights that are whole for a while, or copied, and buckets of gradients."""
     reference: int = 0
     """SRPO's KL term: the SFT policy."""
     activations: int = 0
@@ -150,15 +153,17 @@ def sft_memory(backbone: Backbone, config: SftConfig, processes: int) -> Memory:
     states = _states(backbone, rank, config.sharding == "full", processes)
     return Memory(
         **states,
-        activations=backbone.activation_bytes(tokens, config.gradient_checkpointing),
+        activations=backbone.activation_bytes(tokens, config.gradient_checkpointing, _vector(rank, config.sharding)),
         logits=SFT_LOSS,
     )
 
 
 def srpo_memory(backbone: Backbone, config: SrpoConfig, prompt_tokens: int, processes: int) -> Memory:
-    """What SRPO takes: the larger of a rollout, with its cache, and an update, with its activations.
+    """What SRPO takes: the largest of a rollout, with its cache, a pass of the reference, and an update, with its
+    activations.
 
-    A vLLM keeps its weights and its cache during updates too.
+    A vLLM keeps its weights and its cache all the while. In pieces the reference is one piece, as TRL cuts it, and each
+    pass gathers it whole: twice, as it arrives and as it is laid out.
 
     Args:
         backbone: in bfloat16; all parameters are trained.
@@ -179,17 +184,20 @@ def srpo_memory(backbone: Backbone, config: SrpoConfig, prompt_tokens: int, proc
         engine=engine + (ENGINE_ROWS * backbone.vocabulary * ENGINE_ROW_BYTES if vllm else 0),
     )
     rows = config.micro_batch or config.mini_batch // processes
-    update = Memory(
-        **states,
-        reference=reference,
-        activations=backbone.activation_bytes(
-            rows * (prompt_tokens + config.max_chain_tokens), config.gradient_checkpointing
-        ),
-        logits=rows * config.max_chain_tokens * backbone.vocabulary * LOSS_BYTES,
-        cache=cache if vllm else 0,
-        engine=engine,
+    tokens, logits = rows * (prompt_tokens + config.max_chain_tokens), rows * config.max_chain_tokens
+    beside = Memory(**states, reference=reference, cache=cache if vllm else 0, engine=engine)
+    compared = replace(
+        beside,
+        reference=reference + (2 * whole if pieces else 0),
+        activations=tokens * backbone.layer_bytes_per_token(),
+        logits=logits * backbone.vocabulary * BF16,
     )
-    return max(rollout, update, key=lambda memory: memory.total)
+    update = replace(
+        beside,
+        activations=backbone.activation_bytes(tokens, config.gradient_checkpointing, _vector(None, config.sharding)),
+        logits=logits * backbone.vocabulary * LOSS_BYTES,
+    )
+    return max(rollout, compared, update, key=lambda memory: memory.total)
 
 
 def evaluation_memory(backbone: Backbone) -> Memory:
@@ -197,20 +205,26 @@ def evaluation_memory(backbone: Backbone) -> Memory:
     return Memory(weights=BF16 * backbone.parameters, cache=TOKEN_BUDGET * backbone.cache_bytes_per_token)
 
 
-def host_memory(backbone: Backbone) -> int:
-    """Bytes of a node's own memory that a process takes while training begins: it reads the whole model."""
-    return BF16 * backbone.parameters
+def host_memory(backbone: Backbone, method: str) -> int:
+    """Bytes of a node's own memory that a process takes while training begins: it reads the whole model, and where all
+    of it is trained (`method` as in `sft`) it is float32 there before it is cut."""
+    return (BF16 if method == "lora" else FLOAT32) * backbone.parameters
+
+
+def _vector(rank: int | None, sharding: str) -> int:
+    """Bytes of a number in a layer's vectors: of the weights that it meets, and pieces are gathered in bfloat16."""
+    return FLOAT32 if rank is None and sharding == "none" else BF16
 
 
 def _states(backbone: Backbone, rank: int | None, pieces: bool, processes: int) -> dict[str, int]:
     """Weights, gradients and moments, of adapters of a rank or of everything, and what is whole beside the pieces."""
     if rank is None and not pieces:
-        whole = BF16 * backbone.parameters
+        whole = FLOAT32 * backbone.parameters
         return {
             "weights": whole,
             "gradients": whole,
             "moments": 2 * whole,
-            "gathered": whole if processes > 1 else 0,
+            "gathered": BF16 * backbone.parameters + (whole if processes > 1 else 0),
         }
     frozen = BF16 * backbone.parameters if rank is not None else 0
     trained = backbone.parameters if rank is None else backbone.adapter_parameters(rank)

@@ -64,13 +64,16 @@ class Setting:
 PIECES: Final = ("sft.sharding=full", "srpo.sharding=full")
 SMALL_BATCHES: Final = ("sft.batch_size=4", "sft.gradient_accumulation=8")
 NO_SRPO: Final = "srpo.steps=0"
+OWN_ROLLOUTS: Final = "srpo.rollouts=transformers"
 
 SETTINGS: Final = (
-    Setting(QWEN_4B, 1, 1, ("srpo.micro_batch=2",)),
-    Setting(QWEN_4B, 1, 8, ("srpo.sharding=full", "srpo.micro_batch=4")),
-    Setting(QWEN_8B, 1, 8, (*PIECES, "srpo.micro_batch=2")),
-    Setting(QWEN_14B, 1, 8, (*PIECES, "srpo.micro_batch=2", "srpo.rollouts=transformers")),
-    Setting(QWEN_14B, 2, 8, (*PIECES, "srpo.micro_batch=1")),
+    Setting(QWEN_4B, 1, 1, ("sft.method=lora", NO_SRPO)),
+    Setting(QWEN_4B, 1, 2, (*PIECES, "srpo.micro_batch=2")),
+    Setting(QWEN_4B, 1, 8, (*PIECES, "srpo.micro_batch=4")),
+    Setting(QWEN_8B, 1, 8, (*PIECES, "srpo.micro_batch=4", OWN_ROLLOUTS)),
+    Setting(QWEN_8B, 2, 8, (*PIECES, "srpo.micro_batch=2")),
+    Setting(QWEN_14B, 1, 8, ("sft.sharding=full", NO_SRPO)),
+    Setting(QWEN_14B, 4, 8, (*PIECES, "srpo.micro_batch=2", OWN_ROLLOUTS)),
     Setting(LLAMA_70B, 1, 8, ("sft.method=lora", "sft.sharding=full", *SMALL_BATCHES, NO_SRPO)),
     Setting(LLAMA_70B, 4, 8, ("sft.sharding=full", *SMALL_BATCHES, NO_SRPO)),
 )
@@ -97,7 +100,11 @@ Each line is the profile `{PROFILE}` with what it says, on GPUs of 80 GB ({GPU_G
 {_settings_table()}
 
 The overrides go into the form's field `overrides` as a JSON list. Host memory is what `--memory-gib` gives for each
-GPU: every process reads the whole model before it keeps its piece, and pinned buffers and the data come on top.
+GPU: every process reads the whole model, and makes it float32 where all of it is trained, before it keeps its piece;
+pinned buffers and the data come on top.
+
+Training all of 4B takes two GPUs: float32 weights, gradients and moments nearly fill one. On one, adapters (LoRA) are
+fine-tuned; SRPO trains all weights, so it is left out there.
 
 Of 70B, SFT alone: SRPO's rollouts and the evaluation hold the whole policy on one GPU, {_gib(WHOLE_70B)} GiB with its
 caches. The step `evaluate` fails there; the policy is in the workspace, and vLLM serves it over several GPUs
@@ -107,20 +114,24 @@ caches. The step `evaluate` fails there; the policy is in the workspace, and vLL
 
 {_memory_table()}
 
-`gathered` are weights that are whole for a while and buckets of gradients; `cache` are keys and values of rollouts;
-`engine` is the vLLM that makes them (`srpo.rollouts`, in `{PROFILE}` `vllm`). Each line is the worst moment: of SRPO
-either a rollout, with its cache, or an update, with activations and logits. The total holds a reserve of
-{_gib(sizing.RESERVE)} GiB.
+`gathered` are weights that are whole for a while, or copied, and buckets of gradients; `cache` are keys and values of
+rollouts; `engine` is the vLLM that makes them (`srpo.rollouts`, in `{PROFILE}` `vllm`). Each line is the worst moment:
+of SRPO either a rollout, with its cache, or a pass of the reference, or an update, with activations and logits. The
+total holds a reserve of {_gib(sizing.RESERVE)} GiB.
 
 ## How the numbers come about
 
 {_prose(told[1:])}
 
-SRPO adds the reference, 2 bytes for each parameter (whole or in pieces like the rest), and the logits of a
-micro-batch's completions ({sizing.LOSS_BYTES} bytes each). What rollouts take depends on who makes them. The
-trainer's own model holds {TOKEN_BUDGET:,} tokens of keys and values (2 x 2 bytes x layers x heads of keys x their
-width) and, where it is in pieces, its whole weights meanwhile. A vLLM holds {ENGINE_TOKENS:,} tokens and the whole
-weights once more, in updates too, and {sizing.ENGINE_ROW_BYTES} bytes for each logit of {ENGINE_ROWS} sequences.
+SRPO adds the reference, 2 bytes for each parameter, and the logits of a micro-batch's completions
+({sizing.LOSS_BYTES} bytes each). Where the rest is in pieces, so is the reference, but not layer by layer: while its
+pass runs it is whole, twice, as it arrives and as it is laid out. That pass keeps one layer's activations at a time,
+and 2 bytes of a logit.
+
+What rollouts take depends on who makes them. The trainer's own model holds {TOKEN_BUDGET:,} tokens of keys and values
+(2 x 2 bytes x layers x heads of keys x their width) and, where it is in pieces, its whole weights meanwhile. A vLLM
+holds {ENGINE_TOKENS:,} tokens and the whole weights once more, in updates too, and {sizing.ENGINE_ROW_BYTES} bytes for
+each logit of {ENGINE_ROWS} sequences.
 
 ## Backbones
 
@@ -134,7 +145,7 @@ needs none), and `evaluate`, on one of 80 GB.
 def _settings_table() -> str:
     rows = []
     for setting in SETTINGS:
-        host = math.ceil(sizing.host_memory(setting.backbone) * 1.25 / sizing.GIB / 8) * 8
+        host = math.ceil(sizing.host_memory(setting.backbone, setting.profile.sft.method) * 1.25 / sizing.GIB / 8) * 8
         flags = f"`--gpus {setting.gpus}{f' --nodes {setting.nodes}' if setting.nodes > 1 else ''}`"
         memory = f"`--memory-gib {host}`" if host > 96 else "as it is"
         overrides = ", ".join(f"`{override}`" for override in setting.overrides)
@@ -160,7 +171,7 @@ def _backbone_table() -> str:
             f"{backbone.parameters:,}",
             _gib(sizing.BF16 * backbone.parameters),
             f"{backbone.adapter_parameters(32):,}",
-            f"{backbone.layers * backbone.layer_bytes_per_token / 2**20:.1f}",
+            f"{backbone.layers * backbone.layer_bytes_per_token() / 2**20:.1f}",
             f"{backbone.cache_bytes_per_token / 2**10:.0f}",
         )
         for backbone in backbones

@@ -13,9 +13,10 @@ class Example:
     Attributes:
         task: one of `ALIGNMENT_TASKS` or `REASONING_TASK`.
         prompt: the user turn.
-        answer: the assistant turn; the loss is taken on it, and on nothing else. For `seqrec` it is the whole
-            sequence of item indices: predicting every item from those before it is the same objective as one example
-            for each prefix (paper, section 3.1), in one forward pass.
+        answer: the assistant turn; the loss is taken on it, and on nothing else. For `seqrec` it is a window of a
+            sequence of item indices, each predicted from those before it in the window, in one forward pass. Where the
+            window is the whole sequence, that is the same objective as one example for each prefix (paper, section
+            3.1); where it is not, the items before the window are not seen.
     """
 
     task: str

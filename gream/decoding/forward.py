@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import torch
-from torch import Tensor
-from torch.nn.functional import rms_norm
+from torch import Tensor, nn
+from torch.nn.functional import embedding, rms_norm
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from gream.decoding.cache import GrowingCache
@@ -63,7 +63,7 @@ def last_hidden(model: Any, fed: Positions, cache: GrowingCache, *, last_only: b
     if not _is_plain(model):
         output: Tensor = decoder(**fed.for_library(cache)).last_hidden_state
         return output[:, -1:] if last_only else output
-    hidden = decoder.embed_tokens(fed.tokens)
+    hidden = _embedded(decoder.embed_tokens, fed.tokens)
     bias = _causal_bias(fed.mask, hidden) if fed.mask.dim() == 2 else fed.mask
     rotation = _rotation(decoder, hidden, fed.places)
     *before, last = decoder.layers
@@ -81,6 +81,18 @@ def _is_plain(model: Any) -> bool:
         and getattr(config, "sliding_window", None) is None
         and not model.training
     )
+
+
+def _embedded(table: nn.Module, tokens: Tensor) -> Tensor:
+    """(B, T, d) rows of the embedding.
+
+    A model in pieces (FSDP) takes the first module with hooks of its own that is called for its root, and refuses all
+    others: of those modules only weights are used here. Adapters' wrappers, which are no embeddings, are called.
+    """
+    if isinstance(table, nn.Embedding):
+        return embedding(tokens, table.weight)
+    embedded: Tensor = table(tokens)
+    return embedded
 
 
 def _causal_bias(mask: Tensor, hidden: Tensor) -> Tensor | None:

@@ -33,8 +33,12 @@ def next_logits(
         return logits[..., wanted]
     hidden = last_hidden(model, fed, cache, last_only=last_only)
     head = model.get_output_embeddings()
-    if span is None or type(head) is not nn.Linear:  # Adapters change a head behind its weight.
+    # Adapters change a head behind its weight; what wraps it then is no `Linear`. In pieces (FSDP) it is one, of a
+    # subclass, which must not be called (`gream.decoding.forward`).
+    if not isinstance(head, nn.Linear):
         whole: Tensor = head(hidden)
         return whole[..., wanted]
+    if span is None:  # The weight itself: autocast would cast a slice of it anew at every step.
+        return nn.functional.linear(hidden, head.weight, head.bias)
     bias = None if head.bias is None else head.bias[wanted]
     return nn.functional.linear(hidden, head.weight[wanted], bias)

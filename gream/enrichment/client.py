@@ -182,7 +182,10 @@ class _Run:
         try:
             return schema.model_validate_json(reply.content)
         except ValidationError as error:
-            raise RefusedError(f"no valid {schema.__name__} in two answers ({self._problem(reply, error)}).") from error
+            problem = self._problem(reply, error)
+            if reply.finish_reason == "length":  # Nothing that the model could mend: it may not have come to an answer.
+                problem += ", enrichment.max_output_tokens, in which hidden reasoning counts: raise it"
+            raise RefusedError(f"no valid {schema.__name__} in two answers ({problem}).") from error
 
     def _problem(self, reply: Reply, error: ValidationError) -> str:
         if reply.finish_reason == "length":

@@ -45,6 +45,7 @@ CODE: Final = (
     "prompts",
     "training/checkpoints.py",
     "training/lora.py",
+    "training/precision.py",
     "training/prior_weights.py",
     "training/processes.py",
     "training/sft.py",
@@ -109,9 +110,12 @@ def run(
 def train(job: TrainingJob) -> dict[str, Any]:
     """Train the policy and save it, alone or as one of several processes; the training log."""
     # Imported late: a stage that is done already should not wait for torch.
+    import torch
+
     from gream.policy.policy import Policy
     from gream.policy.tokenizer import answer_tags
     from gream.training.lora import add_adapters, merge_adapters
+    from gream.training.precision import narrow
     from gream.training.processes import process_number, whole_model
     from gream.training.sft import train_sft
 
@@ -143,6 +147,7 @@ def train(job: TrainingJob) -> dict[str, Any]:
         return {"log": log}
     if profile.sft.method == "lora":
         model = merge_adapters(model)
+    narrow(model, getattr(torch, profile.model.dtype))
     facts = PolicyFacts.of(profile, shop.facts.dataset, "sft", job.seed, last_event(shop))
     policy = _with_prior(Policy(model, tokenizer, index, shop.items, facts), shop, job)
     save_policy(job.target, model, tokenizer, index, shop.items, policy.facts, policy.prior)

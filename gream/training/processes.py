@@ -8,14 +8,16 @@ whole model, and gradients are averaged; with `"full"` each holds a piece of eve
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, Literal, TypeVar, cast
 
 from torch import Tensor, distributed, nn
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor
+from transformers import TrainingArguments
 
 Sharding = Literal["none", "full"]
+Arguments = TypeVar("Arguments", bound=TrainingArguments)
 
 PATIENCE_S: Final = 6 * 3600
 """How long a process waits for another: the first one alone copies checkpoints away, and rollouts differ in length."""
@@ -44,6 +46,16 @@ def trainer_arguments(sharding: Sharding) -> dict[str, Any]:
     # One state for each process in a checkpoint: no process could hold the whole.
     config = {"version": 2, "reshard_after_forward": True, "state_dict_type": "SHARDED_STATE_DICT"}
     return {"ddp_timeout": PATIENCE_S, "fsdp": True, "fsdp_config": config}
+
+
+def on_one_device(arguments: Arguments) -> Arguments:
+    """A trainer's arguments, so that it takes one device, also where this process sees several.
+
+    Transformers would cut each batch up among them (`DataParallel`), and TRL refuses to; several processes are the way
+    to use several devices.
+    """
+    arguments._n_gpu = min(arguments.n_gpu, 1)
+    return arguments
 
 
 def whole_model(model: Any, plain: Callable[[], Any]) -> Any:

@@ -4,8 +4,10 @@ The curriculum is an order of batches, so the trainer must keep it: it takes bat
 is left to the library: optimiser, schedule, checkpoints, mixed precision, distribution, and the loss of large batches.
 
 1) Examples arrive tokenised with labels; nothing is truncated (a too long example is an error when it is encoded).
-2) `seqrec` examples are whole sequences with a loss at every item: the paper's one-example-for-each-prefix objective,
-   without computing each prefix again.
+2) `seqrec` examples are windows of sequences with a loss at every item. Of a sequence of up to
+   `corpus.history_window` + 1 items that is the paper's objective, one example for each prefix, without computing each
+   prefix again. The windows of a longer one do not overlap: each begins with no history, and the first items in it are
+   predicted from fewer than a prefix would show.
 3) Resuming is exact: order, optimiser, schedule and random state come from the last complete checkpoint.
 4) Several processes take the plan's batches in turn: one step is theirs together, so n processes train like one with n
    times the accumulation.
@@ -28,7 +30,8 @@ from trl import SFTTrainer
 from gream.config import SftConfig
 from gream.policy.prompting import IGNORED, EncodedExample
 from gream.training.checkpoints import AfterCheckpoint, last_complete_checkpoint
-from gream.training.processes import process_count, process_number, trainer_arguments
+from gream.training.precision import widen
+from gream.training.processes import on_one_device, process_count, process_number, trainer_arguments
 
 WIDTH_STEP = 16
 """Batches are padded to a multiple of this: oneDNN keeps compiled kernels for each width it meets, and with every width
@@ -169,9 +172,10 @@ def train_sft(
         batches=batches,
         model=model,
         processing_class=tokenizer,
-        args=arguments,
+        args=on_one_device(arguments),
         data_collator=lambda rows: pad_right(tokenizer.pad_token_id, rows),
         callbacks=[AfterCheckpoint(on_checkpoint)] if on_checkpoint else [],
     )
+    widen(model)
     trainer.train(resume_from_checkpoint=last_complete_checkpoint(checkpoints))
     return [entry for entry in trainer.state.log_history if "loss" in entry]

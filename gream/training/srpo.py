@@ -20,6 +20,9 @@ fresh prompts. Deviations from the authors' code, each with its reason:
    means.
 7) A completion without advantage, because its group's rewards are all equal, goes through no model: but for the KL
    term, whose gradient it would have added, the update is what it was (`with_signal`).
+8) Each step draws its prompts afresh from all of them, so that a resumed run draws what the killed one would have. Of
+   as many prompts as all steps take together some 37 % (1/e) are then never drawn, and others several times;
+   somewhat fewer where groups are replaced.
 
 TRL's own trainer generates by itself and weighs every token equally; the two methods overridden below are where it
 samples and where it takes log-probabilities. The loss, clipping, KL and the schedule are TRL's.
@@ -44,7 +47,8 @@ from gream.decoding.trie import TokenTrie
 from gream.errors import ConfigError
 from gream.training.checkpoints import AfterCheckpoint, last_complete_checkpoint
 from gream.training.groups import Group, draw_groups, score_group, statistics
-from gream.training.processes import process_count, trainer_arguments
+from gream.training.precision import widen
+from gream.training.processes import on_one_device, process_count, trainer_arguments
 from gream.training.rollouts import Rollout, Sampler, Task
 
 
@@ -113,13 +117,25 @@ class SrpoTrainer(GRPOTrainer):
         self._take_mask(batch)
         if self.beta:
             batch["ref_per_token_logps"] = self._reference_log_probs(batch)
-        loss: Tensor = super()._compute_loss(model, batch) * share
+        loss: Tensor = super()._compute_loss(model, batch) * share * self._weight(inputs)
         if self.state.global_step % self._settings.updates_per_step == 0:  # The weights are still those that sampled.
             assert self._log_probs is not None
             gap = (self._log_probs - batch["old_per_token_logps"])[batch["tool_mask"].bool()].abs().mean()
             for name, value in self._averaged({"sampling_gap": gap.item()}).items():
                 self._metrics["train"][name].append(value)
         return loss
+
+    def _weight(self, micro_batch: dict[str, Tensor]) -> Tensor:
+        """How much a micro-batch counts: its tokens, as a multiple of an average one's in its mini-batch.
+
+        TRL takes the mean of the means of micro-batches; by these weights it is the mean over a mini-batch's tokens,
+        however it is cut.
+        """
+        assert self._buffered_inputs is not None  # All micro-batches of the step, in the order that they are taken in.
+        parts = self.current_gradient_accumulation_steps
+        first = self._step % self.args.steps_per_generation // parts * parts
+        mini_batch = sum(loss_tokens(part).sum() for part in self._buffered_inputs[first : first + parts])
+        return parts * loss_tokens(micro_batch).sum() / mini_batch
 
     def _reference_log_probs(self, batch: dict[str, Tensor]) -> Tensor:
         """(B, T) log-probabilities under the SFT policy."""
@@ -215,7 +231,7 @@ def train_srpo(
         epsilon_high=settings.clip,
         beta=settings.kl_coefficient,
         use_bias_correction_kl=False,
-        loss_type="bnpo",  # The mean over the tokens of a mini-batch, as in the paper.
+        loss_type="bnpo",  # The mean over the tokens of a mini-batch, as in the paper; `_weight` sees to micro-batches.
         bf16=settings.precision == "bf16",
         use_cpu=not torch.cuda.is_available(),
         gradient_checkpointing=settings.gradient_checkpointing,
@@ -234,9 +250,10 @@ def train_srpo(
         settings=settings,
         model=model,
         processing_class=tokenizer,
-        args=arguments,
+        args=on_one_device(arguments),
         callbacks=[AfterCheckpoint(on_checkpoint)] if on_checkpoint else [],
     )
+    widen(model)  # Only now: TRL has loaded its reference in the type that the policy is kept in.
     trainer.train(resume_from_checkpoint=last_complete_checkpoint(checkpoints))
     return [entry for entry in trainer.state.log_history if "loss" in entry]
 
@@ -290,6 +307,11 @@ def assemble(groups: Sequence[Group], trie: TokenTrie, pad_id: int, device: torc
     }
 
 
+def loss_tokens(batch: dict[str, Tensor]) -> Tensor:
+    """(B,) how many tokens of each completion carry a loss."""
+    return (batch["completion_mask"] * batch["tool_mask"]).sum(dim=1)
+
+
 def with_signal(batch: dict[str, Tensor], least: int = 1) -> tuple[dict[str, Tensor], Tensor]:
     """What of a mini-batch the gradient needs: the completions whose advantage is not 0, and the columns they fill.
 
@@ -303,7 +325,7 @@ def with_signal(batch: dict[str, Tensor], least: int = 1) -> tuple[dict[str, Ten
         the rows that it is given: times the share it is, but for the KL term of the others, the mean over all.
     """
     carrying = batch["advantages"] != 0
-    tokens = (batch["completion_mask"] * batch["tool_mask"]).sum(dim=1)
+    tokens = loss_tokens(batch)
     kept_rows = max(1, least, int(carrying.sum()))
     rows = (~carrying).to(torch.int8).argsort(stable=True)[:kept_rows].sort().values
     kept = {name: value[rows] if value.dim() else value for name, value in batch.items()}

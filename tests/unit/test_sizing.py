@@ -1,11 +1,22 @@
 """The arithmetic of GPU memory: hand-worked numbers, and the page that is made of them."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from gream.config import SftConfig, SrpoConfig
-from gream.sizing import GIB, RESERVE, SFT_LOSS, Backbone, evaluation_memory, host_memory, sft_memory, srpo_memory
+from gream.config import SftConfig, SrpoConfig, load_profile
+from gream.sizing import (
+    FLOAT32,
+    GIB,
+    RESERVE,
+    SFT_LOSS,
+    Backbone,
+    evaluation_memory,
+    host_memory,
+    sft_memory,
+    srpo_memory,
+)
 from gream.sizing_page import GPU_GIB, LLAMA_70B, PROMPT_TOKENS, QWEN_4B, QWEN_8B, QWEN_14B, SETTINGS, page
 
 pytestmark = pytest.mark.unit
@@ -68,19 +79,25 @@ def test_adapters_by_hand():
 
 def test_one_token_by_hand():
     """Of h = 8 four vectors, queries and output 2 x 8, keys and values 2 x 4, four of 16: 120 numbers of 2 bytes."""
-    assert TOY.layer_bytes_per_token == 240
+    assert TOY.layer_bytes_per_token() == 240
     assert TOY.activation_bytes(tokens=5, checkpointing=False) == 5 * 2 * 240
     assert TOY.activation_bytes(tokens=5, checkpointing=True) == 5 * (2 * 16 + 240)
     assert TOY.cache_bytes_per_token == 2 * 2 * 2 * 1 * 4
 
 
+def test_one_token_by_hand_where_float32_weights_are_whole():
+    """The four vectors of h = 8 have 4 bytes a number: 4 x 8 x 4 + (16 + 8 + 64) x 2."""
+    assert TOY.layer_bytes_per_token(FLOAT32) == 304
+    assert TOY.activation_bytes(tokens=5, checkpointing=True, vector=FLOAT32) == 5 * (2 * 32 + 304)
+
+
 def test_full_fine_tuning_of_the_whole_model_on_each_gpu():
     config = SftConfig(batch_size=2, max_tokens=10, gradient_checkpointing=True)
     alone = sft_memory(TOY, config, processes=1)
-    assert (alone.weights, alone.gradients, alone.moments, alone.gathered) == (2 * P, 2 * P, 4 * P, 0)
-    assert (alone.activations, alone.logits, alone.reserve) == (20 * (2 * 16 + 240), SFT_LOSS, RESERVE)
-    assert alone.total == 8 * P + 20 * 272 + SFT_LOSS + RESERVE
-    assert sft_memory(TOY, config, processes=4).total - alone.total == 2 * P  # Buckets of gradients.
+    assert (alone.weights, alone.gradients, alone.moments, alone.gathered) == (4 * P, 4 * P, 8 * P, 2 * P)
+    assert (alone.activations, alone.logits, alone.reserve) == (20 * (2 * 32 + 304), SFT_LOSS, RESERVE)
+    assert alone.total == 18 * P + 20 * 368 + SFT_LOSS + RESERVE
+    assert sft_memory(TOY, config, processes=4).total - alone.total == 4 * P  # Buckets of gradients.
 
 
 def test_full_fine_tuning_in_pieces():
@@ -100,9 +117,9 @@ def test_adapters_leave_the_weights_frozen():
 
 def test_batches_by_tokens_are_bounded_by_them():
     by_tokens = sft_memory(TOY, SftConfig(batch_size=8, max_tokens=100, batch_tokens=300), processes=1)
-    assert by_tokens.activations == TOY.activation_bytes(300, checkpointing=False)
+    assert by_tokens.activations == TOY.activation_bytes(300, checkpointing=False, vector=FLOAT32)
     one_long = sft_memory(TOY, SftConfig(batch_size=8, max_tokens=100, batch_tokens=50), processes=1)
-    assert one_long.activations == TOY.activation_bytes(100, checkpointing=False)
+    assert one_long.activations == TOY.activation_bytes(100, checkpointing=False, vector=FLOAT32)
 
 
 def test_reinforcement_is_as_large_as_its_larger_moment():
@@ -114,6 +131,23 @@ def test_reinforcement_is_as_large_as_its_larger_moment():
     update = srpo_memory(TOY, longer, prompt_tokens=20, processes=4)
     assert (update.activations, update.cache) == (TOY.activation_bytes(4 * 3_020, checkpointing=False), 0)
     assert update.logits == 4 * 3_000 * 10 * 24
+
+
+def test_a_reference_in_pieces_is_gathered_whole_and_twice():
+    """Without gradients one layer's activations stand at a time, and logits have 2 bytes."""
+    large = replace(TOY, vocabulary=100_000)
+    config = SrpoConfig(micro_batch=2, group_size=10, max_chain_tokens=1, sharding="full")
+    whole = 2 * (2 * 600 + 2 * 8 * 100_000 + 8)
+    memory = srpo_memory(large, config, prompt_tokens=20, processes=4)
+    assert memory.reference == whole // 4 + 2 * whole
+    assert (memory.activations, memory.logits, memory.cache) == (2 * 21 * 240, 2 * 100_000 * 2, 0)
+
+
+def test_reinforcement_of_the_whole_model_on_each_gpu():
+    config = SrpoConfig(micro_batch=4, group_size=10, max_chain_tokens=3_000)
+    memory = srpo_memory(TOY, config, prompt_tokens=20, processes=1)
+    assert (memory.weights, memory.gathered, memory.reference) == (4 * P, 2 * P, 2 * P)
+    assert memory.activations == TOY.activation_bytes(4 * 3_020, checkpointing=False, vector=FLOAT32)
 
 
 def test_an_engine_beside_the_trainer_stays_during_updates():
@@ -130,7 +164,7 @@ def test_an_engine_beside_the_trainer_stays_during_updates():
 
 def test_evaluation_and_host():
     assert evaluation_memory(TOY).total == 2 * P + 32_768 * 32 + RESERVE
-    assert host_memory(TOY) == 2 * P
+    assert (host_memory(TOY, "full"), host_memory(TOY, "lora")) == (4 * P, 2 * P)
 
 
 @pytest.mark.parametrize(
@@ -145,6 +179,12 @@ def test_every_setting_is_allowed_and_fits(setting):
         prompts, rest = divmod(profile.srpo.prompts_per_step, profile.srpo.updates_per_step * processes)
         assert rest == 0
         assert prompts * profile.srpo.group_size % profile.srpo.micro_batch == 0
+
+
+def test_what_the_page_says_of_4b_on_one_gpu():
+    profile = load_profile("paper", ["srpo.micro_batch=1", "srpo.rollouts=transformers"])
+    assert sft_memory(QWEN_4B, profile.sft, processes=1).total > GPU_GIB * GIB
+    assert srpo_memory(QWEN_4B, profile.srpo, PROMPT_TOKENS, processes=1).total > GPU_GIB * GIB
 
 
 def test_what_the_page_says_of_70b():

@@ -128,6 +128,15 @@ def test_a_cut_answer_is_told_so(chat, tmp_path):
     assert "cut off at 9 tokens" in chat.bodies[1]["messages"][3]["content"]
 
 
+def test_answers_that_reasoning_leaves_no_room_for_say_so(chat, tmp_path):
+    chat.play = lambda data, attempt: completion("", finish="length")
+    with pytest.raises(
+        EnrichmentError, match=r"cut off at 9 tokens, enrichment\.max_output_tokens, in which hidden reasoning counts"
+    ):
+        ask(tmp_path, max_output_tokens=9)
+    assert "reasoning" not in chat.bodies[1]["messages"][3]["content"]
+
+
 def test_stubborn_requests_yield_none_up_to_a_share(chat, tmp_path):
     # 5% of 40: two failures are borne, an unwilling endpoint's (400) and a babbler's; a third stops the run.
     def play(data, attempt):

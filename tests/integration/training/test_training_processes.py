@@ -13,6 +13,7 @@ from kfp.dsl import TaskConfig
 from kubernetes import client
 from kubernetes_stub import kubernetes_stub
 from training_shop import run_of, weights
+from transformers import AutoModelForCausalLM
 
 from gream.artifacts import content_digest, open_artifact
 from gream.errors import ConfigError, DataError
@@ -84,13 +85,37 @@ def test_number_of_processes_is_part_of_what_was_made(prepared, trained_by_two, 
     open_artifact(trained_by_two, "policy")
 
 
-def test_reinforcement_by_two_processes(prepared, trained_by_two):
+@pytest.mark.parametrize("sharding", ["none", "full"])
+def test_reinforcement_by_two_processes(prepared, trained_by_two, sharding):
     workspace, *_, corpus = prepared
-    policy = srpo.run(corpus, trained_by_two, run_of(workspace), Torchrun(2))
+    policy = srpo.run(corpus, trained_by_two, run_of(workspace, f"srpo.sharding={sharding}"), Torchrun(2))
     log = stage_facts(policy)["notes"]["log"]
     assert [entry["step"] for entry in log] == [1, 2, 3, 4]
     assert all(entry["illegal_answers"] == 0 for entry in log if "illegal_answers" in entry)
     assert not torch.equal(weights(policy), weights(trained_by_two))
+
+
+@pytest.mark.parametrize(
+    ("launcher", "settings"),
+    [(Here(), []), (Here(), ["sft.method=lora"]), (Torchrun(2), ["sft.sharding=full", "srpo.sharding=full"])],
+    ids=["full", "lora", "in pieces"],
+)
+def test_policies_are_kept_in_the_type_of_their_profile(prepared, launcher, settings):
+    """They are trained in float32 (`gream.training.precision`)."""
+    workspace, *inputs = prepared
+    context = run_of(workspace, "model.dtype=bfloat16", "sft.precision=bf16", "srpo.precision=bf16", *settings)
+    tuned = sft.run(*inputs, context, launcher)
+    reinforced = srpo.run(inputs[-1], tuned, context, launcher)
+    for policy in (tuned, reinforced):
+        assert AutoModelForCausalLM.from_pretrained(policy, dtype="auto").dtype == torch.bfloat16
+    assert not torch.equal(weights(reinforced), weights(tuned))
+
+
+def test_the_policy_is_read_into_host_memory(prepared, trained_by_two, monkeypatch):
+    """To every process "cuda" is the first GPU; the trainer alone knows which one is its own."""
+    workspace, *_, corpus = prepared
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)  # A policy that went there would be an error here.
+    srpo.run(corpus, trained_by_two, run_of(workspace, "srpo.steps=0"))
 
 
 def test_corpus_without_prompts_is_no_silent_success(prepared, trained_by_two):
@@ -105,6 +130,15 @@ def test_vllm_that_is_not_installed_is_named_before_anything_is_loaded(prepared,
     workspace, *_, corpus = prepared
     monkeypatch.setattr(srpo, "find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"srpo.rollouts = vllm needs vLLM.*install gream\[vllm\]"):
+        srpo.run(corpus, trained_by_two, run_of(workspace, "srpo.rollouts=vllm"))
+
+
+def test_vllm_that_cannot_choose_among_the_codes_is_named_before_it_starts(prepared, trained_by_two, monkeypatch):
+    workspace, *_, corpus = prepared
+    monkeypatch.setattr(srpo, "find_spec", lambda name: True)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr("gream.training.vllm_sampler.GPU_CHOICES", 2)
+    with pytest.raises(ConfigError, match=r"at most 2 tokens on a GPU, but [3-8] may follow.*srpo.rollouts=transform"):
         srpo.run(corpus, trained_by_two, run_of(workspace, "srpo.rollouts=vllm"))
 
 

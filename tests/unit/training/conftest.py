@@ -40,3 +40,17 @@ def toy(tmp_path_factory) -> Toy:
     tokenizer.save_pretrained(folder)
     trie = TokenTrie.build([tokenizer.convert_tokens_to_ids(item) for item in INDEX])
     return Toy(tokenizer, prompter, trie, folder)
+
+
+@pytest.fixture
+def two_gpus_in_sight(monkeypatch):
+    """Transformers finds two devices for one process."""
+    from transformers import TrainingArguments
+
+    make = TrainingArguments.__post_init__
+
+    def see_two(self):
+        make(self)
+        self._n_gpu = 2
+
+    monkeypatch.setattr(TrainingArguments, "__post_init__", see_two)

@@ -68,6 +68,11 @@ def test_loss_falls(toy, tmp_path):
     assert log[-1]["loss"] < 0.6 * log[0]["loss"]
 
 
+@pytest.mark.usefixtures("two_gpus_in_sight")
+def test_a_process_that_sees_several_gpus_trains_on_one(toy, tmp_path):
+    assert len(sft.train_sft(toy.model(), toy.tokenizer, batches(toy, 2), CONFIG, tmp_path, seed=0)) == 2
+
+
 def test_resumed_run_equals_the_uninterrupted_one(toy, tmp_path, monkeypatch):
     straight = toy.model()
     sft.train_sft(straight, toy.tokenizer, batches(toy), CONFIG, tmp_path / "straight", seed=0)

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 from training_toy import INDEX
 
 from gream.config import SrpoConfig
@@ -168,6 +169,43 @@ def test_each_checkpoint_is_complete_when_it_is_announced(toy, tmp_path):
     )
     updates = settings.updates_per_step
     assert seen == [str(tmp_path / f"checkpoint-{step}") for step in (updates, 2 * updates)]
+
+
+def gradients(toy, folder, settings):
+    """Of every update of a training, all weights' in a row."""
+    seen = []
+
+    def take(optimizer, *_):
+        weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+        seen.append(torch.cat([weight.grad.flatten() for weight in weights if weight.grad is not None]))
+
+    hook = register_optimizer_step_pre_hook(take)
+    try:
+        srpo.train_srpo(toy.model(), toy.tokenizer, sampler(toy, settings), tasks(), settings, folder, seed=0)
+    finally:
+        hook.remove()
+    return torch.stack(seen)
+
+
+def test_micro_batches_leave_the_gradient_as_it_is(toy, tmp_path):
+    """Chains and direct answers have few and many tokens: a mean of means would weigh the few too much."""
+    found = []
+    for size in (0, 1, 3):
+        settings = SETTINGS.model_copy(update={"steps": 2, "micro_batch": size, "max_grad_norm": 1e6})
+        found.append(gradients(toy, tmp_path / str(size), settings))
+    whole, single, threes = found
+    assert whole.norm(dim=1).min() > 0.01
+    # Rounding alone tells them apart; of later updates also that of the weights before.
+    for cut in (single, threes):
+        assert (cut - whole).norm(dim=1).tolist() == pytest.approx([0.0] * 4, abs=1e-3 * whole.norm().item())
+        assert (cut[0] - whole[0]).norm() < 1e-5 * whole[0].norm()
+
+
+@pytest.mark.usefixtures("two_gpus_in_sight")
+def test_a_process_that_sees_several_gpus_trains_on_one(toy, tmp_path):
+    settings = SETTINGS.model_copy(update={"steps": 1})
+    log = srpo.train_srpo(toy.model(), toy.tokenizer, sampler(toy), tasks(), settings, checkpoints=tmp_path, seed=0)
+    assert len(log) == 2
 
 
 def test_recomputing_activations_changes_nothing(toy, tmp_path):
