@@ -33,7 +33,7 @@ SPOOLS: Final = "spool"
 """Folder in the state folder for evidence that is not in its Parquet file yet."""
 
 _LOG = logging.getLogger("gream.evidence")
-_ERRORS = error_responses("body_too_large", "internal_error")
+_ERRORS = error_responses("body_too_large", "body_too_slow", "internal_error")
 _GUARDED_ERRORS = _ERRORS | error_responses("invalid_request", "unauthorized", "too_many_requests")
 
 

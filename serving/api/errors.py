@@ -22,6 +22,7 @@ ErrorCode = Literal[
     "method_not_allowed",
     "event_out_of_time",
     "body_too_large",
+    "body_too_slow",
     "too_many_requests",
     "internal_error",
     "engine_not_ready",
@@ -41,6 +42,7 @@ STATUS: Final[Mapping[ErrorCode, int]] = {
     "method_not_allowed": 405,
     "event_out_of_time": 409,
     "body_too_large": 413,
+    "body_too_slow": 408,
     "too_many_requests": 429,
     "internal_error": 500,
     "engine_not_ready": 503,
@@ -73,7 +75,7 @@ class ApiError(HTTPException):
         headers = {"Retry-After": str(RETRY_AFTER_SECONDS[code])} if code in RETRY_AFTER_SECONDS else {}
         if code == "unauthorized":
             headers["WWW-Authenticate"] = "Bearer"
-        if code == "body_too_large":
+        if code in ("body_too_large", "body_too_slow"):
             headers["Connection"] = "close"  # The rest of the body is not read.
         super().__init__(STATUS[code], message, headers)
         self.code: ErrorCode = code

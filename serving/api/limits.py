@@ -1,5 +1,6 @@
 """Limits on what one request may send, and on how many may be under way."""
 
+import asyncio
 from typing import Final
 
 from starlette.datastructures import Headers
@@ -12,6 +13,12 @@ UNLIMITED: Final = frozenset({"/livez", "/readyz", "/metrics"})
 """Answered however many requests are under way: a busy server is not a dead one."""
 
 
+FULL_BODIES: Final = 64
+"""Bodies of the largest size that may be on their way at once, in bytes all together: nobody has shown a key yet."""
+BODY_SECONDS: Final = 30.0
+"""In which a body must have come."""
+
+
 class BodyLimit:
     """ASGI middleware: reads the body before anything else happens, and no more of it than is allowed.
 
@@ -21,29 +28,50 @@ class BodyLimit:
     def __init__(self, app: ASGIApp, max_bytes: int) -> None:
         self._app = app
         self._max_bytes = max_bytes
+        self._on_their_way = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, with 413 if its body is too large."""
+        """Answer one request: 413 if its body is too large, 408 if it does not come, 429 if too much is on its way."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        body = bytearray()
-        announced = Headers(scope=scope).get("Content-Length", "0")
-        too_large = announced.isdecimal() and int(announced) > self._max_bytes
-        more = True
-        while more and not too_large:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                return
-            body += message.get("body", b"")
-            more = message.get("more_body", False)
-            too_large = len(body) > self._max_bytes
-        if too_large:
-            error = ApiError("body_too_large", f"the body is larger than {self._max_bytes} bytes.")
+        try:
+            body = await self._read(scope, receive)
+        except ApiError as error:
             await (await answer_http_error(Request(scope), error))(scope, receive, send)
             return
-        whole: list[Message] = [{"type": "http.request", "body": bytes(body), "more_body": False}]
+        if body is None:
+            return
+        whole: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
         await self._app(scope, lambda: _next_message(whole, receive), send)
+
+    async def _read(self, scope: Scope, receive: Receive) -> bytes | None:
+        """The body; None where the client has gone."""
+        too_large = ApiError("body_too_large", f"the body is larger than {self._max_bytes} bytes.")
+        announced = Headers(scope=scope).get("Content-Length", "0")
+        if announced.isdecimal() and int(announced) > self._max_bytes:
+            raise too_large
+        body, more = bytearray(), True
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                while more:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        return None
+                    piece = message.get("body", b"")
+                    body += piece
+                    self._on_their_way += len(piece)
+                    if len(body) > self._max_bytes:
+                        raise too_large
+                    if self._on_their_way > FULL_BODIES * self._max_bytes:
+                        raise ApiError("too_many_requests", "too many bodies are on their way here already.")
+                    more = message.get("more_body", False)
+        except TimeoutError as error:
+            reason = f"the body did not come within {BODY_SECONDS:g} seconds."
+            raise ApiError("body_too_slow", reason) from error
+        finally:
+            self._on_their_way -= len(body)
+        return bytes(body)
 
 
 class ConcurrencyLimit:

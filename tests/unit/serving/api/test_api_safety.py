@@ -7,6 +7,7 @@ import logging
 import pytest
 
 from gream.errors import ConfigError
+from serving.api import limits
 from serving.api.keys import ApiKeys
 from serving.api.limits import BodyLimit
 from serving.api.record import RequestRecord
@@ -91,6 +92,47 @@ def test_a_body_that_turns_out_too_large_is_not_read_to_its_end():
     asyncio.run(BodyLimit(app, max_bytes=1_500)(scope, receive, send))
     assert sent[0]["status"] == 413
     assert next(pieces, None) is None
+
+
+@pytest.fixture
+def receiving():
+    """Reads bodies whose pieces come as they are put, each on a connection of its own; what was answered."""
+    limit = BodyLimit(None, max_bytes=1_000)
+
+    async def read(pieces):
+        sent = []
+
+        async def send(message):
+            sent.append(message)
+
+        scope = {"type": "http", "headers": [], "state": {"record": RequestRecord("r1", "POST")}}
+        await limit(scope, pieces.get, send)
+        return sent[0]["status"], json.loads(sent[1]["body"])["code"]
+
+    return read
+
+
+def piece(size):
+    return {"type": "http.request", "body": b" " * size, "more_body": True}
+
+
+def test_senders_who_stall_cannot_fill_the_memory(receiving):
+    async def stall():
+        connections = [asyncio.Queue() for _ in range(limits.FULL_BODIES + 1)]
+        readers = [asyncio.create_task(receiving(pieces)) for pieces in connections]
+        for pieces in connections:
+            pieces.put_nowait(piece(999))
+        done, waiting = await asyncio.wait(readers, return_when=asyncio.FIRST_COMPLETED)
+        for reader in waiting:
+            reader.cancel()
+        return [reader.result() for reader in done]
+
+    assert asyncio.run(stall()) == [(429, "too_many_requests")]
+
+
+def test_a_body_that_does_not_come_is_not_waited_for(receiving, monkeypatch):
+    monkeypatch.setattr(limits, "BODY_SECONDS", 0.01)
+    assert asyncio.run(receiving(asyncio.Queue())) == (408, "body_too_slow")
 
 
 def test_a_body_that_is_not_said_to_be_json_is_told_so(client):
