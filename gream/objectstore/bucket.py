@@ -9,6 +9,7 @@ import mimetypes
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import datetime
 from io import BytesIO
 from pathlib import Path
 from typing import Final
@@ -182,6 +183,12 @@ class Bucket:
         with readable(self._endpoint, self.place(prefix)):
             found = self._client.list_objects(self._name, f"{prefix}/", recursive=True)
             return {entry.object_name: entry.size for entry in found}
+
+    def written(self, prefix: str) -> dict[str, datetime]:
+        """Keys under a prefix, with the times at which they were written, in UTC."""
+        with readable(self._endpoint, self.place(prefix)):
+            found = self._client.list_objects(self._name, f"{prefix}/", recursive=True)
+            return {entry.object_name: entry.last_modified for entry in found}
 
     def delete(self, keys: Iterable[str]) -> None:
         """Delete objects; one that is gone already is no error."""

@@ -52,3 +52,31 @@ def show(uri: str) -> None:
         raise StoreError(f"Nothing is published at {uri}.")
     for publication in history:
         click.echo(f"{publication.number:6}  {publication.published_at:%Y-%m-%d %H:%M:%S} UTC  {publication.digest}")
+
+
+@store.command()
+@click.argument("uri")
+@click.option(
+    "--keep",
+    type=click.IntRange(min=1),
+    default=3,
+    show_default=True,
+    help="Versions that stay: the present one and those before it.",
+)
+@click.option(
+    "--older-than",
+    "days",
+    type=click.FloatRange(min=0),
+    default=7.0,
+    show_default=True,
+    metavar="DAYS",
+    help="Younger ones stay too: a challenger that is being judged is named by no pointer yet.",
+)
+def prune(uri: str, keep: int, days: float) -> None:
+    """Delete old versions of s3://BUCKET/PREFIX, and print them."""
+    from datetime import UTC, datetime, timedelta
+
+    from gream.objectstore.prune import prune as prune_versions
+
+    for digest in prune_versions(uri, keep, timedelta(days=days), datetime.now(UTC)):
+        click.echo(f"deleted {digest}")

@@ -1,12 +1,17 @@
 """`gream store`, and a published catalog as the data of a run."""
 
 import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from click.testing import CliRunner
 
+from gream.artifacts import content_digest
 from gream.cli import main
 from gream.data.catalog import Catalog
+from gream.objectstore import upload_artifact
+from gream.objectstore.bucket import Bucket
+from gream.objectstore.prune import prune
 
 pytestmark = pytest.mark.integration
 
@@ -29,6 +34,46 @@ def test_publish_fetch_show(bucket, make_artifact, tmp_path, invoke):
     for source, content in ((uri, b"second"), (published[0], b"first")):
         fetched = invoke("store", "fetch", source, "--cache", str(tmp_path / "cache")).stdout.strip()
         assert (tmp_path / fetched / "deep" / "weights").read_bytes() == content
+
+
+def test_old_versions_go_and_the_latest_that_were_named_stay(bucket, make_artifact, invoke, keys):
+    uri = f"s3://{bucket}/models/movies"
+    digests = [
+        invoke("store", "publish", str(make_artifact(name, weights=name.encode())), uri).stdout.strip()[-64:]
+        for name in ("first", "second", "third", "fourth")
+    ]
+    upload_artifact(make_artifact("judged", weights=b"judged"), uri)  # No pointer names it yet.
+    invoke("store", "publish", str(make_artifact("again", weights=b"second")), uri)  # A rollback.
+    assert invoke("store", "prune", uri, "--keep", "2").stdout == ""  # All of today.
+    pruned = invoke("store", "prune", uri, "--keep", "2", "--older-than", "0").stdout.splitlines()
+    gone = sorted([digests[0], digests[2], content_digest(make_artifact("other", weights=b"judged"))])
+    assert pruned == [f"deleted {digest}" for digest in gone]
+    left = {key.split("/")[3] for key in keys() if "/versions/" in key}
+    assert left == {digests[1], digests[3]}
+    assert invoke("store", "fetch", uri).exit_code == 0
+    assert [line.split()[0] for line in invoke("store", "show", uri).stdout.splitlines()] == list("54321")
+
+
+def test_a_prune_that_was_killed_leaves_no_version_that_looks_whole(bucket, make_artifact, invoke, keys, monkeypatch):
+    uri = f"s3://{bucket}/models/movies"
+    for name in ("first", "second"):
+        invoke("store", "publish", str(make_artifact(name, weights=name.encode())), uri)
+    delete = Bucket.delete
+
+    def killed(self, which):
+        which = list(which)
+        if not which[0].endswith("manifest.json"):
+            raise KeyboardInterrupt
+        delete(self, which)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Bucket, "delete", killed)
+        with pytest.raises(KeyboardInterrupt):
+            prune(uri, 1, timedelta(0), datetime.now(UTC) + timedelta(seconds=1))
+    left = sorted(key.rpartition("/")[2] for key in keys() if "/versions/" in key)
+    assert left == ["manifest.json", "weights", "weights"]
+    assert len(prune(uri, 1, timedelta(0), datetime.now(UTC) + timedelta(seconds=1))) == 1
+    assert len({key.split("/")[3] for key in keys() if "/versions/" in key}) == 1
 
 
 @pytest.mark.parametrize("command", ["fetch", "show"])
