@@ -20,7 +20,7 @@ def main(bundle: Path) -> None:
         for weight, same in zip(policy.model.parameters(), pieces.parameters(), strict=True):
             weight *= 1.1  # Not those that the engine has read from the folder.
             same.copy_(weight)
-    cut_up(pieces)
+    cut_up(pieces, tied=pieces.config.tie_word_embeddings)
     with engine_of(policy, bundle) as engine:
         sampler = VllmSampler(*parts(policy), engine)
         with sampler.following(pieces):
