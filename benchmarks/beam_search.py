@@ -29,6 +29,8 @@ PROMPT = 51
 COMMON = 20
 """Tokens that the prompts of the second table begin with: two fifths, as prompts of Amazon Beauty do."""
 AGREED = 10
+GROWTH_BATCH = 16
+"""Prompts that catalogues of growing size are searched for."""
 Rows = NDArray[np.int32]
 
 
@@ -136,7 +138,7 @@ def ratios(rounds: int = 3) -> list[Ratio]:
 @click.option("--rounds", default=5, show_default=True, help="Of each; the quickest counts.")
 def main(batches: tuple[int, ...], widths: tuple[int, ...], rounds: int) -> None:
     model, random = tiny_qwen3(), np.random.default_rng(0)
-    prompts = some_prompts(max(batches), 0, random)
+    prompts = some_prompts(max(*batches, GROWTH_BATCH), 0, random)
     click.echo(f"{torch.get_num_threads()} threads; milliseconds; bare: forward passes alone\n")
     for common in (0, COMMON):
         alike = some_prompts(max(batches), common, random)
@@ -144,10 +146,10 @@ def main(batches: tuple[int, ...], widths: tuple[int, ...], rounds: int) -> None
         click.echo("   items  beams  batch     gream  generate      bare  generate/gream  gream/bare  same first ten")
         for line in _against_generate(model, alike, batches, widths, rounds, random):
             click.echo(line)
-    click.echo("\n   items  bytes an item     gream  (10 beams, batch 16)")
+    click.echo(f"\n   items  bytes an item     gream  (10 beams, batch {GROWTH_BATCH})")
     for items in (12_000, 100_000, 1_000_000):
         trie = TokenTrie.build(catalogue(items, random).tolist())
-        _, seconds = best_of(rounds, lambda trie=trie: beam_search(model, prompts[:16].tolist(), trie, 10))  # type: ignore[misc]
+        _, seconds = best_of(rounds, lambda trie=trie: beam_search(model, prompts[:GROWTH_BATCH].tolist(), trie, 10))  # type: ignore[misc]
         click.echo(f"{items:>8}  {trie.nbytes / items:>13.1f}  {1_000 * seconds:>8.1f}")
         gc.collect()
 
