@@ -80,7 +80,7 @@ def beam_search(
     items = np.full((len(prompts), k), -1, dtype=np.int64)
     scores = np.full((len(prompts), k), -np.inf, dtype=np.float32)
     tree = DeviceTrie.of(trie, model.device)
-    with decoding(model), torch.inference_mode():  # Numbers alone leave it; of one prompt it saves a twelfth.
+    with decoding(model), torch.inference_mode():  # Which numbers alone leave: it checks less.
         for rows in length_batches(prompts, token_budget, extra=max(k, beams) * (trie.depth - 1), progress=progress):
             dead = trie.dead_keys([exclude[row] for row in rows] if exclude is not None else [])
             opinion = NodePrior.of(prior, rows, trie, model.device) if prior is not None else None

@@ -23,8 +23,8 @@ GROWTH: Final = 1.25
 
 def with_audit(index: SemanticIndex, audit: CollisionAudit) -> SemanticIndex:
     """The index with its newest audit among its facts; the rate of its first one stays."""
-    facts = index.facts | {AUDIT: audit.to_dict()}
-    return replace(index, facts={AS_MADE: rate_as_made(index) or audit.collision_rate, **facts})
+    first = rate_as_made(index) if AUDIT in index.facts else audit.collision_rate
+    return replace(index, facts=index.facts | {AS_MADE: first, AUDIT: audit.to_dict()})
 
 
 def rate_as_made(index: SemanticIndex) -> float:

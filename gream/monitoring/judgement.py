@@ -208,9 +208,10 @@ def _result(
 
 
 def _missing(reference: Calibration | TrainedTaste, evidence: Evidence, users: int) -> Iterator[Missing]:
-    calibration = reference if isinstance(reference, Calibration) else None
-    least = reference.settings.min_users if isinstance(reference, Calibration) else reference.min_users
-    if calibration is None:
+    if isinstance(reference, Calibration):
+        least, had_feedback = reference.settings.min_users, HIT_RATE in reference.monitors
+    else:
+        least, had_feedback = reference.min_users, False
         yield Missing(kind="no_reference", text="The champion's own reference is still being gathered.")
     share = evidence.unreadable_share
     if share > UNREADABLE_LIMIT:
@@ -223,7 +224,7 @@ def _missing(reference: Calibration | TrainedTaste, evidence: Evidence, users: i
         yield Missing(kind="silent", text="No request was logged: there is no traffic, or its log is lost.")
     elif users < least:
         yield Missing(kind="few_users", text=f"The window has {users} users; at least {least} are needed.")
-    elif calibration is not None and HIT_RATE in calibration.monitors and _nobody_did_anything(evidence):
+    elif had_feedback and _nobody_did_anything(evidence):
         yield Missing(
             kind="no_feedback",
             text=f"No feedback was logged, of {users} users: their events are lost on the way, or their log is.",

@@ -16,6 +16,7 @@ from typing import Final
 
 import certifi
 from minio import Minio
+from minio.datatypes import Object
 from minio.deleteobjects import DeleteObject
 from minio.error import S3Error
 from urllib3 import PoolManager, Retry, Timeout
@@ -180,15 +181,11 @@ class Bucket:
 
     def sizes(self, prefix: str) -> dict[str, int]:
         """Keys under a prefix, with their sizes in bytes."""
-        with readable(self._endpoint, self.place(prefix)):
-            found = self._client.list_objects(self._name, f"{prefix}/", recursive=True)
-            return {entry.object_name: entry.size for entry in found}
+        return {entry.object_name: entry.size for entry in self._below(prefix)}
 
     def written(self, prefix: str) -> dict[str, datetime]:
         """Keys under a prefix, with the times at which they were written, in UTC."""
-        with readable(self._endpoint, self.place(prefix)):
-            found = self._client.list_objects(self._name, f"{prefix}/", recursive=True)
-            return {entry.object_name: entry.last_modified for entry in found}
+        return {entry.object_name: entry.last_modified for entry in self._below(prefix)}
 
     def delete(self, keys: Iterable[str]) -> None:
         """Delete objects; one that is gone already is no error."""
@@ -196,6 +193,10 @@ class Bucket:
             refused = list(self._client.remove_objects(self._name, [DeleteObject(key) for key in keys]))
         if refused:
             raise StoreError(f"{self.place(refused[0].name)} was not deleted: {refused[0].code}.")
+
+    def _below(self, prefix: str) -> list[Object]:
+        with readable(self._endpoint, self.place(prefix)):
+            return list(self._client.list_objects(self._name, f"{prefix}/", recursive=True))
 
 
 class _Meter:

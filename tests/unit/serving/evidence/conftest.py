@@ -1,4 +1,3 @@
-import time
 from collections import Counter
 
 import pytest
@@ -75,14 +74,3 @@ def read(tmp_path):
 def parts(tmp_path):
     """The files of the log, hidden ones too."""
     return lambda: sorted(path for path in (tmp_path / "evidence").rglob("*") if path.is_file())
-
-
-@pytest.fixture
-def wait():
-    """Waits until something holds; the test's own time limit ends it otherwise."""
-
-    def until(holds):
-        while not holds():
-            time.sleep(0.01)
-
-    return until
