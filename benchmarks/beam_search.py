@@ -1,17 +1,20 @@
 """Trie-constrained beam search beside Transformers' `generate` with a `prefix_allowed_tokens_fn`, GREAM's own way.
 
-    python -m benchmarks.beam_search
+    python -m benchmarks.beam_search [--model smollm2]
 
-An untrained Qwen3 of 1.2 million parameters, prompts of 51 tokens, items of four tokens from 256 a level. The peer
-renormalises the legal tokens (`renormalize_logits`), so that both rank by the same scores, and their first ten items
-are compared. The floor are the bare forward passes: each prompt once, then each level's beams behind the cache. Prompts
-that begin alike go below it, since ours reads what they have in common once.
+An untrained Qwen3 of 1.2 million parameters, prompts of 51 tokens, items of four tokens from 256 a level; or one with
+the layers of SmolLM2-135M, in bfloat16, as one that a GPU would serve. The peer renormalises the legal tokens
+(`renormalize_logits`), so that both rank by the same scores, and their first ten items are compared. The floor are the
+bare forward passes: each prompt once, then each level's beams behind the cache. Prompts that begin alike go below it,
+since ours reads what they have in common once. The roofline is what the passes' arithmetic, or reading the weights once
+a pass, would take at the rates of `benchmarks.machine`, and its share of gream's time the last column but one.
 """
 
 import gc
 from collections import defaultdict
 from collections.abc import Iterator
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Final
 
 import click
 import numpy as np
@@ -19,6 +22,7 @@ import torch
 from numpy.typing import NDArray
 from transformers import DynamicCache, Qwen3Config, Qwen3ForCausalLM
 
+from benchmarks.machine import DEVICE, copy_rate, name, product_rate
 from benchmarks.ratio import Ratio
 from benchmarks.timing import best_of, rounds_of
 from gream.decoding.beam import beam_search
@@ -31,26 +35,46 @@ COMMON = 20
 AGREED = 10
 GROWTH_BATCH = 16
 """Prompts that catalogues of growing size are searched for."""
+HEADLINE: Final = (
+    "   items  beams  batch     gream  generate      bare  generate/gream  gream/bare  roofline  same first ten"
+)
 Rows = NDArray[np.int32]
 
 
-def tiny_qwen3() -> Any:
+@dataclass(frozen=True)
+class Shape:
+    """What a model is made of; its feed-forward is 8/3 as wide as its layers."""
+
+    width: int
+    layers: int
+    heads: int
+    key_value_heads: int
+    dtype: torch.dtype
+
+
+SHAPES: Final = {
+    "tiny": Shape(width=192, layers=2, heads=4, key_value_heads=4, dtype=torch.float32),
+    "smollm2": Shape(width=576, layers=30, heads=9, key_value_heads=3, dtype=torch.bfloat16),
+}
+
+
+def untrained_qwen3(shape: Shape) -> Any:
     """Logits are spread widely enough that no two items tie by accident."""
     torch.manual_seed(0)
     config = Qwen3Config(
         vocab_size=FIRST_CODE + LEVELS * CODES,
-        hidden_size=192,
-        intermediate_size=512,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=4,
-        head_dim=48,
+        hidden_size=shape.width,
+        intermediate_size=shape.width * 8 // 3,
+        num_hidden_layers=shape.layers,
+        num_attention_heads=shape.heads,
+        num_key_value_heads=shape.key_value_heads,
+        head_dim=shape.width // shape.heads,
         max_position_embeddings=512,
         initializer_range=0.1,
         tie_word_embeddings=True,
         attn_implementation="sdpa",
     )
-    return Qwen3ForCausalLM(config).eval()
+    return Qwen3ForCausalLM(config).to(DEVICE, shape.dtype).eval()
 
 
 def catalogue(items: int, random: np.random.Generator) -> Rows:
@@ -65,7 +89,7 @@ def some_prompts(batch: int, common: int, random: np.random.Generator) -> torch.
     """(batch, PROMPT) tokens, the first `common` of each row the same."""
     prompts = torch.from_numpy(random.integers(1, FIRST_CODE, (batch, PROMPT)))
     prompts[:, :common] = prompts[0, :common].clone()
-    return prompts
+    return prompts.to(DEVICE)
 
 
 class Generate:
@@ -109,13 +133,41 @@ def bare_passes(model: Any, prompts: torch.Tensor, beams: int) -> None:
         cache = DynamicCache(config=model.config)
         model(prompts, past_key_values=cache, use_cache=True, logits_to_keep=1)
         for _ in range(LEVELS - 1):
-            tokens = torch.randint(FIRST_CODE, (len(prompts), beams))
+            tokens = torch.randint(FIRST_CODE, (len(prompts), beams), device=DEVICE)
             model(tokens, past_key_values=cache, use_cache=True)
+
+
+@dataclass(frozen=True)
+class Roofline:
+    """What the bare passes would take if nothing but arithmetic or memory held them up.
+
+    Attributes:
+        flops_a_token: two for each weight of a layer; embeddings and head, small here, are left out.
+        weight_bytes: of all layers, read in each pass.
+        flops: a second.
+        bytes: a second.
+    """
+
+    flops_a_token: int
+    weight_bytes: int
+    flops: float
+    bytes: float
+
+    @classmethod
+    def of(cls, model: Any) -> "Roofline":
+        weights = [weight for layer in model.model.layers for weight in layer.parameters()]
+        numbers = sum(weight.numel() for weight in weights)
+        return cls(2 * numbers, numbers * model.dtype.itemsize, product_rate(model.dtype), copy_rate())
+
+    def seconds(self, batch: int, beams: int) -> float:
+        """Of the prompts' pass and those of all levels but the first."""
+        tokens = [batch * PROMPT, *[batch * beams] * (LEVELS - 1)]
+        return sum(max(self.flops_a_token * count / self.flops, self.weight_bytes / self.bytes) for count in tokens)
 
 
 def ratios(rounds: int = 3) -> list[Ratio]:
     """Against `generate` and against the bare passes, for few and many beams, one prompt and many, alike or not."""
-    model, random = tiny_qwen3(), np.random.default_rng(0)
+    model, random = untrained_qwen3(SHAPES["tiny"]), np.random.default_rng(0)
     rows = catalogue(12_000, random)
     trie, generate = TokenTrie.build(rows.tolist()), Generate(model, rows)
     found = []
@@ -136,15 +188,18 @@ def ratios(rounds: int = 3) -> list[Ratio]:
 @click.option("--batch", "batches", multiple=True, type=int, default=(1, 16, 64, 256), show_default=True)
 @click.option("--beams", "widths", multiple=True, type=int, default=(10, 50), show_default=True)
 @click.option("--rounds", default=5, show_default=True, help="Of each; the quickest counts.")
-def main(batches: tuple[int, ...], widths: tuple[int, ...], rounds: int) -> None:
-    model, random = tiny_qwen3(), np.random.default_rng(0)
+@click.option("--model", "shape", type=click.Choice(list(SHAPES)), default="tiny", show_default=True)
+def main(batches: tuple[int, ...], widths: tuple[int, ...], rounds: int, shape: str) -> None:
+    model, random = untrained_qwen3(SHAPES[shape]), np.random.default_rng(0)
+    roofline = Roofline.of(model)
     prompts = some_prompts(max(*batches, GROWTH_BATCH), 0, random)
-    click.echo(f"{torch.get_num_threads()} threads; milliseconds; bare: forward passes alone\n")
+    click.echo(f"{name()}; {roofline.flops / 1e12:.2f} TFLOP/s in {model.dtype}, {roofline.bytes / 1e9:.0f} GB/s")
+    click.echo("milliseconds; bare: forward passes alone\n")
     for common in (0, COMMON):
         alike = some_prompts(max(batches), common, random)
         click.echo(f"Prompts of {PROMPT} tokens, the first {common} in common")
-        click.echo("   items  beams  batch     gream  generate      bare  generate/gream  gream/bare  same first ten")
-        for line in _against_generate(model, alike, batches, widths, rounds, random):
+        click.echo(HEADLINE)
+        for line in _against_generate(model, roofline, alike, batches, widths, rounds, random):
             click.echo(line)
     click.echo(f"\n   items  bytes an item     gream  (10 beams, batch {GROWTH_BATCH})")
     for items in (12_000, 100_000, 1_000_000):
@@ -156,6 +211,7 @@ def main(batches: tuple[int, ...], widths: tuple[int, ...], rounds: int) -> None
 
 def _against_generate(
     model: Any,
+    roofline: Roofline,
     prompts: torch.Tensor,
     batches: tuple[int, ...],
     widths: tuple[int, ...],
@@ -176,7 +232,8 @@ def _against_generate(
                 for a, b in zip(ours.items, theirs, strict=True)
             ]
             milliseconds = "  ".join(f"{1_000 * one:>8.1f}" for one in (seconds, peer, bare))
-            ratios = f"{peer / seconds:>14.1f}  {seconds / bare:>10.2f}  {np.mean(shared):>14.3f}"
+            share = roofline.seconds(batch, beams) / seconds
+            ratios = f"{peer / seconds:>14.1f}  {seconds / bare:>10.2f}  {share:>8.1%}  {np.mean(shared):>14.3f}"
             yield f"{len(rows):>8}  {beams:>5}  {batch:>5}  {milliseconds}  {ratios}"
 
 

@@ -1,6 +1,6 @@
 """Balanced RQ-KMeans from 10,000 to 1,000,000 vectors: time and memory, and how they grow.
 
-    python -m benchmarks.clustering_growth [--items 10000 --items 100000 --items 1000000]
+    python -m benchmarks.clustering_growth [--items 10000 --items 100000 --items 1000000] [--device cuda]
 
 Four levels of 256 codes and the 25 iterations that an index gets, on made-up vectors of 384 dimensions
 (`simulated_vectors`). Each size has a process of its own, whose largest resident memory is told: vectors and libraries
@@ -14,6 +14,7 @@ import sys
 
 import click
 import numpy as np
+import torch
 
 from benchmarks.simulated_vectors import simulated_vectors
 from benchmarks.timing import timed
@@ -24,16 +25,17 @@ LEVELS, CODES = 4, 256
 
 @click.command(help=__doc__)
 @click.option("--items", multiple=True, type=int, default=(10_000, 100_000, 1_000_000), show_default=True)
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
 @click.option("--alone", is_flag=True, hidden=True, help="Measure the one size, in this process.")
-def main(items: tuple[int, ...], alone: bool) -> None:
+def main(items: tuple[int, ...], device: str, alone: bool) -> None:
     if alone:
-        click.echo(" ".join(map(str, measure(items[0]))))
+        click.echo(" ".join(map(str, measure(items[0], device))))
         return
     click.echo("    vectors    seconds  exponent       GiB  left over  first level's sizes")
     before: tuple[int, float] | None = None
     for size in sorted(items):
         told = subprocess.run(
-            [sys.executable, "-m", __spec__.name, "--alone", "--items", str(size)],
+            [sys.executable, "-m", __spec__.name, "--alone", "--items", str(size), "--device", device],
             check=True,
             stdout=subprocess.PIPE,
             env=os.environ | {"TQDM_DISABLE": "1"},
@@ -47,12 +49,20 @@ def main(items: tuple[int, ...], alone: bool) -> None:
         before = size, seconds
 
 
-def measure(items: int) -> tuple[float, float, float, int, int]:
-    """Seconds, largest resident GiB, the share of the variance left over, and the first level's extreme sizes."""
+def measure(items: int, device: str) -> tuple[float, float, float, int, int]:
+    """Seconds, largest GiB, the share of the variance left over, and the first level's extreme sizes.
+
+    The memory is what the process had resident, or what it held on the GPU.
+    """
     (X,) = simulated_vectors(items, seed=items)
-    model, seconds = timed(lambda: BalancedResidualKMeans(LEVELS, CODES, seed=0).fit(X))
+    if device == "cuda":
+        torch.zeros(1, device=device)  # The first use of a GPU takes seconds, which are not the clustering's.
+    model, seconds = timed(lambda: BalancedResidualKMeans(LEVELS, CODES, seed=0, device=device).fit(X))
     sizes = np.bincount(model.codes[:, 0], minlength=CODES)
-    gib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    if device == "cuda":
+        gib = torch.cuda.max_memory_allocated() / 2**30
+    else:
+        gib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     return seconds, gib, model.residual_share, int(sizes.min()), int(sizes.max())
 
 

@@ -214,12 +214,12 @@ def trie(home: Path) -> Work:
 
 def _searched(home: Path) -> tuple[Any, list[list[int]], Any]:
     """An untrained model, prompts, and a trie of the shop's size."""
-    from benchmarks.beam_search import FIRST_CODE, PROMPT, catalogue, tiny_qwen3
+    from benchmarks.beam_search import FIRST_CODE, PROMPT, SHAPES, catalogue, untrained_qwen3
     from gream.decoding.trie import TokenTrie
 
     random = np.random.default_rng(0)
     prompts = random.integers(1, FIRST_CODE, (BATCH, PROMPT)).tolist()
-    return tiny_qwen3(), prompts, TokenTrie.build(catalogue(int(home.name), random).tolist())
+    return untrained_qwen3(SHAPES["tiny"]), prompts, TokenTrie.build(catalogue(int(home.name), random).tolist())
 
 
 def search(home: Path) -> Work:

@@ -20,7 +20,7 @@ import click
 import torch
 from trl import SFTConfig
 
-from benchmarks.product_rate import product_rate
+from benchmarks.machine import DEVICE, name, product_rate
 from benchmarks.ratio import Ratio
 from benchmarks.sft_runs import Run, as_examples, peer_trainer, quiet, run_gream, run_peer
 from benchmarks.sft_task import Task, movielens, prefix_samples, validation_loss
@@ -78,7 +78,9 @@ def losses_of_one_batch(task: Task) -> tuple[float, float, float]:
             batches=[examples],
             model=models[1],
             processing_class=tokenizer,
-            args=SFTConfig(folder, use_cpu=True, report_to="none", dataset_kwargs={"skip_prepare_dataset": True}),
+            args=SFTConfig(
+                folder, use_cpu=DEVICE == "cpu", report_to="none", dataset_kwargs={"skip_prepare_dataset": True}
+            ),
             data_collator=lambda rows: pad_right(tokenizer.pad_token_id, rows),
         )
         peer_loss, gream_loss = (
@@ -89,7 +91,7 @@ def losses_of_one_batch(task: Task) -> tuple[float, float, float]:
 
 
 def floor_tokens_per_second(task: Task) -> float:
-    """Tokens that two cores could train on if all their time went into matrix products."""
+    """Tokens that this machine could train on if all their time went into matrix products."""
     model = build_backbone(task.profile.model, task.prompter.tokenizer, seed=0)
     parameters: int = sum(weight.numel() for weight in model.parameters())
     return product_rate(torch.bfloat16) / (6 * parameters)
@@ -125,15 +127,20 @@ def summary(rounds: list[Round]) -> list[Ratio]:
     "--peer-steps", type=click.IntRange(min=10), default=PEER_STEPS, show_default=True, help="Of eight samples."
 )
 @click.option("--passes", default=PASSES, show_default=True, help="Over all sequences, for gream.")
-def main(rounds: int, peer_steps: int, passes: int) -> None:
+@click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="SECTION.KEY=VALUE",
+    help="Change the laptop's profile: another model, say, for both.",
+)
+def main(rounds: int, peer_steps: int, passes: int, overrides: tuple[str, ...]) -> None:
     with quiet():
-        task = movielens()
+        task = movielens(overrides)
     losses = losses_of_one_batch(task)
     furthest = max(abs(loss - losses[0]) for loss in losses) / losses[0]
     assert furthest < LOSS_TOLERANCE, losses
-    click.echo(
-        f"{torch.get_num_threads()} threads; the same eight samples have a loss of {losses[0]:.5f} for the peer,"
-    )
+    click.echo(f"{name()}; the same eight samples have a loss of {losses[0]:.5f} for the peer,")
     click.echo(f"gream and the judge; they differ by {furthest:.0e} of it at most (allowed: {LOSS_TOLERANCE:.0e})\n")
 
     floor = floor_tokens_per_second(task)
@@ -143,10 +150,10 @@ def main(rounds: int, peer_steps: int, passes: int) -> None:
     done = []
     for seed, one in enumerate(measure(task, rounds, peer_steps, passes)):
         done.append(one)
-        for name, run in (("TRL", one.peer), ("gream", one.gream)):
+        for who, run in (("TRL", one.peer), ("gream", one.gream)):
             rate = run.tokens / run.seconds[-1]
             click.echo(
-                f"{seed:>4}  {name:<8}{run.steps:>7}{run.seconds[-1]:>9.1f}{run.losses[-1]:>12.3f}"
+                f"{seed:>4}  {who:<8}{run.steps:>7}{run.seconds[-1]:>9.1f}{run.losses[-1]:>12.3f}"
                 f"{run.seconds_to(one.level):>15.1f}{run.loss_tokens_per_second:>15.0f}{run.targets_per_second:>9.0f}"
                 f"{rate:>10.0f}{1 - run.tokens / run.padded:>9.1%}{floor / rate:>7.1f}"
             )

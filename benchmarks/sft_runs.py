@@ -13,7 +13,9 @@ from typing import Any
 from datasets import Dataset
 from trl import SFTConfig, SFTTrainer
 
+from benchmarks.machine import DEVICE
 from benchmarks.sft_task import Task, held_out, prefix_samples, sequence_batches, validation_loss
+from benchmarks.timing import settle
 from gream.policy.model import build_backbone
 from gream.policy.prompting import IGNORED, EncodedExample
 from gream.training.sft import train_sft
@@ -93,7 +95,7 @@ class Watch:
         until: validation loss at which `ReachedError` ends the training.
         """
         self._examples = held_out(task, JUDGED_USERS)
-        self._judge = build_backbone(task.profile.model, task.prompter.tokenizer, seed=0).eval()
+        self._judge = build_backbone(task.profile.model, task.prompter.tokenizer, seed=0).eval().to(DEVICE)
         self._model, self._every, self._until = model, every, until
         self._started = self._elapsed = self._judging = 0.0
         self.steps = self.padded = 0
@@ -102,10 +104,13 @@ class Watch:
         model.register_forward_pre_hook(self, with_kwargs=True)
 
     def __call__(self, _: Any, __: Any, inputs: dict[str, Any]) -> None:
+        judging = self.steps % self._every == 0
+        if judging:
+            settle()
         now = time.perf_counter()
         self._started = self._started or now
         self._elapsed = now - self._started - self._judging
-        if self.steps % self._every == 0:
+        if judging:
             self._judged(self._elapsed)
             if self.losses[-1] <= self._until:
                 raise ReachedError
@@ -145,7 +150,7 @@ def peer_trainer(task: Task, model: Any, samples: Sequence[dict[str, str]], rate
             num_train_epochs=1,
             learning_rate=rate,
             seed=seed,
-            use_cpu=True,
+            use_cpu=DEVICE == "cpu",
             report_to="none",
             save_strategy="no",
         )

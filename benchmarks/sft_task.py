@@ -52,9 +52,13 @@ class Task:
     first_level: frozenset[int]
 
 
-def movielens() -> Task:
-    """MovieLens-100K through the importer, with an index and a tokenizer of its own."""
-    profile = load_profile("laptop")
+def movielens(overrides: Sequence[str] = ()) -> Task:
+    """MovieLens-100K through the importer, with an index and a tokenizer of its own.
+
+    Args:
+        overrides: of the laptop's profile.
+    """
+    profile = load_profile("laptop", overrides)
     catalog = import_catalog(NAME, k_core=profile.data.k_core)
     split = leave_last_one_out(catalog)
     levels = profile.index.levels
@@ -116,7 +120,9 @@ def validation_loss(model: Any, examples: Sequence[EncodedExample]) -> float:
     """Mean cross-entropy, in nats, of all labelled tokens; in the model's own precision."""
     total, tokens = 0.0, 0
     for start in range(0, len(examples), JUDGED_AT_ONCE):
-        batch = as_tensors(examples[start : start + JUDGED_AT_ONCE])
+        batch = {
+            name: rows.to(model.device) for name, rows in as_tensors(examples[start : start + JUDGED_AT_ONCE]).items()
+        }
         labels = batch["labels"][:, 1:]
         with torch.inference_mode():
             logits = model(input_ids=batch["input_ids"], use_cache=False).logits[:, :-1]

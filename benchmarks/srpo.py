@@ -23,7 +23,7 @@ from datasets import Dataset
 from torch.utils.flop_counter import FlopCounterMode
 from trl import GRPOConfig, GRPOTrainer
 
-from benchmarks.product_rate import PRODUCT, product_rate
+from benchmarks.machine import DEVICE, PRODUCT, product_rate
 from benchmarks.ratio import Ratio
 from benchmarks.sft_runs import quiet
 from benchmarks.timing import timed
@@ -96,7 +96,7 @@ def grpo_seconds(folder: Path, steps: int) -> float:
             beta=config.kl_coefficient,
             loss_type="bnpo",
             bf16=False,
-            use_cpu=True,
+            use_cpu=DEVICE == "cpu",
             save_strategy="no",
             report_to="none",
             disable_tqdm=True,
