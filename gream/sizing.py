@@ -29,7 +29,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Final
 
 from gream.config import SftConfig, SrpoConfig
-from gream.decoding.batching import ENGINE_ROWS, ENGINE_TOKENS, TOKEN_BUDGET
+from gream.decoding.batching import ENGINE_ROWS, ENGINE_TOKENS, gpu_budget
 
 GIB: Final = 2**30
 BF16: Final = 2
@@ -176,7 +176,8 @@ def srpo_memory(backbone: Backbone, config: SrpoConfig, prompt_tokens: int, proc
     whole = BF16 * backbone.parameters
     reference = whole // (processes if pieces else 1)
     engine = whole if vllm else 0
-    cache = (ENGINE_TOKENS if vllm else TOKEN_BUDGET) * backbone.cache_bytes_per_token
+    token = backbone.cache_bytes_per_token
+    cache = (ENGINE_TOKENS if vllm else gpu_budget(token)) * token
     rollout = Memory(
         **{**states, "gathered": whole if pieces and not vllm else states["gathered"]},
         reference=reference,
@@ -202,7 +203,8 @@ def srpo_memory(backbone: Backbone, config: SrpoConfig, prompt_tokens: int, proc
 
 def evaluation_memory(backbone: Backbone) -> Memory:
     """What evaluation takes on its one GPU: the policy, and the keys and values of as many tokens as rollouts hold."""
-    return Memory(weights=BF16 * backbone.parameters, cache=TOKEN_BUDGET * backbone.cache_bytes_per_token)
+    token = backbone.cache_bytes_per_token
+    return Memory(weights=BF16 * backbone.parameters, cache=gpu_budget(token) * token)
 
 
 def host_memory(backbone: Backbone, method: str) -> int:

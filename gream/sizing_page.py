@@ -10,7 +10,7 @@ from typing import Final
 
 from gream import sizing
 from gream.config import Profile, load_profile
-from gream.decoding.batching import ENGINE_ROWS, ENGINE_TOKENS, TOKEN_BUDGET
+from gream.decoding.batching import ENGINE_ROWS, ENGINE_TOKENS, GPU_CACHE, TOKEN_BUDGET
 from gream.sizing import Backbone, Memory
 
 PROFILE: Final = "paper"
@@ -129,7 +129,8 @@ pass runs it is whole, twice, as it arrives and as it is laid out. That pass kee
 and 2 bytes of a logit.
 
 What rollouts take depends on who makes them. The trainer's own model holds {TOKEN_BUDGET:,} tokens of keys and values
-(2 x 2 bytes x layers x heads of keys x their width) and, where it is in pieces, its whole weights meanwhile. A vLLM
+(2 x 2 bytes x layers x heads of keys x their width; of models smaller than these more, up to
+{GPU_CACHE // 2**30} GiB) and, where it is in pieces, its whole weights meanwhile. A vLLM
 holds {ENGINE_TOKENS:,} tokens and the whole weights once more, in updates too, and {sizing.ENGINE_ROW_BYTES} bytes for
 each logit of {ENGINE_ROWS} sequences.
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gream.decoding.batching import TOKEN_BUDGET, decoding, length_batches
+from gream.decoding.batching import budget_of, decoding, length_batches
 from gream.decoding.beam import Excluded
 from gream.decoding.device_trie import DeviceTrie
 from gream.decoding.draw import draw
@@ -42,7 +42,7 @@ def sample_answers(
     uniforms: Tensor,
     temperature: float = 1.0,
     exclude: Excluded | None = None,
-    token_budget: int = TOKEN_BUDGET,
+    token_budget: int = 0,
     progress: str = "",
 ) -> list[list[Answer]]:
     """Sample G items after each of P prefixes, each prefix being read once.
@@ -55,7 +55,7 @@ def sample_answers(
         temperature: divides the logits.
         exclude: items that must not be sampled, for each prefix; the others' probabilities grow accordingly, token by
             token, and `log_probs` are those of what was left.
-        token_budget: see `length_batches`.
+        token_budget: see `length_batches`; 0 is what suits the model's device.
         progress: see `length_batches`.
 
     Returns:
@@ -76,7 +76,7 @@ def sample_answers(
     tree = DeviceTrie.of(trie, model.device)
     with decoding(model):
         for rows in length_batches(
-            prefixes, token_budget, extra=uniforms.shape[1] * (trie.depth - 1), progress=progress
+            prefixes, token_budget or budget_of(model), extra=uniforms.shape[1] * (trie.depth - 1), progress=progress
         ):
             excluded = [exclude[row] for row in rows] if exclude is not None else []
             for row, items in zip(rows, excluded, strict=False):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +14,11 @@ from gream.errors import RequestError
 
 TOKEN_BUDGET = 32_768
 """Tokens (padding included) that one forward pass of decoding may hold by default."""
+GPU_CACHE = 2**32
+"""Bytes of keys and values that it may fill on a GPU: a step of a small model there takes as long for a hundred rows as
+for a thousand."""
+MOST_TOKENS = 2**18
+"""At which it ends: beams and their children take memory too."""
 
 ENGINE_ROWS = 256
 """Sequences that a vLLM beside the trainer lets grow at a time; each takes some rows of the vocabulary's width."""
@@ -20,6 +26,29 @@ ENGINE_TOKENS = 65_536
 """Tokens of all of them whose keys and values it holds, none of them padding."""
 CPU_BLOCK = 32
 """Tokens of a vLLM's key-value block on CPUs; its own 128 are more than most prompts have: none would be cached."""
+
+
+def budget_of(model: Any) -> int:
+    """Tokens that one forward pass of decoding with a causal LM may hold, on the device where it is."""
+    if model.device.type == "cpu":
+        return TOKEN_BUDGET
+    return gpu_budget(cache_bytes_per_token(model.config, model.dtype))
+
+
+def gpu_budget(bytes_per_token: int) -> int:
+    """The same on a GPU, by the bytes of a token's keys and values: never fewer than on a CPU.
+
+    >>> gpu_budget(144 * 2**10), gpu_budget(45 * 2**10), gpu_budget(3 * 2**10)
+    (32768, 93206, 262144)
+    """
+    return min(max(TOKEN_BUDGET, GPU_CACHE // bytes_per_token), MOST_TOKENS)
+
+
+def cache_bytes_per_token(config: Any, dtype: torch.dtype) -> int:
+    """Keys and values of one token in all layers of a causal LM."""
+    width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    numbers = 2 * config.num_hidden_layers * config.num_key_value_heads * width
+    return int(numbers * dtype.itemsize)
 
 
 def length_batches(

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gream.decoding.batching import TOKEN_BUDGET, decoding, length_batches
+from gream.decoding.batching import budget_of, decoding, length_batches
 from gream.decoding.device_trie import DeviceTrie
 from gream.decoding.prefix import Prefix
 from gream.decoding.prior import ItemPrior, NodePrior
@@ -47,7 +47,7 @@ def beam_search(
     beams: int = 0,
     exclude: Excluded | None = None,
     prior: ItemPrior | None = None,
-    token_budget: int = TOKEN_BUDGET,
+    token_budget: int = 0,
     progress: str = "",
 ) -> Ranking:
     """The k most probable items after each prompt.
@@ -62,7 +62,7 @@ def beam_search(
             always come back. Scores of the others do not change, because nothing is renormalised for it, but for the
             bonus of a prior, which is shared out among those that are left.
         prior: a row for each prompt; items are then ranked and scored by the policy and the prior together.
-        token_budget: see `length_batches`.
+        token_budget: see `length_batches`; 0 is what suits the model's device.
         progress: see `length_batches`.
 
     Raises:
@@ -81,7 +81,9 @@ def beam_search(
     scores = np.full((len(prompts), k), -np.inf, dtype=np.float32)
     tree = DeviceTrie.of(trie, model.device)
     with decoding(model), torch.inference_mode():  # Which numbers alone leave: it checks less.
-        for rows in length_batches(prompts, token_budget, extra=max(k, beams) * (trie.depth - 1), progress=progress):
+        for rows in length_batches(
+            prompts, token_budget or budget_of(model), extra=max(k, beams) * (trie.depth - 1), progress=progress
+        ):
             dead = trie.dead_keys([exclude[row] for row in rows] if exclude is not None else [])
             opinion = NodePrior.of(prior, rows, trie, model.device) if prior is not None else None
             beam = TrieBeam(tree, len(rows), k, max(k, beams), torch.from_numpy(dead).to(model.device), opinion)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gream.decoding.batching import TOKEN_BUDGET, decoding, length_batches
+from gream.decoding.batching import budget_of, decoding, length_batches
 from gream.decoding.draw import draw
 from gream.decoding.forward import Positions
 from gream.decoding.grounding import Grounding
@@ -47,7 +47,7 @@ def sample_chains(
     grounding: Grounding,
     temperature: float = 1.0,
     top_p: float = 1.0,
-    token_budget: int = TOKEN_BUDGET,
+    token_budget: int = 0,
     observe: Callable[[list[int], list[int]], None] | None = None,
     progress: str = "",
 ) -> list[list[Chain]]:
@@ -64,7 +64,7 @@ def sample_chains(
         grounding: P rows, what each prompt's chains may cite.
         temperature: divides the logits.
         top_p: nucleus, see `draw`.
-        token_budget: see `length_batches`.
+        token_budget: see `length_batches`; 0 is what suits the model's device.
         observe: called after each step with the numbers of the chains that grew (prompt x G + sample) and the tokens
             they grew by, stop tokens left out.
         progress: see `length_batches`.
@@ -85,7 +85,9 @@ def sample_chains(
     _, samples, limit = uniforms.shape
     chains: list[list[Chain]] = [[] for _ in prompts]
     with decoding(model):
-        for rows in length_batches(prompts, token_budget, extra=limit, copies=samples, progress=progress):
+        for rows in length_batches(
+            prompts, token_budget or budget_of(model), extra=limit, copies=samples, progress=progress
+        ):
             chosen = torch.from_numpy(rows)
             batch = _Batch(model, [prompts[row] for row in rows], uniforms[chosen], grounding.select(chosen))
             numbers = (chosen[:, None] * samples + torch.arange(samples)).flatten()

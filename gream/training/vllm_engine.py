@@ -28,7 +28,7 @@ from vllm.outputs import RequestOutput
 from vllm.platforms import current_platform
 from vllm.sampling_params import RequestOutputKind
 
-from gream.decoding.batching import CPU_BLOCK, ENGINE_ROWS, ENGINE_TOKENS
+from gream.decoding.batching import CPU_BLOCK, ENGINE_ROWS, ENGINE_TOKENS, cache_bytes_per_token
 from gream.policy.vllm_grounding import CITABLE
 
 TOKENS_ALONE: Final = {
@@ -172,7 +172,7 @@ class ColocatedEngine:
                 logprobs_mode="processed_logprobs",
                 enable_prefix_caching=True,
                 # A fixed amount, whatever the trainer holds; the share only says what must be free at first.
-                kv_cache_memory_bytes=ENGINE_TOKENS * _cache_bytes_per_token(config),
+                kv_cache_memory_bytes=ENGINE_TOKENS * cache_bytes_per_token(config, config.dtype),
                 gpu_memory_utilization=0.05,
                 max_num_seqs=ENGINE_ROWS,
                 max_num_batched_tokens=max(4_096, self._limits["max_model_len"]),
@@ -190,13 +190,6 @@ class ColocatedEngine:
 def _trainers_generators_kept() -> AbstractContextManager[None]:
     """Leaves torch's generators as they were; vLLM seeds them when it starts, and draws from them."""
     return torch.random.fork_rng([torch.cuda.current_device()] if torch.cuda.is_available() else [])
-
-
-def _cache_bytes_per_token(config: Any) -> int:
-    """Keys and values of one token in all layers."""
-    width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    numbers = 2 * config.num_hidden_layers * config.num_key_value_heads * width
-    return int(numbers * config.dtype.itemsize)
 
 
 def _pack_head(model: Any) -> None:

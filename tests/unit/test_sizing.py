@@ -125,7 +125,7 @@ def test_batches_by_tokens_are_bounded_by_them():
 def test_reinforcement_is_as_large_as_its_larger_moment():
     config = SrpoConfig(micro_batch=4, group_size=10, max_chain_tokens=30, sharding="full")
     rollout = srpo_memory(TOY, config, prompt_tokens=20, processes=4)
-    assert (rollout.gathered, rollout.cache, rollout.activations) == (2 * P, 32_768 * 32, 0)
+    assert (rollout.gathered, rollout.cache, rollout.activations) == (2 * P, 2**18 * 32, 0)
     assert rollout.reference == 2 * P // 4
     longer = config.model_copy(update={"max_chain_tokens": 3_000})
     update = srpo_memory(TOY, longer, prompt_tokens=20, processes=4)
@@ -135,12 +135,12 @@ def test_reinforcement_is_as_large_as_its_larger_moment():
 
 def test_a_reference_in_pieces_is_gathered_whole_and_twice():
     """Without gradients one layer's activations stand at a time, and logits have 2 bytes."""
-    large = replace(TOY, vocabulary=100_000)
+    large = replace(TOY, vocabulary=1_000_000)
     config = SrpoConfig(micro_batch=2, group_size=10, max_chain_tokens=1, sharding="full")
-    whole = 2 * (2 * 600 + 2 * 8 * 100_000 + 8)
+    whole = 2 * (2 * 600 + 2 * 8 * 1_000_000 + 8)
     memory = srpo_memory(large, config, prompt_tokens=20, processes=4)
     assert memory.reference == whole // 4 + 2 * whole
-    assert (memory.activations, memory.logits, memory.cache) == (2 * 21 * 240, 2 * 100_000 * 2, 0)
+    assert (memory.activations, memory.logits, memory.cache) == (2 * 21 * 240, 2 * 1_000_000 * 2, 0)
 
 
 def test_reinforcement_of_the_whole_model_on_each_gpu():
@@ -163,7 +163,7 @@ def test_an_engine_beside_the_trainer_stays_during_updates():
 
 
 def test_evaluation_and_host():
-    assert evaluation_memory(TOY).total == 2 * P + 32_768 * 32 + RESERVE
+    assert evaluation_memory(TOY).total == 2 * P + 2**18 * 32 + RESERVE
     assert (host_memory(TOY, "full"), host_memory(TOY, "lora")) == (4 * P, 2 * P)
 
 
