@@ -8,7 +8,7 @@ model card.
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import polars as pl
 from pydantic import BaseModel, ConfigDict
@@ -24,6 +24,9 @@ FACTS = "policy.json"
 CARD = "README.md"
 ITEMS = "items.parquet"
 INDEX = "semantic_index"
+ASKED_WITH: Final = frozenset({"beams", "max_chain_tokens", "chain_temperature", "chain_top_p"})
+"""Settings of the evaluation that a policy carries with it, to be served as it was evaluated; the others are the
+evaluation's own affair, and no reason to train anew."""
 
 
 class PolicyFacts(BaseModel):
@@ -67,10 +70,7 @@ class PolicyFacts(BaseModel):
             prompts=load_prompts("policy"),
             history_window=profile.corpus.history_window,
             reasoning_window=profile.corpus.reasoning_window,
-            beams=profile.evaluation.beams,
-            max_chain_tokens=profile.evaluation.max_chain_tokens,
-            chain_temperature=profile.evaluation.chain_temperature,
-            chain_top_p=profile.evaluation.chain_top_p,
+            **profile.evaluation.model_dump(include=ASKED_WITH),
         )
 
 

@@ -19,7 +19,7 @@ from gream.data.transitions import transition_counts
 from gream.errors import ConfigError
 from gream.indexing.semantic_index import SemanticIndex
 from gream.indexing.tokens import TOKEN_PATTERN
-from gream.policy.bundle import KIND, PolicyFacts, read_facts, save_policy
+from gream.policy.bundle import ASKED_WITH, KIND, PolicyFacts, read_facts, save_policy
 from gream.policy.prompting import EncodedExample, Prompter
 from gream.policy.transition_prior import PriorWeights, TransitionPrior
 from gream.prompts import load_prompts
@@ -91,7 +91,7 @@ def run(
             "sft": profile.sft.model_dump(),
             # Windows and chain settings travel in the bundle.
             "corpus": profile.corpus.model_dump(),
-            "evaluation": profile.evaluation.model_dump(),
+            "evaluation": profile.evaluation.model_dump(include=ASKED_WITH),
             "search": profile.search.model_dump(),
             "processes": launcher.processes,
         },

@@ -102,6 +102,18 @@ def test_training_goes_on_from_the_champion_s_weights_and_words(continued, bundl
     assert Policy.load(policy).tokenizer.get_vocab() == Policy.load(bundle).tokenizer.get_vocab()
 
 
+def test_only_what_a_policy_is_asked_with_makes_it_another_one(continued, shop, bundle):
+    workspace = continued[1].parent.parent
+
+    def policy(*settings):
+        return trained(shop, bundle / "semantic_index", bundle, run_of(workspace, STILL, *settings))[1]
+
+    assert policy("evaluation.reasoning_users=3", "evaluation.sasrec_epochs=1", "evaluation.chains=2") == continued[1]
+    other = policy("evaluation.beams=9")
+    assert other != continued[1]
+    assert read_facts(other).beams == 9
+
+
 def test_adapters_go_on_from_the_champion_too(continued, shop, bundle, tmp_path):
     context = run_of(tmp_path, STILL, "sft.method=lora", "model.dropout=0")
     policy = sft.run(shop[0], bundle / "semantic_index", continued[0], context, champion=bundle)
