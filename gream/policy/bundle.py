@@ -24,7 +24,7 @@ FACTS = "policy.json"
 CARD = "README.md"
 ITEMS = "items.parquet"
 INDEX = "semantic_index"
-ASKED_WITH: Final = frozenset({"beams", "max_chain_tokens", "chain_temperature", "chain_top_p"})
+ASKED_WITH: Final = {"beams", "max_chain_tokens", "chain_temperature", "chain_top_p"}
 """Settings of the evaluation that a policy carries with it, to be served as it was evaluated; the others are the
 evaluation's own affair, and no reason to train anew."""
 
