@@ -31,6 +31,8 @@ EVIDENCE_SECRET: Final = "gream-evidence"
 """Secret with `key`, the key of the hashes that stand for users in the evidence; the same that serving has."""
 SCRATCH_GIB: Final = 200
 """Of its node's disk, which a pod without a claim may fill before it is evicted."""
+CACHES: Final = {"HF_HOME": "huggingface", "VLLM_CACHE_ROOT": "vllm", "TRITON_CACHE_DIR": "triton"}
+"""Variables that name folders of what can be had again, but slowly; where in the workspace they are."""
 USER: Final = 10001
 """Numeric user of the images."""
 
@@ -182,5 +184,7 @@ def _give_workspace(task: dsl.PipelineTask, cluster: Cluster) -> None:
     if "workspace" in inputs:
         if cluster.remote:
             task.set_env_variable(REMOTE, cluster.remote)
-        # With a claim, weights that a step downloads stay for the next attempt.
-        task.set_env_variable("HF_HOME", f"{WORKSPACE}/huggingface")
+        # With a claim, weights that a step downloads and kernels that vLLM compiles stay for the next attempt and run:
+        # it compiles for minutes before its first token.
+        for variable, folder in CACHES.items():
+            task.set_env_variable(variable, f"{WORKSPACE}/{folder}")

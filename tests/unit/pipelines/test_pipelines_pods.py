@@ -121,7 +121,9 @@ def test_keys_come_from_secrets_and_each_goes_where_it_is_used(gpu):
         else:
             assert variables == ({"gream-evidence": {"GREAM_EVIDENCE_KEY"}} if step == "monitor" else {})
         plain = {variable["name"]: variable["value"] for variable in gpu.container(step)["env"]}
-        of_the_workspace = {"HF_HOME"} if "workspace" in gpu.parameters(step) else set()
+        caches = {"HF_HOME", "VLLM_CACHE_ROOT", "TRITON_CACHE_DIR"}
+        of_the_workspace = caches if "workspace" in gpu.parameters(step) else set()
+        assert all(plain[name].startswith("/workspace/") for name in of_the_workspace)
         assert set(plain) == {"GREAM_S3_ENDPOINT", "GREAM_S3_RETRIES", "TQDM_MININTERVAL"} | of_the_workspace
 
 
