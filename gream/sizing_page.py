@@ -90,8 +90,8 @@ def page() -> str:
     return f"""# Sizing
 
 Written by `python -m gream.sizing_page > docs/sizing.md` from [gream/sizing.py](../gream/sizing.py); a test holds the
-two together. It is arithmetic: **none of these settings has been run**, since no GPU was at hand. Begin with the
-smallest and watch `nvidia-smi`.
+two together. It is arithmetic: **none of these settings has been run**
+([what has](performance.md#on-a-gpu) was smaller). Begin with the smallest and watch `nvidia-smi`.
 
 ## Settings
 
