@@ -46,8 +46,9 @@ def gpu_budget(bytes_per_token: int) -> int:
 
 def cache_bytes_per_token(config: Any, dtype: torch.dtype) -> int:
     """Keys and values of one token in all layers of a causal LM."""
-    width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    numbers = 2 * config.num_hidden_layers * config.num_key_value_heads * width
+    heads = config.num_attention_heads
+    width = getattr(config, "head_dim", None) or config.hidden_size // heads
+    numbers = 2 * config.num_hidden_layers * getattr(config, "num_key_value_heads", heads) * width
     return int(numbers * dtype.itemsize)
 
 

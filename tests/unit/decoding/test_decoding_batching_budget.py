@@ -2,9 +2,11 @@
 
 import pytest
 import torch
-from transformers import Qwen3Config, Qwen3ForCausalLM
+from transformers import GPTNeoXConfig, Qwen3Config, Qwen3ForCausalLM
 
 from gream.decoding.batching import MOST_TOKENS, TOKEN_BUDGET, budget_of, cache_bytes_per_token, gpu_budget
+
+pytestmark = pytest.mark.unit
 
 
 def small_model(device: str) -> Qwen3ForCausalLM:
@@ -26,6 +28,12 @@ def test_a_token_has_a_key_and_a_value_in_each_head_of_each_layer():
 
     assert cache_bytes_per_token(config, torch.float32) == 2 * 3 * 2 * 4 * 4
     assert cache_bytes_per_token(config, torch.bfloat16) == 2 * 3 * 2 * 4 * 2
+
+
+def test_an_architecture_without_grouped_heads_has_as_many_keys_as_queries():
+    config = GPTNeoXConfig(hidden_size=16, num_hidden_layers=3, num_attention_heads=4)
+
+    assert cache_bytes_per_token(config, torch.float32) == 2 * 3 * 16 * 4
 
 
 def test_on_a_cpu_every_model_has_the_same_budget():

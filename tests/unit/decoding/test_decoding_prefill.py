@@ -4,7 +4,7 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from gream.decoding.prefill import WORTH_SHARING, read_prompts
+from gream.decoding.prefill import GPU_LAYER_WORK, WORTH_SHARING, least_saved, read_prompts
 
 pytestmark = pytest.mark.unit
 
@@ -96,3 +96,21 @@ def test_last_layer_asks_for_one_position_of_ours_and_all_of_anybody_elses(model
         read_prompts(model, prompts)
         model(torch.tensor([[1, 2, 3, 4]]))
     assert widths == [1, 4]
+
+
+@pytest.mark.parametrize(
+    ("width", "feed_forward", "least"),
+    [
+        (576, 1_536, GPU_LAYER_WORK // (4 * 576 * 576 + 3 * 576 * 1_536)),  # SmolLM2-135M: some 17,000.
+        (2_560, 9_728, GPU_LAYER_WORK // (4 * 2_560 * 2_560 + 3 * 2_560 * 9_728)),  # Qwen3-4B: some 680.
+        (8_192, 28_672, WORTH_SHARING),
+    ],
+)
+def test_on_a_gpu_a_small_model_must_save_more_positions(width, feed_forward, least):
+    config = AutoConfig.for_model("qwen3", hidden_size=width, intermediate_size=feed_forward, num_hidden_layers=1)
+    with torch.device("meta"):
+        assert least_saved(AutoModelForCausalLM.from_config(config)) == least
+
+
+def test_on_a_cpu_every_model_must_save_as_many(model):
+    assert least_saved(model) == WORTH_SHARING
