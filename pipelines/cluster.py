@@ -33,7 +33,7 @@ class Cluster:
         s3_endpoint: URL of the S3 server.
         s3_secret: Secret with `accesskey` and `secretkey` for it; KFP's own is the default.
         queue: Kueue's local queue that pods wait in; empty where there is no Kueue.
-        keep_days: after which a run's end deletes from the claim what no run has used meanwhile.
+        keep_days: after which a run's end deletes from claim and mirror what no run has used meanwhile.
     """
 
     gpus: int = 0

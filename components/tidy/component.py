@@ -7,7 +7,7 @@ from components import DATA_IMAGE
 
 @component(base_image=DATA_IMAGE, install_kfp_package=False)
 def tidy(status: PipelineTaskFinalStatus, workspace: str, keep_days: int) -> None:
-    """Free the workspace of what no run has used for long.
+    """Free the workspace, and its mirror where it has one, of what no run has used for long.
 
     Args:
         status: how the run ended, from KFP.
@@ -16,10 +16,14 @@ def tidy(status: PipelineTaskFinalStatus, workspace: str, keep_days: int) -> Non
     """
     from pathlib import Path
 
+    from gream.stages.mirror import Mirror
     from gream.stages.tidy import tidy as tidy_workspace
+    from gream.stages.tidy import tidy_mirror
 
     print(f"The run ended: {status.state}. {status.error_message or ''}")
     removed = tidy_workspace(Path(workspace), keep_days)
-    print(f"Removed {len(removed)} folders that no run has used for {keep_days} days.")
-    for folder in removed:
-        print(folder)
+    mirror = Mirror.from_environment()
+    forgotten = tidy_mirror(mirror, keep_days) if mirror else []
+    print(f"Removed {len(removed)} folders, and {len(forgotten)} copies, that no run has used for {keep_days} days.")
+    for place in (*removed, *forgotten):
+        print(place)

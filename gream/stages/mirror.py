@@ -6,6 +6,8 @@ each folder is one published artifact that holds everything in it:
     prefix/STAGE/FINGERPRINT         a finished output, since it was made
     prefix/STAGE/FINGERPRINT.work    the work folder as it was at the newest checkpoint; gone when the output is there
 
+    prefix/STAGE/FINGERPRINT/asked   written anew whenever a run asks for the output: when it was last of use
+
 What the local workspace lacks is taken from there. Two machines that make the same output at once both do the work,
 and the last one's copy stays. A store that does not answer stops the stage, which goes on when it is run again.
 
@@ -14,8 +16,9 @@ Left out: the cache of a language model's replies, and uploading while training 
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -26,6 +29,7 @@ from gream.stages.attempts import take_lap
 REMOTE: Final = "GREAM_WORKSPACE_REMOTE"
 KIND: Final = "workspace_folder"
 CONTENT: Final = "content"
+ASKED: Final = "asked"
 
 
 class Mirror:
@@ -51,6 +55,10 @@ class Mirror:
         from gream.objectstore import Pointer
 
         return Pointer(self._uri(folder)).read() is not None
+
+    def note_use(self, folder: Path) -> None:
+        """Remember that a run asks for a folder now, whether there is a copy of it yet or not."""
+        self._bucket.put(f"{self._prefix(folder)}/{ASKED}", b"")
 
     def keep(self, folder: Path) -> None:
         """Copy a folder to the store, in place of an earlier copy. Its files may be replaced meanwhile, not changed."""
@@ -98,6 +106,29 @@ class Mirror:
         prefix = self._prefix(folder)
         self._bucket.delete([f"{prefix}/current.json"])  # First: what is half deleted is no copy any more.
         self._bucket.delete(self._bucket.sizes(prefix))
+
+    def forget_unused(self, stages: Iterable[str], since: datetime) -> list[str]:
+        """Delete the copies that no run has made or asked for since then.
+
+        A run that asks while its copy is deleted finds none, and makes the output anew.
+
+        Args:
+            stages: whose copies are looked at.
+            since: with a zone.
+
+        Returns:
+            Where they were, as URIs.
+        """
+        newest: dict[Path, datetime] = {}
+        for stage in stages:
+            home = f"{self._place.prefix}/{stage}"
+            for key, written in self._bucket.written(home).items():
+                folder = Path(stage, key.removeprefix(f"{home}/").partition("/")[0])
+                newest[folder] = max(written, newest.get(folder, written))
+        unused = [folder for folder, written in newest.items() if written < since]
+        for folder in unused:
+            self.forget(folder)
+        return [self._uri(folder) for folder in unused]
 
     def _prefix(self, folder: Path) -> str:
         return f"{self._place.prefix}/{folder.parent.name}/{folder.name}"

@@ -133,6 +133,8 @@ def produce(recipe: Recipe, make: Callable[[Path, Path], dict[str, Any]], worksp
     done, work = home / fingerprint, home / f"{fingerprint}.work"
     mirror = Mirror.from_environment()
     with _only_one(home / f"{fingerprint}.lock", recipe):
+        if mirror:
+            mirror.note_use(done)
         if _is_sound(done, recipe):
             recipe.say("done already, reused")
         elif mirror and _brought(mirror, done, recipe):

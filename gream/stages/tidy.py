@@ -2,15 +2,17 @@
 
 The store opens the lock of an output each time that a run asks for it, so the lock's time tells when that was. A lock
 that is held belongs to a run under way, and its folders are left alone. Lock files stay: whoever waits for one holds it
-by its file.
+by its file. A mirror has no locks, only the times at which runs asked.
 """
 
 import fcntl
 import shutil
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from gream.stages import EVERY_STAGE
+from gream.stages.mirror import Mirror
 
 DAY_S = 86_400
 
@@ -28,6 +30,22 @@ def tidy(workspace: Path, keep_days: int) -> list[Path]:
     oldest = time.time() - keep_days * DAY_S
     locks = sorted(lock for stage in EVERY_STAGE for lock in (workspace / stage).glob("*.lock"))
     return [folder for lock in locks if lock.stat().st_mtime <= oldest for folder in _delete_unless_held(lock)]
+
+
+def tidy_mirror(mirror: Mirror, keep_days: int) -> list[str]:
+    """Delete the copies in a mirror that no run of any machine has made or asked for in the last days.
+
+    Args:
+        mirror: of a workspace.
+        keep_days: days that something unused stays; at least one, since a run under way holds nothing there.
+
+    Returns:
+        Where they were, as URIs.
+
+    Raises:
+        StoreError: the store does not answer or refuses.
+    """
+    return mirror.forget_unused(EVERY_STAGE, datetime.now(UTC) - timedelta(days=max(keep_days, 1)))
 
 
 def _delete_unless_held(lock: Path) -> list[Path]:

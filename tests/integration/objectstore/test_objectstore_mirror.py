@@ -1,6 +1,8 @@
 """Two machines with one mirror: the second one reuses what the first one made, and goes on where it was killed."""
 
+import time
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
@@ -9,6 +11,7 @@ from gream.errors import StoreError
 from gream.objectstore.bucket import Bucket
 from gream.stages.mirror import Mirror, keep_checkpoint
 from gream.stages.store import Recipe, produce, stage_facts
+from gream.stages.tidy import tidy_mirror
 
 pytestmark = pytest.mark.integration
 
@@ -109,6 +112,41 @@ def test_a_local_output_that_the_mirror_lacks_is_copied_there(bucket, recipe, tm
     training = Training()
     produce(recipe, training, tmp_path / "b")
     assert training.steps == []
+
+
+def a_moment_later():
+    """A time after all that was written until now, and before all that will be; a store may tell whole seconds."""
+    time.sleep(1.1)
+    between = datetime.now(UTC)
+    time.sleep(1.1)
+    return between
+
+
+def test_what_no_machine_has_asked_for_goes(mirror, recipe, tmp_path, keys):
+    other = replace(recipe, seed=1)
+    for each in (recipe, other):
+        produce(each, Training(), tmp_path / "a")
+    with pytest.raises(RuntimeError, match="killed"):
+        produce(replace(recipe, seed=2), Training(killed_after=1), tmp_path / "a")
+    since = a_moment_later()
+    produce(recipe, Training(), tmp_path / "b")  # Fetches it, which writes nothing of it.
+
+    gone = Mirror(mirror).forget_unused(["index", "sft"], since)
+    lost = replace(recipe, seed=2).fingerprint()
+    assert sorted(gone) == sorted(f"{mirror}/sft/{name}" for name in (other.fingerprint(), lost, f"{lost}.work"))
+    assert {key.split("/")[3] for key in keys()} == {recipe.fingerprint()}
+    training = Training()
+    produce(recipe, training, tmp_path / "c")
+    assert training.steps == []
+    produce(other, training, tmp_path / "c")
+    assert training.steps == [1, 2, 3]
+
+
+def test_tidying_leaves_a_day_to_runs_under_way(mirror, recipe, tmp_path, keys):
+    produce(recipe, Training(), tmp_path / "a")
+    before = keys()
+    assert tidy_mirror(Mirror(mirror), keep_days=0) == []
+    assert keys() == before
 
 
 @pytest.mark.parametrize("damage", ["other bytes", "a file less"])
