@@ -29,7 +29,7 @@ def cluster_options(command: Command) -> Command:
             "--keep-days",
             default=defaults.keep_days,
             show_default=True,
-            help="A run's end deletes from the claim what no run has used for so many days.",
+            help="A run's end deletes from claim and mirror what no run has used for so many days.",
         ),
         click.option("--queue", default=defaults.queue, help="Kueue's local queue for all pods."),
         click.option(

@@ -35,11 +35,11 @@ def step_maker(cluster: Cluster | None) -> Step:
 
 @contextmanager
 def tidied(cluster: Cluster | None, workspace: str) -> Iterator[None]:
-    """The steps of a run, and on a cluster with a claim the exit handler that tidies its workspace.
+    """The steps of a run, and on a cluster the exit handler that tidies its workspace: a claim, a mirror, or both.
 
     KFP gives out nothing of what is made inside an exit handler: there, a pipeline has no outputs of its own.
     """
-    if cluster is None or not cluster.claim:
+    if cluster is None:
         yield
         return
     last = step_maker(cluster)(tidy(workspace=workspace, keep_days=cluster.keep_days), "Tidy")

@@ -63,8 +63,8 @@ def least_saved(model: Any) -> int:
     """Positions that must be saved for the common part of prompts to be read apart, on the model's device."""
     if model.device.type == "cpu":
         return WORTH_SHARING
-    width = model.config.hidden_size
-    layer = width * (4 * width + 3 * getattr(model.config, "intermediate_size", 4 * width))  # Near enough.
+    width: int = model.config.hidden_size
+    layer: int = width * (4 * width + 3 * getattr(model.config, "intermediate_size", 4 * width))  # Near enough.
     return max(WORTH_SHARING, GPU_LAYER_WORK // layer)
 
 

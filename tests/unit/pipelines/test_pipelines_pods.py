@@ -141,8 +141,15 @@ def test_a_handler_tidies_the_workspace_of_what_trains(gpu_training):
     assert gpu_training.steps["tidy"]["inputs"]["parameters"]["keep_days"] == {"runtimeValue": {"constant": 30.0}}
 
 
+@pytest.mark.parametrize("pipeline", ["training", "retraining"])
+def test_a_handler_tidies_a_mirror_without_a_claim_too(compiled, pipeline):
+    tidied = compiled(Cluster(claim="", remote="s3://gream/workspace", keep_days=7), pipeline)
+    assert tidied.steps["tidy"]["inputs"]["parameters"]["keep_days"] == {"runtimeValue": {"constant": 7.0}}
+    plain = {variable["name"]: variable["value"] for variable in tidied.container("tidy")["env"]}
+    assert plain["GREAM_WORKSPACE_REMOTE"] == "s3://gream/workspace"
+
+
 def test_workspace_without_a_claim_is_a_folder_that_the_user_can_write_with_a_mirror(cpu):
-    assert "tidy" not in cpu.steps
     for step in cpu.steps:
         pod = cpu.pod(step)
         # The root of a claim's fresh volume belongs to root, and no field of KFP lets another user write there.
