@@ -43,7 +43,9 @@ PUBLISHED: Final[dict[str, tuple[float, ...]]] = {
 @click.option("--set", "overrides", multiple=True, metavar="SETTING=VALUE", help="Handed on to `gream run`.")
 def main(data: Path, seeds: int, home: Path | None, overrides: tuple[str, ...]) -> None:
     if not data.is_dir():
-        raise click.ClickException(f"{data} is not there; --data names the folder with Amazon Beauty.")
+        raise click.ClickException(
+            f"{data} is not there; --data names the folder with Amazon Beauty: Beauty.inter.json and Beauty.item.json."
+        )
     with nullcontext(home.absolute()) if home else TemporaryDirectory() as kept:
         measured = [measure(data, seed, overrides, Path(kept)) for seed in range(seeds)]
     click.echo(f"{'':<28}" + "".join(f"{figure:>22}" for figure in FIGURES))

@@ -1,6 +1,6 @@
 """Items never seen in training: how often a policy finds them by their texts, beside neighbours of these texts.
 
-    python -m benchmarks.cold_start --data ../shared/datasets/amazon14-beauty [--share 0.05]
+    python -m benchmarks.cold_start --data BEAUTY [--share 0.05]
 
 A share of the items is hidden with all its events, a policy is trained on the rest (SFT, laptop profile), and the
 hidden items are added to it by `gream.policy.extend.extend_policy`: a larger trie, the same weights. The users whose

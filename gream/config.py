@@ -375,7 +375,9 @@ def _apply_override(values: dict[str, Any], override: str) -> None:
     except tomllib.TOMLDecodeError:
         value = text.strip()
     section, name = parts
-    values.setdefault(section, {})[name] = value
+    if not isinstance(values.setdefault(section, {}), dict):
+        raise ConfigError(f"override {override!r}: {section!r} is a value, not a section of a profile.")
+    values[section][name] = value
 
 
 def _explain(error: ValidationError, path: Path) -> str:

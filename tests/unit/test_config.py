@@ -48,6 +48,7 @@ def test_unknown_section_names_the_sections():
         ("srpo.micro_batch=7", "[srpo] micro_batch must divide the completions of one update, but 7"),
         ("srpo", "must look like section.key=value"),
         ("beta=1", "must look like section.key=value"),
+        ("name.x=1", "'name' is a value, not a section of a profile"),
     ],
 )
 def test_refusals_say_what_is_allowed(override, part):

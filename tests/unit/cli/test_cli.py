@@ -93,6 +93,15 @@ def test_wrong_input_ends_in_one_sentence(invoke, tmp_path, arguments, message):
     assert "Traceback" not in result.stderr
 
 
+def test_a_package_that_is_not_installed_is_named(invoke, monkeypatch, tmp_path):
+    (tmp_path / "shop_front.py").write_text("import not_installed_here\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(cli, "entry_points", lambda group: [EntryPoint("front", "shop_front:front", "gream.commands")])
+    result = invoke("front")
+    assert result.exit_code == 1
+    assert "this command needs not_installed_here, which is not installed: pip install" in result.stderr
+
+
 def test_data_describes_and_writes_a_catalog(invoke, tmp_path):
     folder = tmp_path / "shop"
     folder.mkdir()
