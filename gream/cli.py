@@ -47,8 +47,8 @@ class GreamGroup(click.Group):
             raise click.ClickException(str(error)) from error
         except ModuleNotFoundError as error:
             raise click.ClickException(
-                f"this command needs {error.name}, which is not installed: pip install 'gream[train,serve,monitor]', or "
-                "`make .venv/loop.stamp` in a clone."
+                f"this command needs {error.name}, which is not installed: pip install 'gream[train,serve,monitor]' or"
+                " `make .venv/loop.stamp` in a clone."
             ) from error
 
     @staticmethod
