@@ -20,6 +20,9 @@ CITES_NOTHING = "cites_nothing"
 CITES_OUTSIDE_HISTORY = "cites_outside_history"
 
 _SUFFIX = re.compile(r"\s*(?:\([^()]*\)|\[[^\[\]]*\])\s*$")
+_UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u11ff\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
+"""A letter of a script that sets no spaces between words, or none before what it appends to them: Thai, Lao, Burmese,
+Korean (decomposed), Khmer, Japanese and Chinese."""
 _TRAILING_ARTICLE = re.compile(r",\s*(?:the|a|an)$", re.IGNORECASE)
 _FIRST_TOKEN = f"<|{CODE_LETTERS[0]}_"
 
@@ -104,13 +107,13 @@ def citations(text: str) -> list[tuple[str, ...]]:
 
 
 def mentions_title(text: str, title: str) -> bool:
-    """Whether a text names a title in one of its forms, as whole words.
+    """Whether a text names a title in one of its forms, as whole words; anywhere where words are not set apart.
 
     >>> mentions_title("they want alien, again", "Alien (1979)"), mentions_title("aliens", "Alien (1979)")
     (True, False)
     """
     words = f" {_normalise(TOKEN_PATTERN.sub(' ', text))} "
-    return any(f" {form} " in words for form in title_forms(title))
+    return any((form if _UNSPACED.search(form) else f" {form} ") in words for form in title_forms(title))
 
 
 @lru_cache(maxsize=65_536)
@@ -118,7 +121,8 @@ def title_forms(title: str) -> tuple[str, ...]:
     """The normalised spellings under which a title is recognised.
 
     The whole title always; without its bracketed year or edition, without a trailing article, and without its last
-    comma-separated parts (size, colour) only while what is left is telling: two words, or four letters.
+    comma-separated parts (size, colour) only while what is left is telling: two words, four letters, or two where a
+    letter is a syllable or a word.
 
     >>> title_forms("Empire Strikes Back, The (1980)")
     ('empire strikes back the 1980', 'empire strikes back the', 'empire strikes back')
@@ -136,7 +140,7 @@ def title_forms(title: str) -> tuple[str, ...]:
         bare = bare.rpartition(",")[0]
         forms.append(bare)
     whole, *short = [_normalise(form) for form in forms]
-    telling = [form for form in short if " " in form or len(form) >= 4]
+    telling = [form for form in short if " " in form or len(form) >= (2 if _UNSPACED.search(form) else 4)]
     return tuple(dict.fromkeys(form for form in (whole, *telling) if form))
 
 

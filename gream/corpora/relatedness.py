@@ -51,6 +51,7 @@ class Relatedness:
         right = np.repeat([self._number[target] for target in targets], lengths)
         distance = np.concatenate([np.arange(length, 0, -1) for length in lengths])
         own = np.where(distance <= REACH, 1.0 / distance, 0.0)
+        own[left == right] *= 2  # A pair of one item with itself is counted from both ends.
         others = np.maximum(np.asarray(self._counts[left, right]).ravel() - own, 0.0)
         cosine = others / np.sqrt(self._totals[left] * self._totals[right])
         return np.split(cosine, np.cumsum(lengths)[:-1])

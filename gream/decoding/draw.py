@@ -38,4 +38,7 @@ def _invert(weights: Tensor, uniforms: Tensor) -> Tensor:
     total = sums[..., -1]
     # Rounding must not lift the target to the total itself, which no running sum exceeds.
     target = torch.minimum(uniforms.to(total.dtype) * total, total.nextafter(torch.zeros_like(total)))
-    return torch.searchsorted(sums, target[..., None], right=True)[..., 0]
+    place = torch.searchsorted(sums, target[..., None], right=True)
+    # On a GPU each running sum is added up in an order of its own, and may rise by rounding where nothing is added.
+    possible = weights.gather(-1, place) > 0.0
+    return torch.where(possible, place, weights.argmax(dim=-1, keepdim=True))[..., 0]

@@ -2,10 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
 from gream.data.split import Split
+
+SAMPLE_SEED: Final = 0
+"""Of the samples of users on whom runs are measured: they belong to the protocol, and are the same whatever seed a run
+has, or runs of several seeds could not be compared."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Variants beside the first of them, on the same users and seeds."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import numpy as np
@@ -101,12 +101,12 @@ def _result(of_seeds: dict[int, Trial], reference: dict[int, Trial], resamples: 
     differences: dict[str, Interval] = {}
     means: dict[str, tuple[float, ...]] = {}
     for name in MEASURES:
-        own = _table(of_seeds, name)
+        own = _table(of_seeds, name, reference)
         if own is None:
             continue
         values[name] = _interval(own, resamples, seed)
         means[name] = tuple(np.nanmean(own, axis=1).tolist())
-        other = _table(reference, name)
+        other = _table(reference, name, reference)
         if of_seeds is not reference and other is not None:
             differences[name] = _interval(own - other, resamples, seed)
     facts = [trial.facts for trial in of_seeds.values()]
@@ -122,10 +122,13 @@ def _result(of_seeds: dict[int, Trial], reference: dict[int, Trial], resamples: 
     )
 
 
-def _table(of_seeds: dict[int, Trial], name: str) -> Array | None:
-    """`(seeds, users)` values of a measure, NaN where a user was not measured; None where nobody was."""
+def _table(of_seeds: dict[int, Trial], name: str, seeds: Iterable[int]) -> Array | None:
+    """`(seeds, users)` values of a measure, NaN where a user was not measured; None where nobody was.
+
+    Trials come in any order, and are paired by `seeds`.
+    """
     system, metric = MEASURES[name]
-    rows = [trial.values.systems.get(system, {}).get(metric) for trial in of_seeds.values()]
+    rows = [of_seeds[seed].values.systems.get(system, {}).get(metric) for seed in seeds]
     if any(row is None or np.isnan(row).all() for row in rows):
         return None
     return np.stack([np.asarray(row, dtype=np.float64) for row in rows])

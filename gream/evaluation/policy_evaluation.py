@@ -8,7 +8,7 @@ import numpy as np
 
 from gream.config import EvaluationConfig
 from gream.corpora.checks import citations
-from gream.evaluation.cases import Cases
+from gream.evaluation.cases import SAMPLE_SEED, Cases
 from gream.evaluation.ranking import CUTOFFS, numbered, pass_values, user_values
 from gream.policy.recommendations import ReasonedAnswer, Recommendations
 
@@ -93,7 +93,7 @@ def evaluate_policy(
     """
     number = {item: place for place, item in enumerate(tokens)}
     direct = _ranked(policy, cases, "direct", exclude_seen, config, label)
-    rows, reasoned = cases.sample(config.reasoning_users, seed)
+    rows, reasoned = cases.sample(config.reasoning_users, SAMPLE_SEED)
     one_chain = _ranked(policy, reasoned, "reasoning", exclude_seen, config, label)
     sampled = policy.reason_batch(
         reasoned.histories,

@@ -76,7 +76,9 @@ def collaborative_vectors(
     positive = sparse.csr_matrix((np.maximum(pmi, 0.0), (pairs.row, pairs.col)), shape=counts.shape)
     rank = min(dimensions, len(item_ids) - 1)
     left, strength, _ = randomized_svd(positive, n_components=rank, random_state=seed)
-    return unit_rows(left * np.sqrt(strength)).astype(np.float32)
+    rows = left * np.sqrt(strength)
+    rows[np.asarray(positive.sum(axis=1)).ravel() == 0.0] = 0.0  # Where the decomposition leaves its rounding.
+    return unit_rows(rows).astype(np.float32)
 
 
 def combine(text: np.ndarray, collaborative: np.ndarray, weight: float) -> tuple[ItemSpace, np.ndarray]:

@@ -80,10 +80,12 @@ def average_fields(fields: Sequence[np.ndarray]) -> np.ndarray:
 
     An item without any text keeps the zero vector.
     """
-    stacked = np.stack(fields)
-    filled = np.any(stacked != 0, axis=2).sum(axis=0)
-    mean: np.ndarray = stacked.sum(axis=0) / np.maximum(filled, 1)[:, None]
-    return mean.astype(np.float32)
+    total, filled = np.zeros_like(fields[0]), np.zeros(len(fields[0]), dtype=fields[0].dtype)
+    for field in fields:  # One after the other: vectors of a large shop fill most of the memory.
+        total += field
+        filled += field.any(axis=1)
+    total /= np.maximum(filled, 1)[:, None]
+    return total
 
 
 def _load(encoder: str) -> tuple[Any, Any]:

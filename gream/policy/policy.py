@@ -1,5 +1,6 @@
 """The policy as its users see it: histories of item ids in, ranked items (and the reasoning) out."""
 
+import copy
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -63,13 +64,17 @@ class Policy(ItemLanguage):
 
     def with_prior(self, prior: TransitionPrior, weights: PriorWeights) -> "Policy":
         """The same policy, searched with this prior."""
-        facts = self.facts.model_copy(update={"prior": weights})
-        return Policy(self.model, self.tokenizer, self.index, self.items, facts, prior)
+        return self._searched_with(prior, weights)
 
     def without_prior(self) -> "Policy":
         """The same policy, searched without its prior."""
-        facts = self.facts.model_copy(update={"prior": None})
-        return Policy(self.model, self.tokenizer, self.index, self.items, facts)
+        return self._searched_with(None, None)
+
+    def _searched_with(self, prior: TransitionPrior | None, weights: PriorWeights | None) -> "Policy":
+        """A copy that shares everything else: the language of a large shop is long in the making."""
+        other = copy.copy(self)
+        other.prior, other.facts = prior, self.facts.model_copy(update={"prior": weights})
+        return other
 
     def recommend(
         self, history: Sequence[str], k: int = 10, mode: Mode = "direct", exclude: Sequence[str] = ()

@@ -21,7 +21,7 @@ from vllm.v1.sample.logits_processor import process_dict_updates
 from vllm.v1.worker.gpu.sample.logits_processor import LogitsContext, LogitsProcRequestState
 from vllm.v1.worker.gpu.sample.logits_processor import LogitsProcessor as V2LogitsProcessor
 
-from gream.decoding.grounding import NOTHING, Grounding
+from gream.decoding.grounding import NOTHING, Grounding, citable_paths
 from gream.decoding.trie import ROOT
 from gream.policy.language import ItemLanguage
 
@@ -141,7 +141,10 @@ class _Ground:
     def admit(self, params: Any) -> ChainRow | None:
         """What is to be known of a request's chain; None where it has none."""
         citable = (params.extra_args or {}).get(CITABLE)
-        return None if citable is None else (self._grounding([citable]).paths[0], params.temperature)
+        if citable is None:
+            return None
+        # Its path alone: with all of a grounding, the whole trie would go to the device with each request.
+        return citable_paths(self._language.trie, [citable], self._device)[0], params.temperature
 
     def apply(self, logits: Tensor, rows: Sequence[int], chains: Sequence[ChainRow], recent: Tensor) -> None:
         """Ground some rows in place.

@@ -10,7 +10,8 @@ from gream import columns
 from gream.artifacts import atomic_folder
 from gream.data.catalog import Catalog
 from gream.data.split import leave_last_one_out
-from gream.evaluation.cases import cases_for_test
+from gream.errors import ArtifactError
+from gream.evaluation.cases import SAMPLE_SEED, cases_for_test
 from gream.evaluation.examples import ExampleUser, example_users
 from gream.evaluation.policy_evaluation import PolicyOutcome, evaluate_direct, evaluate_policy
 from gream.evaluation.results import BaselineName, EvaluationProtocol, IndexSummary, Metrics, Signs, TwoModes
@@ -45,11 +46,14 @@ def run(catalog: Path, sft_policy: Path, policy: Path, context: RunContext) -> P
 
         shop = Catalog.load(catalog)
         split, exclude_seen = leave_last_one_out(shop), shop.facts.exclude_seen
-        cases = cases_for_test(split, config.max_users, seed)
+        cases = cases_for_test(split, config.max_users, SAMPLE_SEED)
 
         def measure(bundle: Path, label: str) -> tuple[PolicyOutcome, Policy]:
             loaded = Policy.load(bundle)
             ids = loaded.items[columns.ITEM].to_list()
+            known = set(ids)
+            if lacking := [item for item in shop.item_ids if item not in known]:
+                raise ArtifactError(f"{bundle} has no item {lacking[0]!r} of {catalog}: it is another shop's policy.")
             tokens = dict(zip(ids, loaded.index.encode(ids), strict=True))
             return evaluate_policy(loaded, tokens, cases, exclude_seen, config, seed, label), loaded
 

@@ -69,6 +69,21 @@ def test_title_forms(title, forms):
     assert title_forms(title) == forms
 
 
+@pytest.mark.parametrize(
+    ("text", "title"),
+    [
+        ("他们想看异形", "异形"),
+        ("他们想看异形。", "异形 (1979)"),
+        ("기생충을 보고", "기생충"),
+        ("次は七人の侍です", "七人の侍 (1954)"),
+        ("อยากดูองค์บากอีก", "องค์บาก"),
+    ],
+)
+def test_titles_are_found_where_words_are_not_set_apart(text, title):
+    assert mentions_title(text, title)
+    assert not mentions_title(text, f"{title}{title}")
+
+
 def test_titles_match_whole_words_only():
     assert not mentions_title("aliens and alienation", "Alien (1979)")
     assert mentions_title("an ALIEN, again", "Alien (1979)")

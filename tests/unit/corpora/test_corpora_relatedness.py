@@ -19,8 +19,13 @@ def test_counts_of_others_divided_by_the_root_of_both_totals():
 def test_histories_keep_their_own_lengths():
     scores = Relatedness(SEQUENCES).scores([["b"], ["a", "c"]], ["t", "c"])
     assert scores[0] == pytest.approx([1.0 / np.sqrt(3 * 2.5)])
-    assert scores[1] == pytest.approx([(1.5 - 0.5) / np.sqrt(3 * 3.5), (2 - 1) / 3.5])
+    assert scores[1] == pytest.approx([(1.5 - 0.5) / np.sqrt(3 * 3.5), (2 - 2) / 3.5])
     assert Relatedness(SEQUENCES).scores([], []) == []
+
+
+def test_an_item_that_was_taken_again_is_not_near_itself_by_that():
+    (scores,) = Relatedness({"u": ["a", "b", "a", "c"], "v": ["c", "d"]}).scores([["a", "b"]], ["a"])
+    assert scores[0] == 0.0
 
 
 def test_items_more_than_five_steps_apart_are_not_together():

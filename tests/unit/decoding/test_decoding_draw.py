@@ -32,6 +32,21 @@ def test_the_largest_uniform_number_never_draws_the_impossible():
     assert draw(weights, torch.tensor([largest]), top_p=0.99).tolist() == [0]  # the last one, best first
 
 
+def test_a_running_sum_that_rises_where_nothing_is_added_draws_nothing_impossible(monkeypatch):
+    """As CUDA's may, by rounding."""
+    exact = torch.Tensor.cumsum
+
+    def rounded(weights, dim):
+        sums = exact(weights, dim)
+        sums[..., 1] -= 1e-3
+        return sums
+
+    monkeypatch.setattr(torch.Tensor, "cumsum", rounded)
+    weights = torch.tensor([[0.3, 0.3, 0.0, 0.4]])
+    assert draw(weights, torch.tensor([0.5995])).tolist() == [3]  # Place 2 has nothing: the likeliest instead.
+    assert draw(weights, torch.tensor([0.2])).tolist() == [0]
+
+
 def test_a_nucleus_longer_than_the_short_list():
     count = 4 * SHORT_LIST
     flat = torch.full((1, count), 1.0 / count)

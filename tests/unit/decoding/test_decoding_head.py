@@ -46,6 +46,17 @@ def adapted(model):
     return wrapped
 
 
+def test_of_a_policy_in_bfloat16_they_are_not_rounded_to_it(model):
+    half = copy.deepcopy(model).to(torch.bfloat16)
+    with torch.no_grad():
+        some = next_logits(half, WANTED, FED, GrowingCache())
+        hidden = half.get_decoder()(input_ids=TOKENS).last_hidden_state
+        exact = hidden.float() @ half.get_output_embeddings().weight[5:22].float().T
+    assert some.dtype == torch.float32
+    torch.testing.assert_close(some, exact, rtol=0.02, atol=0.02)  # Its layers run in an order of their own.
+    assert (some != some.to(torch.bfloat16)).any()
+
+
 @pytest.mark.parametrize("kind", ["plain", "capped", "adapted"])
 @pytest.mark.parametrize("last_only", [False, True])
 def test_wanted_logits_are_those_of_the_whole_pass(model, kind, last_only):

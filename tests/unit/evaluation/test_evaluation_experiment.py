@@ -108,6 +108,15 @@ def test_what_nobody_was_measured_by_is_left_out():
     assert set(comparison.variants[1].values) == set(comparison.variants[1].differences) == {"direct recall@10"}
 
 
+def test_seeds_are_paired_in_whatever_order_they_come():
+    ones, zeros = [1.0, 1.0, 1.0, 1.0], [0.0, 0.0, 0.0, 0.0]
+    trials = [trial("a", 0, zeros), trial("a", 1, ones), trial("b", 1, ones), trial("b", 0, zeros)]
+    second = compare(trials, resamples=50, seed=0).variants[1]
+    assert second.of_seeds["direct recall@10"] == (0.0, 1.0)
+    difference = second.differences["direct recall@10"]
+    assert (difference.low, difference.value, difference.high) == (0.0, 0.0, 0.0)
+
+
 def test_other_users_or_seeds_are_not_compared():
     one = trial("a", 0, [0] * 4)
     with pytest.raises(ConfigError, match=r"variant 'b' has the seeds \[1\]; others have \[0\]"):

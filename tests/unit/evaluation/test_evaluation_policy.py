@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from gream.config import EvaluationConfig
-from gream.evaluation.cases import Cases
+from gream.evaluation.cases import SAMPLE_SEED, Cases
 from gream.evaluation.examples import example_users
 from gream.evaluation.policy_evaluation import evaluate_policy
 from gream.evaluation.user_values import UserValues
@@ -83,7 +83,7 @@ def test_illegal_items_are_counted_and_never_hit():
 
 def test_users_left_out_of_reasoning_have_no_number():
     """One of two users reasons; the other's values are NaN, which intervals and paired differences leave out."""
-    rows, chosen = CASES.sample(1, seed=5)
+    rows, chosen = CASES.sample(1, SAMPLE_SEED)
     policy = scripted(reasoning=[chosen.targets], chains=[[ReasonedAnswer("i3", TEXT["i0"], True, 1.0)] * 2])
     config = EvaluationConfig(chains=2, beams=7, reasoning_users=1)
     outcome = evaluate_policy(policy, TOKENS, CASES, False, config, seed=5, label="policy")

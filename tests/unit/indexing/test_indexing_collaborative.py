@@ -38,6 +38,16 @@ def test_items_of_one_circle_are_near_and_strangers_are_zero():
     assert not vectors[7:].any()
 
 
+def test_strangers_at_the_head_of_the_catalogue_are_zero_too():
+    """What the decomposition leaves of their rows is not 0 there, but 1e-15."""
+    ids = [f"i{number}" for number in range(120)]
+    strangers = [3, 10, 40]
+    known = [item for number, item in enumerate(ids) if number not in strangers]
+    sequences = [[known[(start + step) % len(known)] for step in (0, 1, 3)] for start in range(len(known))]
+    vectors = collaborative_vectors(sequences, ids, seed=0)
+    assert np.flatnonzero(~vectors.any(axis=1)).tolist() == strangers
+
+
 def test_unusable_sequences_are_named():
     with pytest.raises(DataError, match="'x', which is not in the catalogue"):
         collaborative_vectors([["a", "x"]], IDS, seed=0)
