@@ -41,4 +41,6 @@ def _invert(weights: Tensor, uniforms: Tensor) -> Tensor:
     place = torch.searchsorted(sums, target[..., None], right=True)
     # On a GPU each running sum is added up in an order of its own, and may rise by rounding where nothing is added.
     possible = weights.gather(-1, place) > 0.0
-    return torch.where(possible, place, weights.argmax(dim=-1, keepdim=True))[..., 0]
+    if not possible.all():
+        place = torch.where(possible, place, weights.argmax(dim=-1, keepdim=True))
+    return place[..., 0]
