@@ -50,11 +50,11 @@ def run(catalog: Path, sft_policy: Path, policy: Path, context: RunContext) -> P
 
         def measure(bundle: Path, label: str) -> tuple[PolicyOutcome, Policy]:
             loaded = Policy.load(bundle)
-            ids = loaded.items[columns.ITEM].to_list()
-            known = set(ids)
+            known = set(loaded.items[columns.ITEM])
             if lacking := [item for item in shop.item_ids if item not in known]:
                 raise ArtifactError(f"{bundle} has no item {lacking[0]!r} of {catalog}: it is another shop's policy.")
-            tokens = dict(zip(ids, loaded.index.encode(ids), strict=True))
+            # Of the shop's items alone: whatever else a policy recommends is not legal here.
+            tokens = dict(zip(shop.item_ids, loaded.index.encode(shop.item_ids), strict=True))
             return evaluate_policy(loaded, tokens, cases, exclude_seen, config, seed, label), loaded
 
         baselines = evaluate_baselines(split, shop.item_ids, cases, exclude_seen, config, seed)

@@ -1,0 +1,80 @@
+"""The evaluation measures a policy on its shop: on the same users under every seed, and on this shop's items alone."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from tiny_policy import write_tiny_policy
+
+from gream.data.catalog import Catalog, CatalogFacts
+from gream.errors import ArtifactError
+from gream.indexing.audit import audit_collisions
+from gream.indexing.collision_limit import with_audit
+from gream.indexing.semantic_index import SemanticIndex
+from gream.policy.bundle import INDEX
+from gream.policy.policy import Policy
+from gream.stages import evaluate
+from gream.stages.store import STAGE_FILE, open_run
+
+pytestmark = pytest.mark.unit
+
+USERS = 12
+QUICK = [
+    *("evaluation.beams=10", "evaluation.chains=1", "evaluation.max_chain_tokens=8", "evaluation.reasoning_users=3"),
+    *("evaluation.sasrec_epochs=0", "evaluation.bootstrap_resamples=20", "evaluation.max_users=5"),
+]
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("policy") / "policy"
+    write_tiny_policy(path)
+    index = SemanticIndex.load(path / INDEX)
+    shutil.rmtree(path / INDEX)
+    codes = np.arange(len(index.item_ids))[:, None]
+    audit = audit_collisions(codes, codes, np.zeros(len(codes), dtype=bool), (len(codes),))
+    with_audit(index, audit).save(path / INDEX)
+    (path / STAGE_FILE).write_text(json.dumps({"notes": {"log": []}, "seconds": {"srpo": 1.0}}))
+    return path
+
+
+@pytest.fixture(scope="module")
+def shop(bundle) -> Catalog:
+    """Everybody goes on along the items of the policy, from a place of one's own."""
+    items = Policy.load(bundle).items
+    events = [(f"u{user}", items["item_id"][user * 2 + step], step) for user in range(USERS) for step in range(6)]
+    schema = {"user_id": pl.String, "item_id": pl.String, "timestamp": pl.Int64}
+    facts = CatalogFacts(dataset="made-up", source="made up", exclude_seen=False)
+    return Catalog(pl.DataFrame(events, schema=schema, orient="row"), items, facts)
+
+
+def evaluated(shop: Catalog, bundle: Path, home: Path, seed: int = 0) -> Path:
+    shop.save(home / "catalog")
+    context = open_run("laptop", QUICK, seed, str(home / "workspace"))
+    return evaluate.run(home / "catalog", bundle, bundle, context)
+
+
+def test_every_seed_measures_the_same_users(shop, bundle, tmp_path):
+    found = [evaluated(shop, bundle, tmp_path / str(seed), seed) for seed in (0, 1)]
+    users = [pl.read_parquet(folder / evaluate.USERS) for folder in found]
+    assert users[0].height > 0
+    assert users[0]["user_id"].to_list() == users[1]["user_id"].to_list()
+
+
+def test_what_the_shop_has_not_is_not_legal(shop, bundle, tmp_path):
+    sold = shop.items.head(USERS * 2 + 6)
+    legal = json.loads((evaluated(shop, bundle, tmp_path / "all") / evaluate.METRICS).read_text())
+    some = json.loads((evaluated(replace(shop, items=sold), bundle, tmp_path / "some") / evaluate.METRICS).read_text())
+    assert legal["legal_item_share"] == 1.0
+    assert some["legal_item_share"] < 1.0
+
+
+def test_another_shops_policy_is_refused(shop, bundle, tmp_path):
+    new = shop.items.head(1).with_columns(pl.lit("only-here").alias("item_id"))
+    wider = replace(shop, items=pl.concat([shop.items, new]))
+    with pytest.raises(ArtifactError, match=r"has no item 'only-here' of .*catalog: it is another shop's policy"):
+        evaluated(wider, bundle, tmp_path)
