@@ -1,6 +1,8 @@
 """The token trie in torch: successors of many nodes at once, and log-probabilities over exactly the legal tokens."""
 
 from dataclasses import dataclass
+from typing import Final
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
@@ -20,14 +22,17 @@ class DeviceTrie:
 
     @classmethod
     def of(cls, trie: TokenTrie, device: torch.device) -> "DeviceTrie":
-        """Copy a trie to a device (on the CPU its arrays are shared)."""
-        return cls(
-            span=trie.span,
-            token=torch.from_numpy(trie.token).to(device),
-            first_child=torch.from_numpy(trie.first_child).to(device),
-            item_of_node=torch.from_numpy(trie.item_of_node).to(device),
-            max_branching=trie.max_branching,
-        )
+        """A trie on a device: copied there once for as long as it lives (on the CPU its arrays are shared)."""
+        held = _HELD.setdefault(trie, {})
+        if device not in held:
+            held[device] = cls(
+                span=trie.span,
+                token=torch.from_numpy(trie.token).to(device),
+                first_child=torch.from_numpy(trie.first_child).to(device),
+                item_of_node=torch.from_numpy(trie.item_of_node).to(device),
+                max_branching=trie.max_branching,
+            )
+        return held[device]
 
     def successors(self, nodes: Tensor, width: int) -> tuple[Tensor, Tensor]:
         """The children of each node, padded to `width`; a leaf's only successor is itself.
@@ -71,3 +76,7 @@ class DeviceTrie:
         legal = logits.gather(-1, (tokens - self.span.start).clamp(min=0) if compact else tokens)
         legal = legal.to(torch.promote_types(legal.dtype, torch.float32)) / temperature
         return legal.masked_fill(~real, -torch.inf).log_softmax(-1)
+
+
+_HELD: Final[WeakKeyDictionary[TokenTrie, dict[torch.device, DeviceTrie]]] = WeakKeyDictionary()
+"""Each trie's copies. Every search asks for one, and to copy a million items takes a GPU half as long as a search."""

@@ -21,7 +21,7 @@ ROOT = 0
 Ints = NDArray[np.int32]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TokenTrie:
     """A trie with N nodes over n items; all arrays are int32 (12 N + 4 n bytes together).
 
