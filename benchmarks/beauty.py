@@ -48,9 +48,9 @@ def main(data: Path, seeds: int, home: Path | None, overrides: tuple[str, ...]) 
         )
     with nullcontext(home.absolute()) if home else TemporaryDirectory() as kept:
         measured = [measure(data, seed, overrides, Path(kept)) for seed in range(seeds)]
-    click.echo(f"{'':<28}" + "".join(f"{figure:>22}" for figure in FIGURES))
+    click.echo(f"{'':<28}" + "".join(f"{figure:>25}" for figure in FIGURES))
     for name, row in rows(measured).items():
-        click.echo(f"{name:<28}" + "".join(f"{words:>22}" for words in row))
+        click.echo(f"{name:<28}" + "".join(f"{words:>25}" for words in row))
     click.echo("\nDirect mode minus item transitions, by user:")
     for metrics in measured:
         found = metrics.comparisons["direct_vs_transitions"]

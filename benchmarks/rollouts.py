@@ -31,7 +31,7 @@ from gream.training.vllm_engine import ColocatedEngine
 from gream.training.vllm_sampler import VllmSampler
 
 CONFIG: Final = settings(steps=1)
-Groups = Sequence[Sequence[Rollout]]
+Groups = list[list[Rollout]]
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Measured:
 def measure(policy: Policy, sampler: Sampler, tasks: Sequence[Task], rounds: int) -> Measured:
     """Roll out all tasks so many times."""
 
-    def roll() -> list[list[Rollout]]:
+    def roll() -> Groups:
         return sampler.roll_out(policy.model, tasks, torch.Generator().manual_seed(0))
 
     following, start = timed(lambda: sampler.following(policy.model))
@@ -68,9 +68,7 @@ def measure(policy: Policy, sampler: Sampler, tasks: Sequence[Task], rounds: int
 def sampling_gaps(policy: Policy, sampler: Sampler, groups: Groups, tasks: Sequence[Task]) -> torch.Tensor:
     """(N,) distances, in nats, of all tokens that were sampled."""
     device, trie = policy.model.device, policy.trie
-    scored = [
-        score_group(list(group), task.target, sampler.index, CONFIG) for group, task in zip(groups, tasks, strict=True)
-    ]
+    scored = [score_group(group, task.target, sampler.index, CONFIG) for group, task in zip(groups, tasks, strict=True)]
     batch = assemble(scored, trie, policy.tokenizer.pad_token_id, device)
     mask = torch.cat([batch["prompt_mask"], batch["completion_mask"]], dim=1)
     width = batch["completion_ids"].shape[1]

@@ -4,7 +4,7 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from gream.decoding.prefill import GPU_LAYER_WORK, WORTH_SHARING, least_saved, read_prompts
+from gream.decoding.prefill import WORTH_SHARING, least_saved, read_prompts
 
 pytestmark = pytest.mark.unit
 
@@ -101,9 +101,9 @@ def test_last_layer_asks_for_one_position_of_ours_and_all_of_anybody_elses(model
 @pytest.mark.parametrize(
     ("width", "feed_forward", "least"),
     [
-        (576, 1_536, GPU_LAYER_WORK // (4 * 576 * 576 + 3 * 576 * 1_536)),  # SmolLM2-135M: some 17,000.
-        (2_560, 9_728, GPU_LAYER_WORK // (4 * 2_560 * 2_560 + 3 * 2_560 * 9_728)),  # Qwen3-4B: some 680.
-        (8_192, 28_672, WORTH_SHARING),
+        (576, 1_536, 17_260),  # SmolLM2-135M: 2^36 / (4 x 576 x 576 + 3 x 576 x 1,536).
+        (2_560, 9_728, 680),  # Qwen3-4B: 2^36 / (4 x 2,560 x 2,560 + 3 x 2,560 x 9,728).
+        (8_192, 28_672, WORTH_SHARING),  # It would be 70.
     ],
 )
 def test_on_a_gpu_a_small_model_must_save_more_positions(width, feed_forward, least):
