@@ -7,10 +7,12 @@ when the trial ends and nothing has been shown: nothing is promoted for want of 
 
 Looking again and again gives chance as many chances. The interval of each look is widened so that all `max_windows` of
 them hold together with the confidence (Bonferroni). Users who met both policies count once on each side; what they have
-in common makes the interval wider than it need be, not narrower.
+in common makes the interval wider than it need be, not narrower. What such a user takes counts for the last list before
+it, whoever gave it: counted for the earlier ones too, it would be a miss for whoever has given fewer of the last ones.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Annotated, Literal, Self
@@ -21,7 +23,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from gream.monitoring.evidence import USER_HASH, Evidence
-from gream.monitoring.labels import label_requests
+from gream.monitoring.labels import label_last_requests
 
 Count = Annotated[int, Field(ge=1)]
 
@@ -68,11 +70,15 @@ class Arm:
     engine_ms: float | None
 
     @classmethod
-    def of(cls, evidence: Evidence, metric: str) -> "Arm":
-        """From what is known of one policy's requests."""
-        means = label_requests(evidence).group_by(USER_HASH).agg(pl.col(metric).mean()).drop_nulls()
-        median = evidence.requests["engine_ms"].median()
-        return cls(means[metric].to_numpy(), median if isinstance(median, float) else None)
+    def each(cls, evidence: Evidence, versions: Sequence[str], metric: str) -> "list[Arm]":
+        """Those of some policies, from what is known of the requests of all policies since the trial began."""
+        answered, labels = pl.col("policy_version"), label_last_requests(evidence)
+        arms = []
+        for version in versions:
+            own = labels.filter(answered == version).group_by(USER_HASH).agg(pl.col(metric).mean()).drop_nulls()
+            median = evidence.requests.filter(answered == version)["engine_ms"].median()
+            arms.append(cls(own[metric].to_numpy(), median if isinstance(median, float) else None))
+        return arms
 
 
 @dataclass(frozen=True)

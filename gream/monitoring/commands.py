@@ -84,5 +84,8 @@ def outcome(log: str, result: Result, reason: str) -> None:
     run = running(record.entries())
     if run is None:
         raise click.ClickException("no run is under way.")
-    record.append(Outcome(decision=run.id, at=int(time.time()), result=result, text=reason))
+    wanted = Outcome(decision=run.id, at=int(time.time()), result=result, text=reason)
+    stands = record.close(wanted)
+    if stands != wanted:
+        raise click.ClickException(f"{run.id} had ended a moment before, {stands.result}: {stands.text}")
     click.echo(f"{run.id}: {result}.")

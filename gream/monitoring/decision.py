@@ -10,12 +10,15 @@ First what the evidence asks for, the first of these that applies:
     quality alarm, alarms lasting `quality_windows` windows     retrain
     collisions over their limit                                 retrain, with a whole new index
     input or output alarms that last `drift_windows` windows    retrain, though quality holds
-    new items over their limit, or asked for                    index_new_items
+    new items over their limit, or some and asked for           index_new_items
     quality, input or output alarms, or bare texts              warn
+    items asked for that the catalog does not have either       warn
     none of these                                               nothing
 
-An override takes the place of that. Then what forbids a run: a freeze, missing evidence, a run that is under way, a
-later window that has been decided, cool-down, budget. A run that is forbidden becomes a warning that says why.
+An override takes the place of that. Then what forbids a run: a freeze, missing evidence (but for the reference, which
+an order can do without), a run that is under way, a later window that has been decided, cool-down, budget. A run that
+is forbidden becomes a warning that says why. Time between runs is that between their windows: rounds come when they
+can, and some seconds of theirs are no reason to wait another window.
 
 The window's decision is made once: for a window that the record knows, the same decision comes back.
 """
@@ -41,11 +44,11 @@ class DecisionSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     cooldown_seconds: Annotated[int, Field(ge=0)] = 3 * DAY
-    """Least time between the starts of two retrainings."""
+    """Least time between the windows that start two retrainings."""
     index_cooldown_seconds: Annotated[int, Field(ge=0)] = DAY
-    """Least time between the starts of two runs that index new items."""
+    """Least time between the windows that start two runs that index new items."""
     weekly_budget: Annotated[int, Field(ge=0)] = 2
-    """Retrainings that may start within any seven days."""
+    """Retrainings that the windows of any seven days may start."""
     run_timeout_seconds: Annotated[int, Field(ge=1)] = DAY
     """After this time a run that has not reported back is worth a page; set it above the pipeline's own limit."""
     quality_windows: Annotated[int, Field(ge=1)] = 1
@@ -150,7 +153,10 @@ def _wish_of_training(report: WindowReport, history: Sequence[Entry], settings: 
     if NEW_ITEMS in counts:
         demand = (*demand, _count_sentence(counts[NEW_ITEMS]))
     if demand:
-        return _Wish("index_new_items", (*demand, *alarms))
+        # Without any new item in the catalog the run would fail, and be started again and again.
+        if all(one.value > 0.0 for one in report.counts if one.name == NEW_ITEMS):
+            return _Wish("index_new_items", (*demand, *alarms))
+        alarms = (*alarms, *demand, "They are not in the catalog: publish it.")
     if BARE_TEXTS in counts:
         alarms = (*alarms, _count_sentence(counts[BARE_TEXTS]))
     if alarms:
@@ -165,19 +171,19 @@ def _obstacles(
     """Why a run may not start."""
     if (frozen := freeze(history, now)) is not None:
         yield f"Frozen by {frozen.by} at {clock(frozen.at)}: {frozen.reason}"
-    if report.missing:
-        yield "Evidence is missing: " + " ".join(one.text for one in report.missing)
+    # Only what a person ordered comes so far without evidence.
+    if missing := [one.text for one in report.missing if one.kind != "no_reference"]:
+        yield "Evidence is missing: " + " ".join(missing)
     if (other := running(history)) is not None:
         yield f"The run that was decided at {clock(other.at)} is still under way."
     decisions = _decisions(history)
     if any(entry.report.end > report.end for entry in decisions):
         yield "A later window has been decided already."
-    starts = [entry.at for entry in decisions if entry.action == action]
+    starts = [entry.report.end for entry in decisions if entry.action == action]
     pause = settings.cooldown_seconds if action == "retrain" else settings.index_cooldown_seconds
-    if starts and now - max(starts) < pause:
+    if starts and report.end - max(starts) < pause:
         yield f"{_name(action)} cools down until {clock(max(starts) + pause)}."
-    # A start that lies ahead of this clock counts: the clock may have been set back.
-    week = sum(start > now - WEEK for start in starts)
+    week = sum(start > report.end - WEEK for start in starts)
     if action == "retrain" and week >= settings.weekly_budget:
         yield f"Retrainings that started within seven days: {week}; the budget is {settings.weekly_budget}."
 

@@ -64,6 +64,8 @@ NULLABLE: Final = {
 }
 """Columns of `REQUEST_SCHEMA` that may be empty."""
 HOUR: Final = 3_600
+ANOTHER_POLICY: Final = "answered by another policy than"
+"""How the reason begins for which `Evidence.of_policy` leaves requests out."""
 
 
 @dataclass(frozen=True)
@@ -176,6 +178,11 @@ class Evidence:
         """Share of the files of which nothing could be read."""
         return sum(one.rows is None for one in self.skipped) / self.files if self.files else 0.0
 
+    @property
+    def answered_by_others(self) -> int:
+        """Requests of the window that `of_policy` left out."""
+        return sum(one.rows or 0 for one in self.skipped if one.reason.startswith(ANOTHER_POLICY))
+
     def begun_at(self, start: int) -> "Evidence":
         """The same without the settled requests from before `start`: a window's are those whose time ran out in it."""
         return replace(self, settled=self.settled.filter(pl.col(columns.TIMESTAMP) >= start))
@@ -185,7 +192,7 @@ class Evidence:
         own = pl.col("policy_version") == version
         requests, settled = self.requests.filter(own), self.settled.filter(own)
         others = self.requests.height - requests.height
-        note = (Skipped(REQUESTS, others, f"answered by another policy than {version}"),) if others else ()
+        note = (Skipped(REQUESTS, others, f"{ANOTHER_POLICY} {version}"),) if others else ()
         return replace(self, requests=requests, settled=settled, skipped=(*self.skipped, *note))
 
 

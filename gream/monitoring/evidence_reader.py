@@ -4,8 +4,9 @@ What is damaged, of another shape, unfinished, impossible or there twice is left
 and why; reading itself goes on. What is not noticed: a damaged file of feedback whose values still make sense (files of
 requests carry their digest in their name), and a file that somebody deleted.
 
-Clocks. Requests are ordered by their server's clock, feedback by the clock of the server that took it. A client's clock
-decides nothing: an event that names a request belongs to it, and any other one happened when it arrived.
+Clocks. Requests are ordered by their server's clock, feedback by the clock of the server that took it. An event that
+names a request belongs to it, and any other one happened when it arrived. A client's clock only orders what arrived in
+the same second, and says how late it is (the monitor `late_feedback`).
 """
 
 import re

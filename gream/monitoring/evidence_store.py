@@ -155,6 +155,7 @@ def fetch_part(bucket: Bucket, key: str, size: int, file: Path) -> bool:
         StoreError: the store does not answer or refuses; call again.
     """
     if file.is_file() and file.stat().st_size == size:
+        file.touch()  # It is wanted: what nobody has asked for in long is tidied away (`gream.stages.tidy`).
         return False
     file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_name(f".{file.name}.{os.getpid()}.partial")

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from gream.monitoring.evidence import FEEDBACK, HOUR, Window
-from gream.monitoring.evidence_store import fetch_part
+from gream.monitoring.evidence_store import HOURS, fetch_part
 from gream.monitoring.feedback_reader import hour_of
 from gream.objectstore.bucket import Bucket
 from gream.objectstore.uri import ArtifactUri
@@ -11,6 +11,9 @@ from gream.objectstore.uri import ArtifactUri
 
 def pull_feedback(uri: str, window: Window, folder: Path) -> int:
     """Download the parts that `read_feedback` looks at for a window, as far as the folder lacks them.
+
+    What the store has no longer, and what is older than the window, is deleted in the folder: events that were erased
+    train nothing, and a workspace does not grow with the shop's years.
 
     Args:
         uri: see `gream.monitoring.evidence_store.push_evidence`.
@@ -28,12 +31,17 @@ def pull_feedback(uri: str, window: Window, folder: Path) -> int:
     bucket = Bucket.from_environment(place.bucket)
     hours = range(window.start // HOUR, (window.end - 1) // HOUR + 1)
     (folder / FEEDBACK).mkdir(parents=True, exist_ok=True)
-    pulled = 0
-    for key, size in sorted(bucket.sizes(f"{place.prefix}/{FEEDBACK}").items()):
+    pulled, stored = 0, bucket.sizes(f"{place.prefix}/{FEEDBACK}")
+    for key, size in sorted(stored.items()):
         name = key.removeprefix(f"{place.prefix}/")
         _, *hour, part = name.split("/")
         file = folder / name
         if len(hour) != 2 or hour_of(*hour) not in hours or not part.startswith("part-"):
             continue
         pulled += fetch_part(bucket, key, size, file)
+    for file in (folder / FEEDBACK).glob(f"{HOURS}/part-*"):
+        found = hour_of(file.parent.parent.name, file.parent.name)
+        key = f"{place.prefix}/{file.relative_to(folder).as_posix()}"
+        if key not in stored or found is None or found < hours.start:
+            file.unlink(missing_ok=True)
     return pulled

@@ -35,8 +35,9 @@ class MonitorResult(Record):
     Attributes:
         name: of the monitor.
         group: of the monitor.
-        statistic: see `Monitor.statistic`; None where it knew fewer users than it needs.
-        threshold: in a window of this many users; None where there is none.
+        statistic: see `Monitor.statistic`; None where it knew fewer users than it needs, or has no threshold.
+        threshold: in a window of this many users, or, where these were too few, of the reference's; None where the
+            reference knew too little to set one.
         users: of whom it knew something.
         reference: of a share, in the reference.
         current: of a share, in this window.
@@ -189,7 +190,10 @@ def _result(
     calibrated = calibration.monitors.get(monitor.name)
     known = values[~np.isnan(values[:, 0])]
     if calibrated is None or len(known) < calibration.settings.min_users:
-        return MonitorResult(name=monitor.name, group=monitor.group, statistic=None, threshold=None, users=len(known))
+        threshold = None if calibrated is None else calibrated.threshold
+        return MonitorResult(
+            name=monitor.name, group=monitor.group, statistic=None, threshold=threshold, users=len(known)
+        )
     reference, current = np.array(calibrated.reference), known.mean(axis=0, dtype=np.float64)
     statistic, threshold = float(monitor.statistic(reference, current)), calibrated.at(len(known))
     raised = statistic > threshold
@@ -221,7 +225,7 @@ def _missing(reference: Calibration | TrainedTaste, evidence: Evidence, users: i
             f"{UNREADABLE_LIMIT:.0%}).",
         )
     if evidence.requests.is_empty():
-        yield Missing(kind="silent", text="No request was logged: there is no traffic, or its log is lost.")
+        yield Missing(kind="silent", text=_why_silent(evidence.answered_by_others))
     elif users < least:
         yield Missing(kind="few_users", text=f"The window has {users} users; at least {least} are needed.")
     elif had_feedback and _nobody_did_anything(evidence):
@@ -229,6 +233,13 @@ def _missing(reference: Calibration | TrainedTaste, evidence: Evidence, users: i
             kind="no_feedback",
             text=f"No feedback was logged, of {users} users: their events are lost on the way, or their log is.",
         )
+
+
+def _why_silent(others: int) -> str:
+    """Why the champion has answered no request, where other policies have answered so many."""
+    if not others:
+        return "No request was logged: there is no traffic, or its log is lost."
+    return f"{others} requests were answered by other policies, none by the champion: serving has not followed it."
 
 
 def _nobody_did_anything(evidence: Evidence) -> bool:

@@ -1,6 +1,6 @@
 """Telling people: decisions that a human must see go to Prometheus' Alertmanager, which knows whom to wake and how.
 
-An alert ends by itself after the next window's judgement is due, and goes on if that window pages again.
+An alert ends by itself when the next window's judgement is due, and goes on if that window tells of the same cause.
 """
 
 import json
@@ -44,6 +44,7 @@ def tell(url: str, decision: Decision, lasts_until: int) -> bool:
             "severity": SEVERITIES[decision.action],
             "action": decision.action,
             "policy_version": decision.report.policy_version,
+            "cause": _cause(decision),
         },
         "annotations": {"summary": " ".join(decision.reasons), "decision": decision.id},
         "startsAt": _stamp(decision.at),
@@ -59,6 +60,12 @@ def tell(url: str, decision: Decision, lasts_until: int) -> bool:
     except (urllib.error.URLError, OSError) as error:
         what = f"nobody was told of a decision to {decision.action}"
         raise PagingError(f"{url} does not answer: {error}; {what}.") from error
+
+
+def _cause(decision: Decision) -> str:
+    """What is missing and what alarms: to Alertmanager, two alerts with the same labels are one."""
+    missing = (one.kind for one in decision.report.missing if one.kind != "no_reference")
+    return ",".join((*missing, *decision.report.alarms)) or ("order" if decision.override else "run")
 
 
 def _stamp(seconds: int) -> str:

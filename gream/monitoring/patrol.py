@@ -22,7 +22,7 @@ from gream.monitoring.evidence_reader import read_evidence
 from gream.monitoring.paging import PagingError, tell
 from gream.monitoring.runs import RunOrder, Runs
 from gream.monitoring.served_items import ServedItems
-from gream.monitoring.settings import MonitoringSettings
+from gream.monitoring.settings import HOUR, MonitoringSettings
 from gream.monitoring.watch import Watch, Watched
 from gream.objectstore.uri import is_store_uri
 from gream.promotion.champion import open_champion
@@ -131,7 +131,7 @@ class Patrol:
                     _LOG.warning("the run that was decided at %s never started; it is started now", clock(run.at))
                     self._runs.start(RunOrder.of(run, self._settings))
                 case "failed":
-                    text = "The run failed before its gate; the champion stays."
+                    text = "The run ended without an outcome: look at it, and at who is the champion."
                     self._log.close(Outcome(decision=run.id, at=now, result="failed", text=text))
         except GreamError as error:
             return error
@@ -247,11 +247,12 @@ class Patrol:
             _LOG.error("%s", error)
 
     def _tell_again(self, now: int) -> None:
-        """The latest decision once more: the round that made it may have been killed before it could tell, or nobody
+        """The latest decisions once more: the round that made them may have been killed before it could tell, or nobody
         answered. To Alertmanager the same alert twice is one."""
-        decisions = [entry for entry in self._log.entries() if isinstance(entry, Decision)]
-        if decisions and now < self._told_until(decisions[-1]):
-            self._tell(decisions[-1])
+        for entry in self._log.entries():
+            if isinstance(entry, Decision) and now < self._told_until(entry):
+                self._tell(entry)
 
     def _told_until(self, decision: Decision) -> int:
-        return decision.at + 2 * self._settings.window_seconds + self._settings.grace_seconds
+        """When the next window's judgement is due, by a schedule that comes round every hour."""
+        return decision.at + self._settings.window_seconds + self._settings.grace_seconds + HOUR

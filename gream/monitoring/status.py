@@ -75,9 +75,12 @@ def _orders(history: Sequence[Entry], now: int) -> Iterator[str]:
 
 def _monitors(reports: Sequence[WindowReport]) -> Iterator[str]:
     """A line for each monitor, and for each count of the catalogue."""
+    if not reports:
+        yield "No window of this champion has been judged yet."
+        return
     if not any(report.results for report in reports):
         yield "The champion's own reference is still being gathered: only its training data were compared."
-        yield from (line for report in reports[-1:] for line in _counts("input", report.skew))
+        yield from _counts("input", reports[-1].skew)
         return
     judged = [report for report in reports if report.results]
     yield f"Monitors over {len(judged)} windows, the latest one last; the upper half of a bar is above the threshold:"
@@ -85,9 +88,8 @@ def _monitors(reports: Sequence[WindowReport]) -> Iterator[str]:
         results = [report.results[place] for report in judged]
         last = results[-1]
         ratios = [_ratio(one) for one in results]
-        number = "too few users" if last.statistic is None else f"{last.statistic:.3f} of {last.threshold:.3f}"
         note = "  ALARM" if last.alarm else "  raised" if last.raised else ""
-        yield f"  {monitor.group:12} {monitor.name:18} {sparkline(ratios)}  {number}{note}"
+        yield f"  {monitor.group:12} {monitor.name:18} {sparkline(ratios)}  {_number(last)}{note}"
     yield from _counts("catalogue", judged[-1].counts)
 
 
@@ -95,6 +97,12 @@ def _counts(group: Group, counts: Sequence[CountResult]) -> Iterator[str]:
     for count in counts:
         note = "  ALARM" if count.alarm else ""
         yield f"  {group:12} {count.name:18} {count.value:.1%}, limit {count.limit:.0%}{note}"
+
+
+def _number(result: MonitorResult) -> str:
+    if result.threshold is None:
+        return "no threshold"
+    return "too few users" if result.statistic is None else f"{result.statistic:.3f} of {result.threshold:.3f}"
 
 
 def _ratio(result: MonitorResult) -> float | None:

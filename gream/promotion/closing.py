@@ -20,7 +20,7 @@ from gream.monitoring.decision_log import DecisionLog
 from gream.monitoring.entries import Outcome, Result, Trial
 from gream.monitoring.evidence_reader import CLOCK_SECONDS
 from gream.promotion.canary import name_canary
-from gream.promotion.champion import Champion, ChampionPlace, PromotionError, open_champion, promote
+from gream.promotion.champion import Champion, ChampionPlace, PromotionError, open_champion, promote_kept
 from gream.promotion.verdict import Verdict
 
 
@@ -71,15 +71,22 @@ def close_run(place: ChampionPlace, challenger: Path, verdict: Verdict, order: O
         ArtifactError: the bundle or the record is damaged.
         StoreError: the place or the record does not answer; call again.
     """
+    tried = order.decision and order.canary and order.action == "retrain" and verdict.accepted
+    canary = open_champion(order.canary) if tried else None
+    if verdict.accepted:
+        # Takes minutes, in which somebody may give the run up: so it comes before the look into the record.
+        place.keep(challenger)
+    if canary is not None:
+        canary.keep(challenger)
     if not order.decision:
-        return _promote(place, challenger, verdict, order.action)
+        return _promote(place, verdict, order.action)
     log = DecisionLog(order.decisions)
     for entry in log.entries():
         if isinstance(entry, Outcome) and entry.decision == order.decision:
             return Ending(entry.result, entry.text)
-    if order.canary and order.action == "retrain" and verdict.accepted:
-        return _try_out(place, challenger, verdict, order, log)
-    return record_ending(log, order.decision, _promote(place, challenger, verdict, order.action))
+    if canary is not None:
+        return _try_out(canary, verdict, order, log)
+    return record_ending(log, order.decision, _promote(place, verdict, order.action))
 
 
 def record_ending(log: DecisionLog, decision: str, ending: Ending) -> Ending:
@@ -111,21 +118,18 @@ def settle(place: ChampionPlace, verdict: Verdict, move: Callable[[], Champion],
             # Another promoter came in between, perhaps this very run on another machine.
             if not _was_promoted(place, verdict):
                 return Ending("refused", str(error))
-    return Ending(result, f"{verdict.challenger[:VERSION_DIGITS]} is the champion.")
+    return Ending(result, f"{verdict.challenger[:VERSION_DIGITS]} was made the champion.")
 
 
-def _promote(place: ChampionPlace, challenger: Path, verdict: Verdict, action: str) -> Ending:
+def _promote(place: ChampionPlace, verdict: Verdict, action: str) -> Ending:
     if not verdict.accepted:
         return Ending("refused", " ".join(verdict.reasons))
     result: Result = "indexed" if action == "index_new_items" else "promoted"
-    return settle(place, verdict, lambda: promote(place, challenger, verdict), result)
+    return settle(place, verdict, lambda: promote_kept(place, verdict), result)
 
 
-def _try_out(place: ChampionPlace, challenger: Path, verdict: Verdict, order: Order, log: DecisionLog) -> OnTrial:
-    """Put a challenger on trial. It is kept at both places, so that the monitor only has to move pointers."""
-    canary = open_champion(order.canary)
-    place.keep(challenger)
-    canary.keep(challenger)
+def _try_out(canary: ChampionPlace, verdict: Verdict, order: Order, log: DecisionLog) -> OnTrial:
+    """Put a challenger on trial that is kept at both places, so that the monitor only has to move pointers."""
     log.begin(Trial(decision=order.decision, at=int(time.time()), verdict=verdict))
     name_canary(canary, verdict.challenger)
     return OnTrial(f"{verdict.challenger[:VERSION_DIGITS]} answers the canary's visitors.")

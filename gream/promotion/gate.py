@@ -7,10 +7,10 @@ somewhere is at most 1 - `confidence` without any correction (an intersection-un
 all the same, one-sided and shared among the comparisons, so that all sentences of the record hold *together* with that
 confidence: whoever reads one slice's sentence out of several need not wonder how many there were.
 
-Beside that: every recommended item is legal, answers are not slower than allowed, the index does not collide, and the
-hold-out was not trained on. What was not measured is missing, and what is missing refuses: nothing is promoted for want
-of evidence. Two slices are exceptions: one that nobody belongs to has nobody to harm, and with new items, which the
-champion cannot recommend, no challenger is worse, however few users want them.
+Beside that: every recommended item is legal, answers are not slower than allowed, the index does not collide, and
+neither was trained on the hold-out. What was not measured is missing, and what is missing refuses: nothing is promoted
+for want of evidence. Two slices are exceptions: one that nobody belongs to has nobody to harm, and with new items,
+which the champion cannot recommend, no challenger is worse, however few users want them.
 
 The bootstrap knows the users that it sees. Where hardly any of a small slice has a different list, the bound is too
 narrow: a slice is a guard against harm that shows, and what is rare shows in more users than `min_users`.
@@ -66,12 +66,14 @@ class Contender:
         values: `(n_users,)` of the metric, in the order of the hold-out's users.
         seconds: time of each of some answers, both policies to the same requests on the same machine.
         collision_rate: of its index, see `gream.indexing.audit`.
+        trained_until: time of the last event of its training data, in seconds since 1970 (UTC).
     """
 
     digest: str
     values: Array | None
     seconds: Array | None
     collision_rate: float | None
+    trained_until: int | None
 
 
 @dataclass(frozen=True)
@@ -80,12 +82,10 @@ class ChallengerFacts:
 
     Attributes:
         legal_item_share: of all items that it returned.
-        trained_until: time of the last event of its training data, in seconds since 1970 (UTC).
         leaked_events: see `gream.promotion.hold_out`.
     """
 
     legal_item_share: float | None
-    trained_until: int | None
     leaked_events: int | None
 
 
@@ -117,7 +117,7 @@ def judge_challenger(
         _legality(facts.legal_item_share),
         _latency(champion.seconds, challenger.seconds, settings.slowdown),
         _collisions(champion.collision_rate, challenger.collision_rate, settings.collisions),
-        _leak(hold_out, facts),
+        _leak(hold_out.start, champion.trained_until, challenger.trained_until, facts.leaked_events),
     )
     return Verdict(
         accepted=all(check.state == "passed" for check in checks),
@@ -222,15 +222,19 @@ def _collisions(champion: float | None, challenger: float | None, limit: float) 
     return Check(name=name, state="passed" if passed else "failed", text=text, limit=allowed)
 
 
-def _leak(hold_out: HoldOut, facts: ChallengerFacts) -> Check:
+def _leak(start: int, champion: int | None, challenger: int | None, leaked_events: int | None) -> Check:
+    """A champion that does not say until when it was trained is taken to be sound."""
     name = "leak check"
-    if facts.trained_until is None or facts.leaked_events is None:
+    if challenger is None or leaked_events is None:
         return Check(name=name, state="missing", text="Leak check: not made.")
-    if facts.leaked_events:
-        text = f"Leak check: {facts.leaked_events} events of the hold-out stand in the challenger's training data."
+    if leaked_events:
+        text = f"Leak check: {leaked_events} events of the hold-out stand in the challenger's training data."
         return Check(name=name, state="failed", text=text, limit=0.0)
-    if facts.trained_until >= hold_out.start:
+    if challenger >= start:
         text = "Leak check: the challenger's training data reach into the time of the hold-out."
         return Check(name=name, state="failed", text=text, limit=0.0)
-    text = "Leak check: the challenger's training data end before the hold-out begins."
-    return Check(name=name, state="passed", text=text, limit=0.0)
+    if champion is not None and champion >= start:
+        text = "Leak check: the champion's training data reach into the time of the hold-out: hold out later events."
+        return Check(name=name, state="failed", text=text, limit=0.0)
+    whose = "the challenger's training data end" if champion is None else "the training data of both end"
+    return Check(name=name, state="passed", text=f"Leak check: {whose} before the hold-out begins.", limit=0.0)

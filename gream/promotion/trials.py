@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gream.artifacts import VERSION_DIGITS
-from gream.monitoring.canary import Arm, look_at
+from gream.monitoring.canary import Arm, Look, look_at
 from gream.monitoring.decision import freeze, on_trial
 from gream.monitoring.decision_log import DecisionLog
 from gream.monitoring.entries import Trial
@@ -58,35 +58,49 @@ class Trials:
         trial = on_trial(self.log.entries())
         if trial is not None:
             name_canary(self.canary, trial.verdict.challenger)
-            ending = self._look(trial, now)
+            ending = self._ending(trial, now)
             if ending is None:
                 return
             recorded = record_ending(self.log, trial.decision, ending)
             _LOG.info("the run of decision %s ended, %s: %s", trial.decision, recorded.result, recorded.text)
         follow_champion(self.canary, self.champion, self.cache)
 
-    def _look(self, trial: Trial, now: int) -> Ending | None:
+    def _ending(self, trial: Trial, now: int) -> Ending | None:
         """How the trial ends; None while it goes on."""
-        length = self.settings.window_seconds
-        windows = (now - self.settings.grace_seconds - trial.at) // length
-        if windows < 1:
-            return None
-        evidence, settings = self.read(Window(trial.at, trial.at + windows * length)), self.settings.canary
-        evidence = evidence.begun_at(trial.at)
-        arms = [
-            Arm.of(evidence.of_policy(digest[:VERSION_DIGITS]), settings.metric)
-            for digest in (trial.verdict.challenger, trial.verdict.champion)
-        ]
-        look = look_at(arms[0], arms[1], windows, settings)
+        champion = self.champion.read()
+        if champion is None or champion.digest != trial.verdict.champion:
+            # Nothing is left to look at: this trial has moved the pointer before it could say so, or somebody else has.
+            return self._settle(trial)
+        look = self._look(trial, now)
         match look.finding:
             case "wait":
                 _LOG.info("the trial of decision %s goes on. %s", trial.decision, look.text)
                 return None
             case "withdraw":
                 return Ending("withdrawn", look.text)
-            case "promote" if freeze(self.log.entries(), now) is not None:
-                _LOG.info("the trial of decision %s is won, and waits for the end of the freeze", trial.decision)
-                return None
             case "promote":
-                ending = settle(self.champion, trial.verdict, lambda: promote_kept(self.champion, trial.verdict))
-                return Ending(ending.result, f"{ending.text} {look.text}")
+                return self._win(trial, look, now)
+
+    def _win(self, trial: Trial, look: Look, now: int) -> Ending | None:
+        """Make the winner the champion, unless somebody has ended the trial meanwhile, or all runs are frozen."""
+        history = self.log.entries()
+        if on_trial(history) != trial:
+            return None
+        if freeze(history, now) is not None:
+            _LOG.info("the trial of decision %s is won, and waits for the end of the freeze", trial.decision)
+            return None
+        ending = self._settle(trial)
+        return Ending(ending.result, f"{ending.text} {look.text}")
+
+    def _settle(self, trial: Trial) -> Ending:
+        return settle(self.champion, trial.verdict, lambda: promote_kept(self.champion, trial.verdict))
+
+    def _look(self, trial: Trial, now: int) -> Look:
+        length = self.settings.window_seconds
+        windows = (now - self.settings.grace_seconds - trial.at) // length
+        if windows < 1:
+            return Look("wait", "Its first window is not over.")
+        evidence = self.read(Window(trial.at, trial.at + windows * length)).begun_at(trial.at)
+        pair = [digest[:VERSION_DIGITS] for digest in (trial.verdict.challenger, trial.verdict.champion)]
+        canary, champion = Arm.each(evidence, pair, self.settings.canary.metric)
+        return look_at(canary, champion, windows, self.settings.canary)

@@ -85,11 +85,19 @@ def _judge(
     )
     lists = [candidate.lists(cases, exclude_seen, k) for candidate in (old, new)]
     seconds = answering_times(old, new, cases, exclude_seen, k)
+    # The challenger's by its data themselves, of which leaked events are looked for too.
+    ends = (policies[0].facts.trained_until, last_event(shop))
     theirs, ours = (
         Contender(
-            content_digest(bundle), case_values(settings.metric, found, cases.targets), times, _collision_rate(policy)
+            content_digest(bundle),
+            case_values(settings.metric, found, cases.targets),
+            times,
+            _collision_rate(policy),
+            end,
         )
-        for bundle, found, times, policy in zip((champion, challenger), lists, seconds, policies, strict=True)
+        for bundle, found, times, policy, end in zip(
+            (champion, challenger), lists, seconds, policies, ends, strict=True
+        )
     )
     items = ServedItems.of(policies[1].index, policies[1].items, shop.interactions).items
     users = HoldOut.of(
@@ -102,7 +110,6 @@ def _judge(
     )
     facts = ChallengerFacts(
         legal_item_share=_legal_share(lists[1], new.items),
-        trained_until=last_event(shop),
         leaked_events=leaked_events(held, shop.interactions),
     )
     return judge_challenger(users, theirs, ours, facts, settings, seed=seed)

@@ -7,6 +7,7 @@ the names and sizes of the evidence's parts, which never change under their name
 import hashlib
 import shutil
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -77,6 +78,7 @@ def run(data: FreshData, context: RunContext) -> tuple[Path, Path]:
         code=CODE,
     )
 
+    @cache
     def refreshed() -> tuple[Catalog, HeldOut]:
         if window is None:
             return join_feedback(base, pl.DataFrame(schema=FEEDBACK_SCHEMA), new_items, data.cut)

@@ -50,6 +50,18 @@ def test_feedback_of_a_stretch_comes_once(evidence, tmp_path):
     assert pull_feedback(evidence, window, tmp_path / "here") == 1
 
 
+def test_feedback_that_was_deleted_or_is_too_old_stays_in_no_workspace(evidence, bucket, seaweed, tmp_path):
+    def hours(since):
+        pull_feedback(evidence, Window(since, START + 2 * HOUR), tmp_path / "here")
+        return sorted(path.parent.name for path in (tmp_path / "here").rglob("part-*"))
+
+    assert pull_feedback(evidence, Window(1, START + 3 * HOUR), tmp_path / "here") == 3
+    assert hours(since=1) == ["hour=00", "hour=01", "hour=02"]  # The last one may be another run's.
+    seaweed.client.remove_object(bucket, "shop/evidence/feedback/date=2024-10-04/hour=01/part-1-1.parquet")
+    assert hours(since=1) == ["hour=00", "hour=02"]
+    assert hours(since=START + HOUR) == ["hour=02"]
+
+
 def test_stages_take_the_same_from_a_store_and_from_folders(bucket, evidence, tmp_path):
     items = pl.DataFrame([(i, f"Item {i}", "", "", []) for i in "abc"], schema=ITEM_SCHEMA, orient="row")
     events = pl.DataFrame({"user_id": ["ada"], "item_id": ["a"], "timestamp": [START - 9]})

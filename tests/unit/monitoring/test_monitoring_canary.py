@@ -1,5 +1,7 @@
 """A trial, looked at by hand: what wins, what loses, and what needs more visitors."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 from pydantic import ValidationError
@@ -78,7 +80,7 @@ def test_a_user_counts_once_on_a_side_however_many_requests_they_make(tmp_path, 
     log.write(
         request_row(name, user=hashed(user), timestamp=START + at, engine_ms=10.0 + at) for name, user, at in asked
     )
-    log.write([request_row("z", user=hashed("u2"), timestamp=START, policy_version="other", engine_ms=900.0)])
+    log.write([request_row("z", user=hashed("u2"), timestamp=START + 20, policy_version="other", engine_ms=900.0)])
     taken = [("u1", "m0", 10), ("u1", "m1", 110), ("u1", "m5", 210), ("u2", "m2", 10)]
     write_feedback(
         tmp_path,
@@ -88,9 +90,69 @@ def test_a_user_counts_once_on_a_side_however_many_requests_they_make(tmp_path, 
         ],
     )
     evidence = read_evidence(tmp_path, Window(START, START + 3_600), 60, KEY)
-    found = Arm.of(evidence.of_policy("champion"), "hit_rate")
+    (found,) = Arm.each(evidence, ["champion"], "hit_rate")
     assert sorted(found.values) == [pytest.approx(2 / 3), 1.0]
     assert found.engine_ms == 10.0  # Of 10, 10, 10, 110, 210.
+
+
+LISTS = {"canary": ("m3", "m4", "m5"), "champion": ("m0", "m1", "m2")}
+
+
+@pytest.fixture
+def sides(tmp_path, request_row, write_feedback):
+    """Values of canary and champion by `(user, policy, at)` asked and `(user, item, at)` taken."""
+
+    def sides(asked, taken, metric="hit_rate"):
+        RequestLog(tmp_path).write(
+            request_row(
+                f"r{number}",
+                user=hashed(user),
+                timestamp=START + at,
+                policy_version=policy,
+                items=LISTS[policy],
+            )
+            for number, (user, policy, at) in enumerate(asked)
+        )
+        write_feedback(
+            tmp_path,
+            [
+                (f"e{number}", user, item, "click", START + at, None, START + at)
+                for number, (user, item, at) in enumerate(taken)
+            ],
+        )
+        evidence = read_evidence(tmp_path, Window(START, START + 3_600), 60, KEY).begun_at(START)
+        return [sorted(arm.values) for arm in Arm.each(evidence, list(LISTS), metric)]
+
+    return sides
+
+
+def test_what_a_user_takes_counts_for_the_last_list_before_it_whoever_gave_it(sides):
+    asked = [
+        *(("u1", "champion", 0), ("u1", "canary", 20)),  # Takes what the canary showed: nothing against the champion.
+        *(("u2", "canary", 0), ("u2", "champion", 20)),
+        *(("u3", "champion", 0), ("u3", "canary", 20)),  # Takes something after each.
+        *(("u4", "champion", 3_530), ("u4", "canary", 3_550)),  # The later one's time is not over.
+    ]
+    taken = [("u1", "m3", 30), ("u2", "m0", 30), ("u3", "m5", 10), ("u3", "m4", 30), ("u4", "m3", 3_560)]
+    assert sides(asked, taken) == [[1.0, 1.0], [0.0, 1.0]]
+    assert sides(asked, taken, "ndcg") == [[pytest.approx(1 / np.log2(3)), 1.0], [0.0, 1.0]]
+
+
+def test_equally_good_policies_are_equal_whatever_their_shares(sides):
+    """Of four lists the champion gives three. Users ask twice, in every order of the two, and take at once what the
+    second list has, or something that neither has."""
+    orders = list(product(["champion"] * 3 + ["canary"], repeat=2))
+    asked = [
+        (f"{place}-{item}", policy, at)
+        for place, pair in enumerate(orders)
+        for item in ("hit", "miss")
+        for policy, at in zip(pair, (0, 20), strict=True)
+    ]
+    taken = [(f"{place}-hit", LISTS[second][0], 30) for place, (_, second) in enumerate(orders)]
+    taken += [(f"{place}-miss", "m9", 30) for place in range(len(orders))]
+    canary, champion = sides(asked, taken)
+    assert (len(canary), len(champion)) == (8, 24)
+    assert np.mean(canary) == np.mean(champion) == 0.5
 
 
 def test_a_trial_that_cannot_be_won_is_refused():

@@ -65,6 +65,18 @@ def test_what_a_window_asks_for(what, action, reason):
     assert decision.at == NOW
 
 
+def test_items_that_the_catalog_lacks_too_are_not_indexed():
+    asked = report(0, alarms=["new_item_demand"])
+    none_new = tuple(one.model_copy(update={"value": 0.0}) for one in asked.counts)
+    decision = decide(asked.model_copy(update={"counts": none_new}), [], NOW, SETTINGS)
+    assert (decision.action, decision.reasons) == (
+        "warn",
+        ("new_item_demand alarms: 0.500, above 0.200, over 300 users.", "They are not in the catalog: publish it."),
+    )
+    uncounted = decide(asked.model_copy(update={"counts": ()}), [], NOW, SETTINGS)
+    assert uncounted.action == "index_new_items"
+
+
 def test_skew_is_told_in_words():
     decision = on(0, missing=["no_reference"], skew=["category"])
     assert decision.reasons == ("Missing: no_reference.", "category: 50.0%, the limit is 10.0%. In the test.")
@@ -175,6 +187,20 @@ def test_retraining_cools_down_for_three_days(day, action):
         )
 
 
+@pytest.mark.parametrize(
+    ("what", "days", "settings"),
+    [
+        ({"alarms": ["hit_rate"]}, 3, SETTINGS),
+        ({"counts": ["new_items"]}, 1, SETTINGS),
+        ({"alarms": ["hit_rate"]}, 7, DecisionSettings(weekly_budget=1)),
+    ],
+)
+def test_a_round_that_came_late_makes_the_next_run_wait_no_longer(what, days, settings):
+    first = decide(report(0, **what), [], NOW + 90, settings)
+    again = on(days, first, ended(first, "refused"), settings=settings, **what)
+    assert again.action == first.action != "warn"
+
+
 def test_a_clock_that_was_set_back_does_not_end_the_cool_down():
     first = on(5, alarms=["hit_rate"])
     again = decide(report(6, alarms=["hit_rate"]), [first, ended(first)], NOW, SETTINGS)
@@ -237,6 +263,13 @@ def test_an_override_takes_the_place_of_what_monitors_ask_for_once():
     assert on(1, order("nothing", until=NOW + 9 * DAY), calm, ended(calm), alarms=["hit_rate"]).action == "warn"
     alarmed = on(0, order("nothing"), alarms=["hit_rate"])
     assert (alarmed.action, alarmed.override) == ("nothing", "o1")
+
+
+def test_an_override_needs_no_reference_but_all_other_evidence():
+    assert on(0, order("retrain"), missing=["no_reference"]).action == "retrain"
+    decision = on(0, order("retrain"), missing=["no_reference", "few_users"])
+    assert decision.action == "warn"
+    assert decision.reasons[-1] == "Evidence is missing: Missing: few_users."
 
 
 def test_an_override_runs_out():

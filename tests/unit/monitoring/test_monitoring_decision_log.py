@@ -112,3 +112,17 @@ def test_a_lost_run_is_closed_at_the_command_line(run, log):
     assert "retrain, champion champion, window 2024-10-04 00:00 UTC to 2024-10-05 00:00 UTC" in shown
     assert "    hit_rate alarms: 0.500, above 0.200, over 300 users." in shown
     assert f"run {decision.id}: failed. Killed." in shown
+
+
+def test_a_run_that_has_ended_a_moment_before_keeps_its_outcome(run, log, monkeypatch):
+    decision = log.decide(report(alarms=["hit_rate"]), NOW, SETTINGS)
+
+    def still_running(_):
+        log.append(Outcome(decision=decision.id, at=NOW, result="promoted", text="B was made the champion."))
+        return decision
+
+    monkeypatch.setattr("gream.monitoring.decision.running", still_running)
+    told = run("outcome", "failed", "Killed.")
+    assert told.exit_code == 1
+    assert told.output == f"Error: {decision.id} had ended a moment before, promoted: B was made the champion.\n"
+    assert [entry.kind for entry in log.entries()] == ["decision", "outcome"]

@@ -161,7 +161,7 @@ def test_small_windows_need_more_and_tiny_ones_say_nothing(judged):
     assert half.threshold == pytest.approx(0.15 * np.sqrt(2))
     assert half.statistic == pytest.approx(0.3)
     tiny = judged(0, 2, users=3)
-    assert result(tiny, "degraded").statistic is None
+    assert (result(tiny, "degraded").statistic, result(tiny, "degraded").threshold) == (None, 0.15)
     assert [(one.kind, one.text) for one in tiny.missing] == [
         ("few_users", "The window has 3 users; at least 4 are needed.")
     ]
@@ -172,6 +172,17 @@ def test_silence(judged):
     assert [one.kind for one in report.missing] == ["silent"]
     assert (report.requests, report.users) == (0, 0)
     assert {one.statistic for one in report.results} == {None}
+
+
+def test_serving_that_has_not_followed_the_champion_is_told_from_silence(tmp_path, request_row, calibration, served):
+    RequestLog(tmp_path).write(
+        request_row(f"r{n}", user=f"u{n}", timestamp=START, policy_version="older") for n in range(10)
+    )
+    evidence = read_evidence(tmp_path, Window(START, START + HOUR), 0, KEY).of_policy("champion")
+    report = judge(calibration, evidence, user_means(evidence, served), "champion", [])
+    assert [(one.kind, one.text) for one in report.missing] == [
+        ("silent", "10 requests were answered by other policies, none by the champion: serving has not followed it.")
+    ]
 
 
 def unreadable(files, bad):

@@ -8,6 +8,7 @@ from background_server import in_background
 from monitoring_reports import report
 
 from gream.monitoring.decision import DecisionSettings, decide
+from gream.monitoring.entries import Override
 from gream.monitoring.paging import PagingError, tell
 
 pytestmark = pytest.mark.unit
@@ -50,6 +51,7 @@ def test_a_page_is_an_alert_with_the_reasons(alertmanager):
         "severity": "page",
         "action": "page",
         "policy_version": "champion",
+        "cause": "latency",
     }
     assert alert["annotations"] == {"summary": " ".join(decision.reasons), "decision": decision.id}
     assert (alert["startsAt"], alert["endsAt"]) == ("2024-10-05T00:00:00+00:00", "2024-10-05T00:01:00+00:00")
@@ -61,6 +63,28 @@ def test_a_warning_is_a_ticket_and_a_quiet_window_nothing(alertmanager):
     assert not tell(alertmanager.url, decided(), 0)
     assert not tell(alertmanager.url, decided(alarms=["hit_rate"]), 0)  # A retraining looks after itself.
     assert len(alertmanager.posted) == 1
+
+
+def test_different_problems_are_different_alerts(alertmanager):
+    lost = decided(alarms=["hit_rate"])
+    later = report(day=2)
+    overdue = decide(later, [lost], later.end, DecisionSettings())
+    order = Override(id="o1", at=0, by="ada", action="warn", reason="Look at this.", until=later.end + 1)
+    told = [
+        decided(missing=["silent"]),
+        decided(missing=["no_reference", "few_users"], skew=["category"]),
+        decided(alarms=["category"], counts=["bare_texts"]),
+        overdue,
+        decide(later, [order], later.end, DecisionSettings()),
+    ]
+    assert all(tell(alertmanager.url, decision, 0) for decision in told)
+    assert [alert["labels"]["cause"] for _, (alert,) in alertmanager.posted] == [
+        "silent",
+        "few_users,category",
+        "category,bare_texts",
+        "run",
+        "order",
+    ]
 
 
 def test_who_cannot_be_told_is_said(alertmanager):

@@ -10,7 +10,6 @@ import pytest
 from promotion_records import gate_verdict, retraining
 
 from gream.artifacts import atomic_folder
-from gream.config import load_profile
 from gream.data.catalog import Catalog, CatalogFacts
 from gream.errors import ConfigError, StoreError
 from gream.indexing.semantic_index import SemanticIndex
@@ -25,6 +24,7 @@ from gream.monitoring.request_log import RequestLog
 from gream.monitoring.runs import RunOrder
 from gream.monitoring.settings import MonitoringSettings
 from gream.policy.bundle import PolicyFacts
+from gream.profile_files import load_profile
 from gream.promotion import champion_folder
 from gream.promotion.champion import install, open_champion
 
@@ -259,7 +259,25 @@ def test_a_page_that_nobody_got_is_sent_again(serve, go_round, places, runs, mon
     Patrol(paged, KEY, SETTINGS, runs).round(end + 60)
     assert told == [decision.id] * 2
     Patrol(paged, KEY, SETTINGS, runs).round(end + HOUR - 1)
-    assert told == [decision.id] * 3  # As long as no later window has been decided.
+    assert told == [decision.id] * 3
+
+
+def test_every_decision_is_told_again_until_the_next_window_has_been_judged(places, runs, monkeypatch):
+    told = []
+
+    def tell(url, decision, until):
+        told.append((decision.id, until))
+        raise PagingError("Alertmanager does not answer.")
+
+    monkeypatch.setattr(patrol, "tell", tell)
+    paged, now = replace(places, alertmanager="http://alertmanager"), START + 2 * HOUR + SETTINGS.grace_seconds
+    first, second = Patrol(paged, KEY, SETTINGS, runs).round(now)
+    until = now + HOUR + SETTINGS.grace_seconds + HOUR  # The next round but one, where one comes every hour.
+    assert told == [(first.id, until), (second.id, until)]
+    Patrol(paged, KEY, SETTINGS, runs).round(now + 60)
+    assert told[2:] == told[:2]
+    Patrol(paged, KEY, SETTINGS, runs).round(until)
+    assert {first.id, second.id}.isdisjoint(name for name, _ in told[4:])
 
 
 def test_a_run_that_failed_is_closed(serve, go_round, runs, log, new_items):
@@ -272,6 +290,7 @@ def test_a_run_that_failed_is_closed(serve, go_round, runs, log, new_items):
     go_round(6)
     (outcome,) = [entry for entry in log.entries() if not isinstance(entry, Decision)]
     assert (outcome.decision, outcome.result) == (decision.id, "failed")
+    assert outcome.text == "The run ended without an outcome: look at it, and at who is the champion."
 
 
 def test_a_trial_without_a_canary_to_look_at_is_said_and_windows_are_judged_all_the_same(serve, go_round, runs, log):

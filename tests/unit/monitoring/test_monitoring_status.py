@@ -67,7 +67,7 @@ def test_without_a_reference_the_training_data_stand_in():
     )
     assert "only its training data were compared" in text
     assert line_of(text, "category").endswith("50.0%, limit 10%  ALARM")
-    assert line_of(text, "last_level1").endswith("0.0%, limit 10%")
+    assert line_of(text, "last_level1").endswith("5.0%, limit 10%")
 
 
 def test_only_the_champions_own_windows_are_drawn():
@@ -80,4 +80,19 @@ def test_a_freeze_is_seen_and_an_empty_record_too():
     text = describe_status(None, {}, [Freeze(at=START, by="ann", reason="A sale is on.")], NOW)
     assert text.startswith("There is no champion.\nNo run is under way.\nFrozen by ann at 2024-10-04 00:00 UTC: A sale")
     assert describe_status(CHAMPION, {}, [], NOW).endswith("Nothing decided.")
-    assert "reference is still being gathered" in describe_status(CHAMPION, {}, [], NOW)
+
+
+def test_a_champion_that_was_not_judged_yet_says_so():
+    text = describe_status(CHAMPION, {}, decided(report(0, version="older")), NOW)
+    assert "No window of this champion has been judged yet." in text
+    assert "reference" not in text
+
+
+def test_a_monitor_without_a_threshold_is_told_apart_from_one_with_too_few_users():
+    some = report(0, unmeasured=["hit_rate", "ndcg"], version=VERSION)
+    blind = [
+        one.model_copy(update={"threshold": None, "users": 300}) if one.name == "ndcg" else one for one in some.results
+    ]
+    text = describe_status(CHAMPION, {}, decided(some.model_copy(update={"results": tuple(blind)})), NOW)
+    assert line_of(text, "hit_rate").endswith("·  too few users")
+    assert line_of(text, "ndcg").endswith("·  no threshold")

@@ -167,12 +167,12 @@ def test_an_accepted_bad_challenger_is_said():
 def test_the_page_and_the_table_tell_of_each_day():
     timeline = Timeline(
         days=tuple(GOOD),
-        events=(Event(day=4, text="retrain: promoted. <third> is the champion."),),
+        events=(Event(day=4, text="retrain: promoted. <third> was made the champion."),),
         checks=tuple(check(GOOD, verdict(accepted=False), "second")),
         seconds=600,
     )
     page, table = render_page(timeline), timeline.table()
     assert page.count("<circle") == 6
-    assert "&lt;third&gt; is the champion." in page
+    assert "&lt;third&gt; was made the champion." in page
     assert "  4  shift            0.080  second         retrain (category)" in table
     assert "with the retrained champion" in table

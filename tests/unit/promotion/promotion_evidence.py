@@ -11,7 +11,8 @@ USERS = 400
 START = 1_000_000
 NOW = datetime(2026, 11, 25, 8, tzinfo=UTC)
 CHAMPION, CHALLENGER = "a" * 64, "b" * 64
-SOUND = {"legal_item_share": 1.0, "trained_until": START - 1, "leaked_events": 0}
+SOUND = {"legal_item_share": 1.0, "leaked_events": 0}
+TRAINED_UNTIL = (START - 2, START - 1)
 RANDOM = np.random.default_rng(0)
 BASE = RANDOM.choice([0.0, 0.0, 0.5, 1.0], USERS)
 SETTINGS = GateSettings(resamples=1_000)
@@ -33,6 +34,7 @@ def judge(
     champion=BASE,
     seconds=((0.1,) * 50, (0.1,) * 50),
     collisions=(0.01, 0.01),
+    trained_until=TRAINED_UNTIL,
     settings_=SETTINGS,
     held=None,
     **facts,
@@ -44,8 +46,8 @@ def judge(
 
     return judge_challenger(
         hold_out() if held is None else held,
-        Contender(CHAMPION, champion, times(seconds[0]), collisions[0]),
-        Contender(CHALLENGER, challenger, times(seconds[1]), collisions[1]),
+        Contender(CHAMPION, champion, times(seconds[0]), collisions[0], trained_until[0]),
+        Contender(CHALLENGER, challenger, times(seconds[1]), collisions[1], trained_until[1]),
         ChallengerFacts(**(SOUND | facts)),
         settings_,
         NOW,

@@ -1,5 +1,6 @@
 """The end of a run: promoted or not, once, whatever was killed in between."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -47,7 +48,7 @@ def moves(place):
 
 def test_accepted_becomes_the_champion_and_the_record_says_so(place, bundle, verdict, order, log):
     ending = close_run(place, bundle("B"), verdict(), order)
-    assert ending == Ending("promoted", f"{place.read().version} is the champion.")
+    assert ending == Ending("promoted", f"{place.read().version} was made the champion.")
     assert place.read().digest == content_digest(bundle("B"))
     (outcome,) = log.entries()
     assert (outcome.decision, outcome.result, outcome.text) == ("d1", "promoted", ending.text)
@@ -113,6 +114,23 @@ def test_a_run_that_was_given_up_promotes_nothing(place, bundle, verdict, order,
     assert close_run(place, bundle("B"), verdict(), order) == Ending("failed", "Node gone.")
     assert len(moves(place)) == 1
     assert len(log.entries()) == 1
+
+
+@pytest.mark.parametrize("canary", ["", "canary"])
+def test_a_run_that_is_given_up_while_its_bundle_is_copied_promotes_nothing(
+    place, bundle, verdict, order, log, tmp_path, monkeypatch, canary
+):
+    keep = place.keep
+
+    def keep_slowly(challenger):
+        log.append(Outcome(decision="d1", at=1, result="failed", text="Node gone."))
+        return keep(challenger)
+
+    monkeypatch.setattr(place, "keep", keep_slowly)
+    order = replace(order, canary=canary and str(tmp_path / canary))
+    assert close_run(place, bundle("B"), verdict(), order) == Ending("failed", "Node gone.")
+    assert len(moves(place)) == 1
+    assert [entry.kind for entry in log.entries()] == ["outcome"]
 
 
 def test_of_two_that_close_at_once_the_record_keeps_the_first(place, bundle, verdict, order, log, monkeypatch):

@@ -5,7 +5,20 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from promotion_evidence import BASE, CHALLENGER, CHAMPION, NOW, RANDOM, SETTINGS, SOUND, START, USERS, hold_out, judge
+from promotion_evidence import (
+    BASE,
+    CHALLENGER,
+    CHAMPION,
+    NOW,
+    RANDOM,
+    SETTINGS,
+    SOUND,
+    START,
+    TRAINED_UNTIL,
+    USERS,
+    hold_out,
+    judge,
+)
 
 from gream.errors import ArtifactError, ConfigError, DataError
 from gream.evaluation.metrics import paired_bootstrap
@@ -119,12 +132,23 @@ def test_an_index_may_collide_as_much_as_the_champions_does(collisions, state, l
         ({"legal_item_share": 0.9999}, "legal items", "failed", "Legal items: 99.9900% of what was recommended"),
         ({"collisions": (0.01, 0.05)}, "index audit", "failed", "Index audit: 5.0% of the items share all their codes"),
         ({"leaked_events": 1}, "leak check", "failed", "Leak check: 1 events of the hold-out stand in"),
-        ({"trained_until": START}, "leak check", "failed", "Leak check: the challenger's training data reach into"),
+        (
+            {"trained_until": (None, START)},
+            "leak check",
+            "failed",
+            "Leak check: the challenger's training data reach into the time of the hold-out.",
+        ),
+        (
+            {"trained_until": (START, START - 1)},
+            "leak check",
+            "failed",
+            "Leak check: the champion's training data reach into the time of the hold-out: hold out later events.",
+        ),
         ({"legal_item_share": None}, "legal items", "missing", "Legal items: not measured."),
         ({"collisions": (0.01, None)}, "index audit", "missing", "Index audit: not made of both."),
         ({"collisions": (None, 0.01)}, "index audit", "missing", "Index audit: not made of both."),
         ({"leaked_events": None}, "leak check", "missing", "Leak check: not made."),
-        ({"trained_until": None}, "leak check", "missing", "Leak check: not made."),
+        ({"trained_until": (START - 2, None)}, "leak check", "missing", "Leak check: not made."),
         ({"champion": None}, "all users", "missing", "All users: NDCG@10 was not measured."),
         ({"challenger": None}, COLD_USERS, "missing", "All users: NDCG@10 was not measured."),
         ({"seconds": (None, (0.1,))}, "latency", "missing", "Latency: not measured for both."),
@@ -135,6 +159,17 @@ def test_each_check_alone_refuses(facts, name, state, reason):
     verdict = judge(**facts)
     assert (verdict.accepted, check(verdict, name).state) == (False, state)
     assert verdict.reasons[0].startswith(reason)
+
+
+def test_a_champion_that_does_not_say_until_when_it_was_trained_holds_no_challenger_back():
+    verdict = judge(trained_until=(None, START - 1))
+    assert verdict.accepted
+    assert check(verdict, "leak check").text == (
+        "Leak check: the challenger's training data end before the hold-out begins."
+    )
+    assert check(judge(), "leak check").text == (
+        "Leak check: the training data of both end before the hold-out begins."
+    )
 
 
 def test_latency_is_that_of_the_slowest_answers():
@@ -172,7 +207,7 @@ def test_arrays_and_guards_must_fit():
             "collisions": st.sampled_from(
                 [(0.01, 0.0), (0.01, 0.01), (0.01, 0.2), (None, 0.0), (0.0, None), (0.01, float("nan"))]
             ),
-            "trained_until": st.sampled_from([START - 9, START + 9, None]),
+            "trained_until": st.sampled_from([TRAINED_UNTIL, (None, START - 1), (START - 2, START + 9), (START, None)]),
             "leaked_events": st.sampled_from([0, 0, 3, None]),
             "champion": st.sampled_from([BASE, BASE, None]),
             "challenger": st.sampled_from([BASE, BASE, None, np.full(USERS, np.nan)]),
@@ -183,7 +218,8 @@ def test_arrays_and_guards_must_fit():
 def test_missing_evidence_never_promotes(what):
     verdict = judge(**what)
     sound = (
-        {name: what[name] for name in SOUND} == {**SOUND, "trained_until": START - 9}
+        {name: what[name] for name in SOUND} == SOUND
+        and what["trained_until"] in (TRAINED_UNTIL, (None, START - 1))
         and what["collisions"] in ((0.01, 0.0), (0.01, 0.01))
         and what["champion"] is not None
         and what["challenger"] is BASE

@@ -70,9 +70,6 @@ def see_to(champion, canary, log, tmp_path, read_windows, monkeypatch):
     begun = []
 
     class Nothing:
-        def of_policy(self, version):
-            return version
-
         def begun_at(self, start):
             begun.append(start)
             return self
@@ -81,13 +78,15 @@ def see_to(champion, canary, log, tmp_path, read_windows, monkeypatch):
         read_windows.append(window.seconds // DAY)
         return Nothing()
 
-    monkeypatch.setattr(trials_module.Arm, "of", classmethod(lambda cls, version, metric: (version, metric)))
+    monkeypatch.setattr(trials_module.Arm, "each", classmethod(lambda cls, evidence, versions, metric: versions))
 
-    def see_to(days, finding="wait"):
+    def see_to(days, finding="wait", meanwhile=None):
         looks = []
 
         def look_at(one, other, windows, settings):
-            looks.append((one[0], other[0], windows))
+            looks.append((one, other, windows))
+            if meanwhile is not None:
+                log.append(meanwhile)
             return Look(finding, "Told in the test.")
 
         monkeypatch.setattr(trials_module, "look_at", look_at)
@@ -125,7 +124,7 @@ def test_the_winner_becomes_the_champion(begin, see_to, champion, canary, log, b
     assert see_to(2.0, "promote") == [(b, a, 2)]
     assert read_windows == [1, 2]
     assert [champion.read().digest, canary.read().digest] == digests(bundle, "B", "B")
-    assert outcomes(log) == [("promoted", f"{b} is the champion. Told in the test.")]
+    assert outcomes(log) == [("promoted", f"{b} was made the champion. Told in the test.")]
     assert see_to(3.0, "withdraw") == []  # Over is over.
     assert champion.read().version == b
 
@@ -167,15 +166,44 @@ def test_a_person_ends_a_trial(begin, see_to, canary, champion, log):
     assert outcomes(log) == [("failed", "Customers complain.")]
 
 
-def test_a_champion_that_was_replaced_meanwhile_stays(begin, see_to, champion, canary, log, bundle, verdict):
+def test_a_person_ends_a_trial_while_it_is_looked_at(begin, see_to, canary, champion, log, bundle):
+    begin()
+    complaint = Outcome(decision="d1", at=2 * DAY, result="failed", text="Customers complain.")
+    assert len(see_to(2.0, "promote", meanwhile=complaint)) == 1
+    assert champion.read().digest == content_digest(bundle("A"))
+    see_to(2.0, "promote")
+    assert [champion.read().digest, canary.read().digest] == digests(bundle, "A", "A")
+    assert outcomes(log) == [("failed", "Customers complain.")]
+
+
+def test_a_trial_ends_at_once_where_another_champion_came_meanwhile(
+    begin, see_to, champion, canary, log, bundle, verdict
+):
     begin()
     third = content_digest(bundle("C"))
     promote(champion, bundle("C"), verdict.model_copy(update={"challenger": third}))
-    see_to(2.0, "promote")
+    assert see_to(0.1) == []
     ((result, text),) = outcomes(log)
     assert result == "refused"
     assert "compare again" in text
     assert [champion.read().digest, canary.read().digest] == [third, third]
+
+
+def test_a_trial_that_was_won_is_not_lost_for_want_of_its_record(
+    begin, see_to, champion, canary, log, bundle, monkeypatch
+):
+    begin()
+
+    def away(*_):
+        raise StoreError("The store is away.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(trials_module, "record_ending", away)
+        with pytest.raises(StoreError):
+            see_to(2.0, "promote")
+    assert see_to(3.0, "withdraw") == []
+    assert outcomes(log) == [("promoted", f"{champion.read().version} was made the champion.")]
+    assert [champion.read().digest, canary.read().digest] == digests(bundle, "B", "B")
 
 
 @pytest.mark.parametrize("step", ["settle", "record_ending", "follow_champion"])

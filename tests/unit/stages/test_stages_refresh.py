@@ -71,6 +71,18 @@ def test_named_by_content_wherever_it_lies_and_whatever_comes_later(data, tmp_pa
     ]
 
 
+def test_what_arrives_between_the_two_outputs_is_in_neither(data, tmp_path, monkeypatch):
+    save = Catalog.save
+
+    def save_slowly(catalog, path):
+        save(catalog, path)
+        write(tmp_path / "evidence", 1, [("e4", "cleo", "b", START + HOUR + 7)], "part-2-1.parquet")
+
+    monkeypatch.setattr(Catalog, "save", save_slowly)
+    _, hold_out = run(data, tmp_path)
+    assert HeldOut.load(hold_out).cases["user_id"].to_list() == ["ada", "ben"]
+
+
 def test_a_part_that_comes_late_makes_another_output(data, tmp_path):
     first, _ = run(data, tmp_path)
     write(tmp_path / "evidence", 0, [("e4", "ben", "b", START + 7)], "part-2-1.parquet")

@@ -245,6 +245,17 @@ def test_gate_notices_a_hold_out_that_was_trained_on(shop, bundle, tmp_path, qui
     assert leak.text == "Leak check: 1 events of the hold-out stand in the challenger's training data."
 
 
+def test_gate_notices_a_hold_out_that_the_champion_was_trained_on(shop, bundle, tmp_path, quick):
+    write_tiny_policy(tmp_path / "champion", seed=1, trained_until=500)
+    held = hold_out(tmp_path / "held", [f"item-{n}" for n in range(60)])
+    made = gate.run(shop[0], held, tmp_path / "champion", bundle, run_of(tmp_path))
+    (leak,) = [check for check in Verdict.load(made / "verdict.json").checks if check.name == "leak check"]
+    assert leak.state == "failed"
+    assert leak.text.endswith(
+        "the champion's training data reach into the time of the hold-out: hold out later events."
+    )
+
+
 def test_what_a_policy_does_not_know_is_no_part_of_its_question_and_counts_nothing(bundle, tmp_path):
     policy = Policy.load(bundle)
     candidate = measure.Candidate("champion", policy, frozenset(policy.items["item_id"]))
