@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 POLL_S = 10.0
 """Between two looks at a run that is waited for."""
+PATIENCE = 30
+"""Looks in a row that KFP may leave unanswered."""
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -150,7 +152,7 @@ def run(name: str, endpoint: str, assignments: tuple[str, ...], wanted: str, exp
     run_id = server.start(version, f"{name}-{datetime.now(UTC):%Y%m%d-%H%M%S}", experiment, parameters)
     click.echo(f"{version.name}: started run {run_id}")
     if wait:
-        _finish(_wait(server, run_id))
+        _finish(_wait(endpoint, run_id))
 
 
 @pipelines.command()
@@ -189,13 +191,24 @@ def _server(endpoint: str) -> "KfpServer":
     return KfpServer(Connection.from_environment(endpoint))
 
 
-def _wait(server: "KfpServer", run_id: str) -> "RunStatus":
+def _wait(endpoint: str, run_id: str) -> "RunStatus":
     """The run when it has ended; meanwhile, each change of a step's state is told."""
+    from pipelines.kfp_server import KfpError
     from pipelines.run_status import RunStatus
 
     told: set[str] = set()
+    unanswered = 0
     while True:
-        now = RunStatus.of(server.run(run_id))
+        try:
+            # Connected anew: a run takes days, and the token in a file an hour.
+            now = RunStatus.of(_server(endpoint).run(run_id))
+            unanswered = 0
+        except KfpError:
+            unanswered += 1
+            if unanswered == PATIENCE:
+                raise
+            time.sleep(POLL_S)
+            continue
         lines = [f"{step.name}: {step.state}" for step in now.steps]
         click.echo("".join(f"{line}\n" for line in dict.fromkeys(lines) if line not in told), nl=False)
         told.update(lines)

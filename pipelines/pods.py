@@ -29,6 +29,8 @@ LLM_SECRET: Final = "gream-llm"
 """Optional Secret with `base-url` and `api-key` of a language model's endpoint."""
 EVIDENCE_SECRET: Final = "gream-evidence"
 """Secret with `key`, the key of the hashes that stand for users in the evidence; the same that serving has."""
+REPORTS_SECRET: Final = "gream-evidently"
+"""Optional Secret with `secret`, which Evidently's UI asks of who writes reports."""
 SCRATCH_GIB: Final = 200
 """Of its node's disk, which a pod without a claim may fill before it is evicted."""
 CACHES: Final = {"HF_HOME": "huggingface", "VLLM_CACHE_ROOT": "vllm", "TRITON_CACHE_DIR": "triton"}
@@ -48,7 +50,8 @@ class Pod:
         hours: after which one attempt is stopped.
         gpus: accelerators.
         llm: whether it may ask a language model.
-        evidence: whether it reads requests, and so needs the key of their users' hashes.
+        evidence: whether it reads requests and reports on them, and so needs the key of their users' hashes, and what
+            Evidently asks for.
     """
 
     pool: Pool
@@ -170,6 +173,8 @@ def _give_keys(task: dsl.PipelineTask, pod: Pod, cluster: Cluster) -> None:
         kubernetes.use_secret_as_env(task, LLM_SECRET, keys, optional=True)
     if pod.evidence:
         kubernetes.use_secret_as_env(task, EVIDENCE_SECRET, {"key": KEY_OF_EVIDENCE})
+        # `gream.monitoring.evidently_report` reads it; to import its name from there takes Evidently along.
+        kubernetes.use_secret_as_env(task, REPORTS_SECRET, {"secret": "EVIDENTLY_SECRET"}, optional=True)
 
 
 def _give_workspace(task: dsl.PipelineTask, cluster: Cluster) -> None:

@@ -58,7 +58,7 @@ class TrainJob:
         processes: that each pod starts, one for each accelerator.
         parts: what every pod gets.
         labels: of the TrainJob; Kueue reads its queue there.
-        owner: the pod that launches, with whose removal the TrainJob goes too; empty for none.
+        owner: with whose removal the TrainJob goes too; empty for none.
     """
 
     name: str

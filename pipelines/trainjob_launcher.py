@@ -1,7 +1,8 @@
 """Training by several nodes: a TrainJob is submitted, watched, and taken away.
 
 The step that launches holds no accelerator. Its own pod may go at any time: told to end, it takes the TrainJob along;
-gone without a word, its next attempt finds the TrainJob and watches on. Checkpoints are in the workspace either way.
+gone without a word, its next attempt finds the TrainJob and watches on. So the TrainJob belongs to the run's workflow,
+not to the pod. Checkpoints are in the workspace either way.
 """
 
 import os
@@ -45,10 +46,15 @@ class TrainJobLauncher:
 
     @classmethod
     def in_cluster(cls, template: TrainJob) -> "TrainJobLauncher":
-        """For a step of KFP, in its namespace; the TrainJob belongs to its pod."""
+        """For a step of KFP, in its namespace; the TrainJob belongs to the workflow that the step's pod belongs to.
+
+        Raises:
+            TrainingError: the pod belongs to none.
+        """
         config.load_incluster_config()
         namespace = NAMESPACE_FILE.read_text(encoding="utf-8").strip()
-        placed = replace(template, namespace=namespace, owner=_own_pod(os.environ))
+        pod = client.CoreV1Api().read_namespaced_pod(os.environ["KFP_POD_NAME"], namespace)
+        placed = replace(template, namespace=namespace, owner=_owner_of(pod))
         return cls(placed, client.CustomObjectsApi())
 
     @property
@@ -71,9 +77,9 @@ class TrainJobLauncher:
     def _submit(self, name: str, job: TrainingJob) -> None:
         """Create the TrainJob, unless an earlier attempt's is still at work or has finished."""
         found = self._find(name)
-        if found is not None and _condition(found, "Failed") is None:
-            return
         if found is not None:
+            if _condition(found, "Failed") is None and "deletionTimestamp" not in found["metadata"]:
+                return
             self._delete(name)
             self._wait_until_gone(name)
         inputs = {key: _on_workspace(folder, job.work.parents[1]) for key, folder in job.inputs.items()}
@@ -148,10 +154,13 @@ def _on_workspace(folder: Path, workspace: Path) -> Path:
     return stored
 
 
-def _own_pod(environment: Mapping[str, str]) -> dict[str, str] | None:
-    """This step's pod as an owner; KFP tells its name and uid."""
-    name, uid = environment.get("KFP_POD_NAME"), environment.get("KFP_POD_UID")
-    return {"apiVersion": "v1", "kind": "Pod", "name": name, "uid": uid} if name and uid else None
+def _owner_of(pod: Any) -> dict[str, str]:
+    """What a pod belongs to, as the owner of something else."""
+    owners = pod.metadata.owner_references
+    if not owners:
+        raise TrainingError(f"pod {pod.metadata.name} belongs to no workflow, so nothing would take its TrainJob away.")
+    owner = owners[0]
+    return {"apiVersion": owner.api_version, "kind": owner.kind, "name": owner.name, "uid": owner.uid}
 
 
 @contextmanager

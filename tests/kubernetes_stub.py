@@ -21,7 +21,7 @@ class KubernetesStub:
         self.deleted = []
         self.on_create = lambda _manifest: None
         self.on_get = lambda _found: None
-        """Called with a TrainJob each time that it is looked at; may change it."""
+        """Called with a TrainJob each time that it is looked at; may change it, or take it away afterwards."""
 
     def api(self):
         """A client of this cluster."""
@@ -41,11 +41,14 @@ class KubernetesStub:
             self.on_create(body)
             return 201, body
         if parent == "trainjobs" and last in self.trainjobs:
-            if method == "DELETE":
-                self.deleted.append(last)
-                return 200, self.trainjobs.pop(last)
-            self.on_get(self.trainjobs[last])
-            return 200, self.trainjobs[last]
+            found = self.trainjobs[last]
+            if method == "GET":
+                self.on_get(found)
+                return 200, found
+            self.deleted.append(last)
+            if "deletionTimestamp" not in found["metadata"]:  # Else it goes when its pods have gone.
+                del self.trainjobs[last]
+            return 200, found
         return 404, {"reason": "NotFound"}
 
 

@@ -26,10 +26,10 @@ def compare(
     """
     from pathlib import Path
 
-    from gream.config import load_profile
     from gream.evaluation.experiment import compare as put_beside
     from gream.evaluation.experiment_page import render_comparison
     from gream.evaluation.trials import Trial
+    from gream.profile_files import load_profile
 
     resamples = load_profile(profile, overrides).evaluation.bootstrap_resamples
     made = put_beside([Trial.load(Path(one.path)) for one in trials], resamples)

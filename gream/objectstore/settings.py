@@ -8,7 +8,8 @@ What is read:
     AWS_SESSION_TOKEN       and the token that comes with a temporary one
     GREAM_S3_SECRET         instead of the pair: folder of a mounted Secret with the files `accesskey` and `secretkey`,
                             the names in KFP's `mlpipeline-minio-artifact`
-    AWS_REGION              us-east-1 where it is not set; servers other than AWS do not mind
+    AWS_REGION              where it is not set: the region in an Amazon host's name, or the bucket's if the name has
+                            none; us-east-1 for other servers, which do not mind
     AWS_CA_BUNDLE           PEM file of the authority that signed the server's certificate, where it is a private one
     GREAM_S3_RETRIES        how often a request is sent again: at once, then after 2, 4, 8, ... seconds, at most 120.
                             5 where it is not set, half a minute in all; 8 sit out four minutes
@@ -31,6 +32,8 @@ SECRET_FOLDER: Final = "GREAM_S3_SECRET"
 REGION: Final = "AWS_REGION"
 CA_BUNDLE: Final = "AWS_CA_BUNDLE"
 RETRIES: Final = "GREAM_S3_RETRIES"
+AMAZON: Final = (".amazonaws.com", ".amazonaws.com.cn")
+"""How the names of hosts end that may have their region in them."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,7 @@ class StoreSettings:
 
     Attributes:
         endpoint: URL with scheme, host and perhaps a port, nothing behind them.
+        region: None lets the SDK take it from an Amazon host's name. One that is given goes before the name's.
         ca_bundle: PEM file of a private certificate authority; None for the public ones.
         retries: how often a request that failed for the server's or the network's reasons is sent again.
     """
@@ -47,7 +51,7 @@ class StoreSettings:
     access_key: str = field(repr=False)
     secret_key: str = field(repr=False)
     session_token: str | None = field(default=None, repr=False)
-    region: str = "us-east-1"
+    region: str | None = "us-east-1"
     ca_bundle: Path | None = None
     retries: int = 5
 
@@ -77,7 +81,7 @@ class StoreSettings:
             access_key=access_key,
             secret_key=secret_key,
             session_token=values.get(SESSION_TOKEN) if SECRET_FOLDER not in values else None,
-            region=values.get(REGION, "us-east-1"),
+            region=values.get(REGION, None if parts.hostname.endswith(AMAZON) else "us-east-1"),
             ca_bundle=ca_bundle,
             retries=int(retries),
         )

@@ -72,12 +72,13 @@ class TrainingJob(BaseModel):
         Raises:
             TrainingError: they failed, with the message of one that failed for a reason meant to be read.
         """
+        # First: beside them, a failure is one that processes which were started again have overcome.
+        if (self.work / NOTES).is_file():
+            notes: dict[str, Any] = json.loads((self.work / NOTES).read_text(encoding="utf-8"))
+            return notes
         if (self.work / FAILURE).is_file():
             raise TrainingError((self.work / FAILURE).read_text(encoding="utf-8"))
-        if not (self.work / NOTES).is_file():
-            raise TrainingError(f"the processes that trained {self.stage} ended early; what they printed says why.")
-        notes: dict[str, Any] = json.loads((self.work / NOTES).read_text(encoding="utf-8"))
-        return notes
+        raise TrainingError(f"the processes that trained {self.stage} ended early; what they printed says why.")
 
 
 class Launcher(Protocol):

@@ -24,8 +24,8 @@ async def readyz(parts: UsesParts) -> Readiness:
 
     The feature store is reported, not required: without it answers are degraded, and say so.
     """
+    features_up = await parts.histories.probe()  # First: its metric is to be right while there is no engine, too.
     catalogue = parts.watch.served()
-    features_up = await parts.histories.probe()
     return Readiness(policy_version=catalogue.version, features="up" if features_up else "down")
 
 

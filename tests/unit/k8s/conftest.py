@@ -23,12 +23,15 @@ def with_component(old, new):
     return change
 
 
-SEAWEEDFS, MINIO = (f"  - ../../components/object-store-{name}\n" for name in ("seaweedfs", "minio"))
+SEAWEEDFS, MINIO, EXTERNAL = (
+    f"  - ../../components/object-store-{name}\n" for name in ("seaweedfs", "minio", "external")
+)
 SHAPES = {
     "kind": ("kind", []),
     "kind with a canary": ("kind", [with_component("  # With a canary: - ", "  - ")]),
     "kind with MinIO": ("kind", [with_component(SEAWEEDFS, MINIO)]),
     "gpu": ("gpu", []),
+    "gpu with a store outside": ("gpu", [with_component(SEAWEEDFS, EXTERNAL)]),
     "gpu with MinIO, a canary and Kueue": (
         "gpu",
         [

@@ -8,8 +8,8 @@ import pytest
 import yaml
 from k8s_objects import of_kind, pods
 
-from gream.config import load_profile
 from gream.monitoring.settings import MonitoringSettings
+from gream.profile_files import load_profile
 from pipelines.monitor.commands import monitor
 
 pytestmark = pytest.mark.unit

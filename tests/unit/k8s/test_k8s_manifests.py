@@ -20,7 +20,8 @@ def test_there_is_something_of_every_part(objects, shape):
     workloads = {
         thing["metadata"]["name"] for thing in objects if thing["kind"] in ("Deployment", "StatefulSet", "CronJob")
     }
-    assert workloads >= {"api", "engine", "redis", "evidently", "object-store", "drift-monitor", "features"}
+    assert workloads >= {"api", "engine", "redis", "evidently", "drift-monitor", "features"}
+    assert ("object-store" in workloads) == ("a store outside" not in shape)
     kinds = {thing["kind"] for thing in objects}
     if shape.startswith("gpu"):
         assert kinds >= {"FeatureStore", "ServiceMonitor", "PrometheusRule"}

@@ -76,8 +76,12 @@ def test_annotations_name_labels_that_the_expression_keeps(repository):
         assert rule["labels"]["severity"] in ("page", "ticket")
 
 
-def test_no_engine_at_all_is_an_alarm_too(repository):
-    assert alerts(repository)["GreamEngineNotReady"]["expr"].endswith(" or absent(gream_engine_ready)")
+def test_no_engine_at_all_is_an_alarm_too_and_a_canary_s_engine_hides_nothing(repository):
+    (canary,) = yaml.safe_load((repository / "k8s/components/canary/serving/kustomization.yaml").read_text())["labels"]
+    champions = f'gream_engine_ready{{app_kubernetes_io_instance!="{canary["pairs"]["app.kubernetes.io/instance"]}"}}'
+    none_ready, none_there = alerts(repository)["GreamEngineNotReady"]["expr"].split(" or ")
+    assert none_ready.strip() == f"max({champions}) == 0"
+    assert none_there.strip() == f"absent({champions})"
 
 
 def test_policies_are_compared_among_engines_of_one_pointer(repository, exported):

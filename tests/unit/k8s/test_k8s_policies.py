@@ -240,7 +240,7 @@ def connections(objects, direction, peers):
         for rule in policy["spec"].get(direction, []):
             ports = str(rule["ports"])
             for peer in rule[peers]:
-                if "namespaceSelector" not in peer:
+                if not {"namespaceSelector", "ipBlock"} & set(peer):
                     others = [pod.owner for pod in everyone if selects(peer["podSelector"], pod.labels)]
                     pairs = [(other, one) if peers == "from" else (one, other) for other in others for one in own]
                     found |= {(*pair, ports) for pair in pairs}
@@ -251,6 +251,24 @@ def test_who_may_leave_for_a_pod_is_let_in_there_and_the_other_way_round(objects
     incoming = connections(objects, "ingress", "from")
     assert ("StatefulSet/api", "Deployment/engine", "[{'port': 'http'}]") in incoming
     assert incoming == connections(objects, "egress", "to")
+
+
+def test_a_store_outside_is_reached_by_its_clients_alone_and_over_tls(objects, shape):
+    outside = "a store outside" in shape
+    leaving = [
+        (pod.owner, rule["ports"])
+        for pod in pods(objects)
+        for policy in policies_for(objects, pod, "Egress")
+        for rule in policy.get("egress", [])
+        if any("ipBlock" in peer for peer in rule["to"])
+    ]
+    mounted = {pod.owner: {one["name"] for one in pod.spec.get("volumes", [])} for pod in pods(objects)}
+    with_keys = {owner for owner, names in mounted.items() if "object-store" in names}
+    assert {owner for owner, _ in leaving} == (with_keys if outside else set())
+    assert with_keys >= {"StatefulSet/api", *engines(shape), "CronJob/features", "CronJob/drift-monitor"}
+    assert all(ports == [{"port": 443, "protocol": "TCP"}] for _, ports in leaving)
+    (endpoint,) = [m["data"]["GREAM_S3_ENDPOINT"] for m in of_kind(objects, "ConfigMap") if "GREAM_POLICY" in m["data"]]
+    assert endpoint == ("https://s3.eu-west-1.amazonaws.com" if outside else "http://object-store:9000")
 
 
 def test_kueue_takes_the_engine_and_the_jobs_where_it_is_asked_for(objects, shape):

@@ -1,6 +1,11 @@
-import pytest
+import re
 
-from gream.errors import ConfigError
+import pytest
+from urllib3 import PoolManager
+from urllib3.exceptions import HTTPError
+
+from gream.errors import ConfigError, StoreError
+from gream.objectstore.bucket import Bucket
 from gream.objectstore.settings import StoreSettings
 
 pytestmark = pytest.mark.unit
@@ -13,6 +18,37 @@ def test_the_usual_variables():
     assert (settings.endpoint, settings.host, settings.secure) == ("http://127.0.0.1:8333", "127.0.0.1:8333", False)
     assert (settings.access_key, settings.secret_key, settings.session_token) == ("id", "s3cr3t", "t0k3n")
     assert (settings.region, settings.retries) == ("eu-west-1", 5)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "region", "url", "signed_for"),
+    [
+        ("https://s3.eu-west-1.amazonaws.com", "", "https://models.s3.eu-west-1.amazonaws.com/key", "eu-west-1"),
+        (
+            "https://s3.cn-north-1.amazonaws.com.cn",
+            "",
+            "https://models.s3.cn-north-1.amazonaws.com.cn/key",
+            "cn-north-1",
+        ),
+        ("https://s3.amazonaws.com", "eu-west-1", "https://models.s3.eu-west-1.amazonaws.com/key", "eu-west-1"),
+        ("https://s3.amazonaws.com", "", "https://s3.us-east-1.amazonaws.com/models?location=", "us-east-1"),
+        ("https://amazonaws.com.example", "", "https://amazonaws.com.example/models/key", "us-east-1"),
+        ("http://store:9000", "", "http://store:9000/models/key", "us-east-1"),
+        ("http://store:9000", "mars-1", "http://store:9000/models/key", "mars-1"),
+    ],
+)
+def test_an_amazon_host_says_its_region_unless_the_environment_does(monkeypatch, endpoint, region, url, signed_for):
+    asked = []
+
+    def urlopen(_pool, _method, url, headers, **_):
+        asked.append((url, re.search(r"Credential=id/\d{8}/([\w-]+)/", headers["Authorization"])[1]))
+        raise HTTPError("there is no network here")
+
+    monkeypatch.setattr(PoolManager, "urlopen", urlopen)
+    environment = {**GOOD, "GREAM_S3_ENDPOINT": endpoint, "AWS_REGION": region}
+    with pytest.raises(StoreError, match="there is no network here"):
+        Bucket("models", StoreSettings.from_environment(environment)).get("key")
+    assert asked == [(url, signed_for)]
 
 
 def test_keys_are_not_shown():

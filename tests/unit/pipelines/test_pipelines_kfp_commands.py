@@ -137,6 +137,42 @@ def test_waiting_tells_each_change_once_and_how_it_ended(invoke, kfp, monkeypatc
     ]
 
 
+@pytest.mark.parametrize(("hiccups", "exit_code"), [(2, 0), (3, 1)])
+def test_waiting_sits_out_a_server_that_is_away_for_a_while(invoke, kfp, monkeypatch, hiccups, exit_code):
+    monkeypatch.setattr(cluster_commands, "POLL_S", 0.01)
+    monkeypatch.setattr(cluster_commands, "PATIENCE", 3)
+    invoke("upload")
+    kfp.states = ["RUNNING", "RUNNING", "SUCCEEDED"]
+    away = (503, {"message": "no upstream"})
+    answers = iter([None, *[away] * hiccups, None, *[away] * hiccups])
+    kfp.on_look = lambda: next(answers, None)
+    result = invoke("run", "training", "--wait")
+    assert result.exit_code == exit_code, result.output
+    assert ("run 'run-0': 503, no upstream" in result.output) == bool(exit_code)
+    assert (f"{kfp.runs['run-0']['display_name']}: SUCCEEDED" in result.output) == (not exit_code)
+
+
+def test_waiting_takes_each_token_that_the_file_gets(monkeypatch, tmp_path):
+    monkeypatch.setattr(cluster_commands, "POLL_S", 0.01)
+    monkeypatch.setattr(cluster_commands, "PATIENCE", 1)
+    monkeypatch.delenv("KFP_TOKEN", raising=False)
+    file = tmp_path / "token"
+    monkeypatch.setenv("KFP_TOKEN_FILE", str(file))
+    file.write_text(f"{SECRET}-1")
+    with kfp_stub(token=f"{SECRET}-1") as kfp:
+        monkeypatch.setenv("KFP_ENDPOINT", kfp.endpoint)
+        kfp.hold("gream-training")
+        kfp.states = ["RUNNING", "SUCCEEDED"]
+
+        def replace_token():
+            kfp.token = f"{SECRET}-2"
+            file.write_text(kfp.token)
+
+        kfp.on_look = replace_token
+        result = CliRunner().invoke(main, ["pipelines", "run", "training", "--wait"])
+    assert result.exit_code == 0, result.output
+
+
 def test_status_of_a_run_that_goes_well(invoke, kfp):
     kfp.runs["run-7"] = {"display_name": "training-7", "run_id": "run-7"}
     kfp.states = ["SUCCEEDED"]

@@ -118,8 +118,12 @@ def test_keys_come_from_secrets_and_each_goes_where_it_is_used(gpu):
         if step in ("enrich-share", "corpora"):
             assert variables == {"gream-llm": {"GREAM_LLM_BASE_URL", "GREAM_LLM_API_KEY"}}
             assert secrets["gream-llm"]["optional"] is True
+        elif step == "monitor":
+            assert variables == {"gream-evidence": {"GREAM_EVIDENCE_KEY"}, "gream-evidently": {"EVIDENTLY_SECRET"}}
+            assert secrets["gream-evidently"]["optional"] is True
+            assert secrets["gream-evidence"]["optional"] is False
         else:
-            assert variables == ({"gream-evidence": {"GREAM_EVIDENCE_KEY"}} if step == "monitor" else {})
+            assert variables == {}
         plain = {variable["name"]: variable["value"] for variable in gpu.container(step)["env"]}
         caches = {"HF_HOME", "VLLM_CACHE_ROOT", "TRITON_CACHE_DIR"}
         of_the_workspace = caches if "workspace" in gpu.parameters(step) else set()

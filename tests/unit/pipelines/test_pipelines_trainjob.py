@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 import yaml
 from kfp.dsl import TaskConfig
-from kubernetes import client
+from kubernetes import client, config
 from kubernetes_stub import kubernetes_stub
 
 from gream.artifacts import atomic_folder, write_text_atomic
-from gream.config import load_profile
+from gream.profile_files import load_profile
 from gream.stages.launch import FAILURE, JOB, NOTES, TrainingError, TrainingJob
 from gream.stages.store import Recipe, produce
+from pipelines import trainjob_launcher
 from pipelines.cluster import Cluster
 from pipelines.trainjob import of_step
 from pipelines.trainjob_launcher import TrainJobLauncher
@@ -51,6 +52,23 @@ def kubernetes():
 @pytest.fixture
 def launcher(kubernetes):
     return TrainJobLauncher(TEMPLATE, client.CustomObjectsApi(kubernetes.api()), poll_s=0.01)
+
+
+@pytest.fixture
+def step(kubernetes, tmp_path, monkeypatch):
+    """Be the step of a run in `team-a`, in a pod with these owners."""
+
+    def be(owners):
+        (tmp_path / "namespace").write_text("team-a")
+        monkeypatch.setattr(trainjob_launcher, "NAMESPACE_FILE", tmp_path / "namespace")
+        monkeypatch.setattr(config, "load_incluster_config", lambda: None)
+        monkeypatch.setattr(client.Configuration, "_default", client.Configuration(host=kubernetes.host))
+        monkeypatch.setenv("KFP_POD_NAME", "sft-job-7")
+        monkeypatch.setenv("KFP_POD_UID", "uid-of-the-pod")
+        pod = {"metadata": {"name": "sft-job-7", "ownerReferences": owners}}
+        kubernetes.lists["/api/v1/namespaces/team-a/pods/sft-job-7"] = pod
+
+    return be
 
 
 @pytest.fixture
@@ -109,7 +127,7 @@ def test_manifest_gives_each_node_what_the_step_was_given():
 def test_manifest_fits_the_schema_of_trainer(tmp_path):
     if not (SHARED / "tools" / "crdcheck.py").is_file():
         pytest.skip("the CRD check is not here: put crdcheck.py and Trainer's CRDs into ../shared to run this test")
-    owner = {"apiVersion": "v1", "kind": "Pod", "name": "p", "uid": "u"}
+    owner = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow", "name": "w", "uid": "u"}
     path = tmp_path / "trainjob.yaml"
     path.write_text(yaml.safe_dump(replace(TEMPLATE, name="gream-sft-1", command=["torchrun"], owner=owner).manifest()))
     check, schemas = SHARED / "tools" / "crdcheck.py", SHARED / "crds" / "trainer.kubeflow.org_trainjobs.yaml"
@@ -163,6 +181,37 @@ def test_job_is_submitted_watched_and_taken_away(kubernetes, launcher, job):
     assert filed.model_copy(update={"inputs": job.inputs}) == job
 
 
+def test_job_belongs_to_the_workflow_since_it_outlives_the_pod_that_launched_it(kubernetes, step, job):
+    workflow = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow", "name": "training-7", "uid": "uid-of-the-run"}
+    step([{**workflow, "controller": True, "blockOwnerDeletion": True}])
+
+    def finish(manifest):
+        write_text_atomic(job.work / NOTES, '{"log": []}')
+        end(manifest, "Complete")
+
+    kubernetes.on_create = finish
+    assert TrainJobLauncher.in_cluster(TEMPLATE).launch(job) == {"log": []}
+    (manifest,) = kubernetes.created
+    assert manifest["metadata"]["ownerReferences"] == [workflow]
+    assert manifest["metadata"]["namespace"] == "team-a"
+
+
+def test_pod_of_no_workflow_launches_nothing(step):
+    step([])
+    with pytest.raises(TrainingError, match=r"^pod sft-job-7 belongs to no workflow"):
+        TrainJobLauncher.in_cluster(TEMPLATE)
+
+
+def test_failure_that_a_pod_s_next_start_has_overcome(kubernetes, launcher, job):
+    def recover(found):
+        write_text_atomic(job.work / FAILURE, "the store does not answer")
+        write_text_atomic(job.work / NOTES, '{"log": []}')
+        end(found, "Complete")
+
+    kubernetes.on_get = recover
+    assert launcher.launch(job) == {"log": []}
+
+
 def test_failure_is_told_in_the_words_of_the_process_that_failed(kubernetes, launcher, job):
     def fail(found):
         write_text_atomic(job.work / FAILURE, "model.backbone = 'x' cannot be loaded.")
@@ -207,6 +256,26 @@ def test_next_attempt_replaces_a_job_that_failed(kubernetes, launcher, job):
     kubernetes.on_create = finish
     assert launcher.launch(job) == {"log": []}
     assert kubernetes.deleted == [name, name]
+
+
+def test_next_attempt_waits_for_a_job_that_is_going_and_makes_its_own(kubernetes, launcher, job):
+    name = "gream-sft-a1b2c3a1b2c3"
+    kubernetes.trainjobs[name] = {"metadata": {"name": name, "deletionTimestamp": "2026-11-26T10:00:00Z"}}
+    looks = []
+
+    def go(found):
+        looks.append(found)
+        if len(looks) == 3:
+            del kubernetes.trainjobs[name]
+            kubernetes.on_get = lambda _: None
+
+    def finish(manifest):
+        write_text_atomic(job.work / NOTES, '{"log": []}')
+        end(manifest, "Complete")
+
+    kubernetes.on_get, kubernetes.on_create = go, finish
+    assert launcher.launch(job) == {"log": []}
+    assert [made["metadata"]["name"] for made in kubernetes.created] == [name]
 
 
 def test_job_that_somebody_deletes(kubernetes, launcher, job):

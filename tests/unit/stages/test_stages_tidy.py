@@ -6,6 +6,7 @@ import time
 import pytest
 
 from gream.artifacts import atomic_folder
+from gream.monitoring.evidence_store import fetch_part
 from gream.stages.store import Recipe, produce
 from gream.stages.tidy import DAY_S, tidy
 
@@ -61,6 +62,34 @@ def test_unfinished_attempts_go_too_but_not_one_under_way(tmp_path):
     assert (work / "checkpoint").exists()
     assert tidy(tmp_path, keep_days=30) == [work]
     assert not work.exists()
+
+
+def test_what_killed_copies_to_a_mirror_have_left_goes_too(tmp_path):
+    done = produce(recipe(1), make, tmp_path)
+    copies = [done.with_name(f".{done.name}{left}.mirror") for left in ("", ".work")]
+    for copy in copies:
+        (copy / "snapshot").mkdir(parents=True)
+    age(tmp_path, 1, 31)
+    assert tidy(tmp_path, keep_days=30) == [done, *copies]
+    assert not any(copy.exists() for copy in copies)
+
+
+class NoStore:
+    """Whoever asks it for anything fails."""
+
+
+def test_pulled_feedback_goes_so_long_after_it_was_wanted(tmp_path):
+    hour = tmp_path / "evidence" / "0123456789ab" / "feedback" / "date=2026-10-01" / "hour=07"
+    old, broken_off, fresh = (hour / name for name in ("part-a.parquet", ".part-b.parquet.7.partial", "part-c.parquet"))
+    wanted = hour / "part-d.parquet"
+    own = tmp_path / "evidence" / "feedback" / "date=2026-10-01" / "hour=07" / "part-a.parquet"
+    for file, days in ((old, 31), (broken_off, 31), (fresh, 29), (wanted, 31), (own, 31)):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"who clicked what")
+        os.utime(file, (time.time() - days * DAY_S,) * 2)
+    assert not fetch_part(NoStore(), "its key", wanted.stat().st_size, wanted)
+    assert set(tidy(tmp_path, keep_days=30)) == {old, broken_off}
+    assert all(file.exists() for file in (fresh, wanted, own))
 
 
 def test_looking_does_not_count_as_asking(tmp_path):

@@ -47,6 +47,14 @@ def test_errors_are_counted_by_code_and_not_timed(client, engine, value):
     assert value("gream_recommend_seconds_count", mode="direct", stage="total") == 0
 
 
+@pytest.mark.parametrize("down", [False, True])
+def test_the_feature_store_is_judged_while_there_is_no_engine(serve, engine, features, down):
+    engine.ready, features.down = False, down
+    with serve(wait_until_ready=False) as client:
+        assert client.get("/readyz").status_code == 503
+        assert f"\ngream_features_up {0.0 if down else 1.0}\n" in client.get("/metrics").text
+
+
 def test_states_are_shown(client, engine, features, value):
     assert value("gream_policy_info", dataset="films", stage="srpo", version=engine.version) == 1
     assert value("gream_engine_ready") == 1
