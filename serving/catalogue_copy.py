@@ -8,8 +8,9 @@ import zipfile
 from pathlib import Path
 from typing import Final
 
-from gream.artifacts import MANIFEST, VERSION_DIGITS, content_digest
-from gream.policy.bundle import FACTS, INDEX, ITEMS
+from gream.artifacts import MANIFEST, VERSION_DIGITS, content_digest, file_digest, open_artifact
+from gream.errors import ArtifactError
+from gream.policy.bundle import FACTS, INDEX, ITEMS, KIND
 
 PARTS: Final = (MANIFEST, FACTS, ITEMS, INDEX, "README.md")
 """No weights, no tokenizer: megabytes, where the bundle has gigabytes."""
@@ -24,6 +25,16 @@ def pack(bundle: Path) -> str:
             for file in files:
                 target.write(file, file.relative_to(bundle))
     return base64.b64encode(archive.getbuffer()).decode()
+
+
+def is_sound(copy: Path) -> bool:
+    """Whether a copy is there, and each of its files is what the bundle's manifest says: power may have failed."""
+    try:
+        files = open_artifact(copy, KIND)["files"]
+    except ArtifactError:
+        return False
+    copied = {name: digest for name, digest in files.items() if Path(name).parts[0] in PARTS}
+    return all((copy / name).is_file() and file_digest(copy / name) == digest for name, digest in copied.items())
 
 
 def unpack(packed: str, copies: Path) -> Path:
@@ -46,7 +57,8 @@ def unpack(packed: str, copies: Path) -> Path:
         with zipfile.ZipFile(io.BytesIO(base64.b64decode(packed))) as source:
             source.extractall(staging)
         copy = copies / content_digest(staging)[:VERSION_DIGITS]
-        if not copy.exists():
+        if not is_sound(copy):
+            shutil.rmtree(copy, ignore_errors=True)
             staging.rename(copy)
     finally:
         shutil.rmtree(staging, ignore_errors=True)

@@ -33,22 +33,25 @@ def serve(policy: str, engine: str | None, catalog: Path | None, port: int, host
     and stops.
     """
     from serving.api.keys import ApiKeys
+    from serving.engine.policy_source import CACHE, PolicySource
     from serving.evidence.pusher import require_store
     from serving.launch import require_port, serve_until_stopped
     from serving.settings import load_settings
 
     settings = load_settings()
+    source = PolicySource(policy, settings.state / CACHE)
+    if source.folder is not None:  # Before the long start; a store is asked by the engine.
+        source.digest()
     keys = ApiKeys.parse(settings.api_keys.get_secret_value())
     if settings.evidence_store:
         require_store(settings.evidence_store)
-    _require_policy(policy)
     require_port(host, port)
     # BentoML keeps its metrics in its home, and empties them when it starts: one home for each state folder.
     home = {"BENTOML_HOME": str(settings.state.resolve() / "bentoml"), "BENTOML_DO_NOT_TRACK": "true"}
     environment = home | os.environ | {"GREAM_POLICY": policy} | ({} if engine is None else {"GREAM_ENGINE": engine})
     if not _is_loopback(host) and not keys.digests:
         click.echo(f"Whoever reaches {host}:{port} may ask for recommendations: GREAM_API_KEYS is not set.", err=True)
-    catalog = catalog or _catalog_beside(policy)
+    catalog = catalog or _catalog_beside(source.folder)
     if catalog is None:
         click.echo("No catalog beside the policy: histories begin with the feedback that comes in.", err=True)
     else:
@@ -58,20 +61,13 @@ def serve(policy: str, engine: str | None, catalog: Path | None, port: int, host
     serve_until_stopped(host, port, environment)
 
 
-def _require_policy(uri: str) -> None:
-    """Find out before the long start whether a bundle stands in a folder; a store is asked by the engine."""
-    from gream.artifacts import open_artifact
-    from gream.policy.bundle import KIND
-
-    if "://" not in uri:
-        open_artifact(Path(uri), KIND)
-
-
-def _catalog_beside(policy: str) -> Path | None:
+def _catalog_beside(policy: Path | None) -> Path | None:
     from gream.data.catalog import is_catalog
 
-    beside = Path(policy).absolute().parent / "catalog"
-    return beside if "://" not in policy and is_catalog(beside) else None
+    if policy is None:
+        return None
+    beside = policy.absolute().parent / "catalog"
+    return beside if is_catalog(beside) else None
 
 
 def _fill_feature_store(catalog: Path, settings: "ServingSettings") -> None:

@@ -1,6 +1,5 @@
 """Start `bentoml serve` as a child, say when it is ready, and pass on the wish to stop."""
 
-import os
 import signal
 import socket
 import subprocess
@@ -32,7 +31,8 @@ def require_port(host: str, port: int) -> None:
         with socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
             pass
     except OSError as error:
-        raise ServeError(f"{host}:{port} cannot be served on: {os.strerror(error.errno or 0)}.") from error
+        reason = str(error.strerror).partition(" (while ")[0]
+        raise ServeError(f"{host}:{port} cannot be served on: {reason}.") from error
 
 
 def serve_until_stopped(host: str, port: int, environment: Mapping[str, str]) -> None:
@@ -66,8 +66,9 @@ def serve_until_stopped(host: str, port: int, environment: Mapping[str, str]) ->
 
 def _wait_until_ready(server: "subprocess.Popen[bytes]", url: str) -> bool:
     """Wait until the server is ready, or gone."""
+    directly = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # A proxy would not find this machine.
     while server.poll() is None:
-        with suppress(urllib.error.URLError, ConnectionError, TimeoutError), urllib.request.urlopen(url, timeout=5):
+        with suppress(urllib.error.URLError, ConnectionError, TimeoutError), directly.open(url, timeout=5):
             return True
         time.sleep(_LOOK_SECONDS)
     return False

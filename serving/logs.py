@@ -2,16 +2,23 @@
 
 import json
 import logging
+import sqlite3
 import sys
 import traceback
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
+
+from gream.errors import GreamError, RequestError
+
+_OURS: Final = (GreamError, OSError, sqlite3.Error)
+"""Exceptions whose messages hold nothing of what a client sent; but for `RequestError`, which is about just that."""
 
 
 class JsonFormatter(logging.Formatter):
     """A record's time, level, logger, message and `fields`; of an exception its type and place.
 
-    An exception's own message may quote what a client sent, so it is left out.
+    An exception's own message may quote what a client sent, so it is left out, unless it is about this machine, its
+    disks, or what is published.
     """
 
     def format(self, record: logging.LogRecord) -> str:
@@ -25,6 +32,8 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info and record.exc_info[0] is not None:
             entry["exception"] = record.exc_info[0].__name__
+            if isinstance(record.exc_info[1], _OURS) and not isinstance(record.exc_info[1], RequestError):
+                entry["reason"] = str(record.exc_info[1])
             entry["at"] = [
                 f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(record.exc_info[2])
             ]

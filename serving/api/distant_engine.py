@@ -6,7 +6,7 @@ from typing import Any
 
 from gream.errors import ArtifactError
 from serving.api.remote_engine import RemoteEngine, in_our_words
-from serving.catalogue_copy import unpack
+from serving.catalogue_copy import is_sound, unpack
 from serving.contracts import ServedPolicy
 
 
@@ -24,7 +24,7 @@ class DistantEngine(RemoteEngine):
     async def bundle(self, served: ServedPolicy) -> Path:
         """See `AsyncEngine`; a copy of the bundle, without its weights."""
         copy = self._copies / served.policy_version
-        if not copy.exists():
+        if not await asyncio.to_thread(is_sound, copy):
             with in_our_words():
                 packed: str = await self._service.catalogue()
             given = await asyncio.to_thread(unpack, packed, self._copies)

@@ -81,10 +81,14 @@ class PolicyWatch:
             raise ApiError("engine_not_ready", "the policy engine is being started; try again in a moment.")
         return self.catalogue
 
-    def engine_failed(self) -> None:
-        """A call of the engine failed: do not send more there before it has been seen to answer, and look at once."""
+    def engine_failed(self, error: Exception) -> None:
+        """A call of the engine failed: do not send more there before it has been seen to answer, and look at once.
+
+        Args:
+            error: an `EngineNotReadyError`, whose words are the API's own, or a `TimeoutError`.
+        """
         if self._ready:
-            _LOG.warning("the engine does not answer")
+            _LOG.warning("the engine does not answer: %s", str(error) or type(error).__name__)
             self._ready = False
             self._on_change(None)
             self._doubt.set()
@@ -126,8 +130,8 @@ class PolicyWatch:
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 served = await self._engine.policy()
-        except (EngineNotReadyError, TimeoutError):
-            self.engine_failed()
+        except (EngineNotReadyError, TimeoutError) as error:
+            self.engine_failed(error)
             return
         catalogue = self._known(served.policy_version)
         if catalogue is None:

@@ -71,7 +71,9 @@ def prepare(ask: Ask, catalogue: PolicyCatalogue) -> Prepared:
     """What the engine is asked, by the catalogue that it serves."""
     request = ask.request
     known, unknown = catalogue.split_known(ask.history.item_ids)
-    exclude = tuple(dict.fromkeys([*request.exclude, *(known if request.exclude_seen else ())]))
+    # Unknown ones too: a successor that is just taking over may know them.
+    seen = ask.history.item_ids if request.exclude_seen else ()
+    exclude = tuple(dict.fromkeys([*request.exclude, *seen]))
     engine_request = EngineRequest(
         history=tuple(known),
         k=request.k,
@@ -177,7 +179,7 @@ def engine_errors(parts: Parts) -> Iterator[None]:
     except EngineBusyError as error:
         raise ApiError("engine_overloaded", "too many requests wait for the policy engine.") from error
     except EngineNotReadyError as error:
-        parts.watch.engine_failed()
+        parts.watch.engine_failed(error)
         raise ApiError("engine_not_ready", "the policy engine went away; it is being started again.") from error
 
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import aiohttp
 from bentoml.exceptions import BentoMLException, InvalidArgument
@@ -13,15 +13,16 @@ from pydantic import TypeAdapter
 
 from gream.errors import RequestError
 from serving.api.engine import EngineBusyError, EngineNotReadyError
-from serving.contracts import ChainPiece, EngineAnswer, EngineRequest, ServedPolicy
+from serving.contracts import ChainPiece, EngineAnswer, EngineRequest, Mode, ServedPolicy
 
 _LINE: Final[TypeAdapter[ChainPiece | EngineAnswer]] = TypeAdapter(ChainPiece | EngineAnswer)
 
 LIFE_SECONDS: Final = 1.0
 """An engine that does not name its policy in this time after a connection broke is not there."""
 
-CALLS: Final = 90
-"""Requests that are with the engine at the same time; more wait here, within their own time limits.
+CALLS: Final = 45
+"""Requests of one mode that are with the engine at the same time; more wait here, within their own time limits, and
+those of one mode do not wait for the other's.
 
 BentoML's client has 100 connections, aiohttp's default, and no setting for more. Where requests took all of them, the
 question which policy is served would wait behind them, and an engine that is only busy would pass for one that is gone.
@@ -36,7 +37,7 @@ class RemoteEngine:
         service: what `bentoml.depends(PolicyEngineService)` resolves to.
         """
         self._service = service
-        self._places = asyncio.Semaphore(CALLS)
+        self._places: dict[Mode, asyncio.Semaphore] = {mode: asyncio.Semaphore(CALLS) for mode in get_args(Mode)}
 
     async def policy(self) -> ServedPolicy:
         """See `AsyncEngine`."""
@@ -48,7 +49,9 @@ class RemoteEngine:
 
     async def recommend(self, requests: Sequence[EngineRequest]) -> list[EngineAnswer]:
         """See `AsyncEngine`."""
-        async with self._places:
+        # A mixed batch takes as long as its chains.
+        slowest: Mode = "reasoning" if any(request.mode == "reasoning" for request in requests) else "direct"
+        async with self._places[slowest]:
             with in_our_words():
                 try:
                     return await self._recommend(requests)
@@ -59,7 +62,7 @@ class RemoteEngine:
     async def stream(self, request: EngineRequest) -> AsyncGenerator[ChainPiece | EngineAnswer, None]:
         """See `AsyncEngine`."""
         latest: ChainPiece | EngineAnswer | None = None
-        async with self._places, aclosing(self._service.stream(request=request)) as chunks:
+        async with self._places["reasoning"], aclosing(self._service.stream(request=request)) as chunks:
             with in_our_words():
                 await self._require_life()  # Nothing has been sent of the stream yet.
                 pending = ""

@@ -22,7 +22,33 @@ from serving.api.recommending import engine_errors, prepare, recommend, respond,
 from serving.api.record import RequestRecord
 from serving.contracts import ChainPiece, EngineAnswer
 
-Pieces = AsyncGenerator[ChainPiece | EngineAnswer, None]
+
+class _Stream:
+    """What the engine sends of one answer, all of it within the engine's time limit."""
+
+    def __init__(
+        self, pieces: AsyncGenerator[ChainPiece | EngineAnswer, None], parts: Parts, record: RequestRecord
+    ) -> None:
+        self._pieces = pieces
+        self._parts = parts
+        self._record = record
+        # The engine counts the same seconds, from a little later. Where its own limit ended a stream that has begun,
+        # nothing would say why.
+        self._deadline = asyncio.get_running_loop().time() + parts.settings.engine_timeout_seconds
+
+    async def next(self) -> ChainPiece | EngineAnswer:
+        """The next piece.
+
+        Raises:
+            ApiError: there is none.
+        """
+        with engine_errors(self._parts), self._record.stage("engine"):
+            async with asyncio.timeout_at(self._deadline):
+                return await anext(self._pieces)
+
+    async def aclose(self) -> None:
+        """Let the engine know that nobody listens any more."""
+        await self._pieces.aclose()
 
 
 async def open_stream(ask: Ask, parts: Parts, record: RequestRecord) -> AsyncIterator[bytes]:
@@ -39,9 +65,9 @@ async def open_stream(ask: Ask, parts: Parts, record: RequestRecord) -> AsyncIte
         prepared = prepare(ask, catalogue)
         if prepared.request is None:
             return _single(await respond(prepared, None, parts, record))
-        pieces = parts.engine.stream(prepared.request)
-        first = await _next(pieces, parts, record)
-        return _events(first, pieces, prepared, parts, record)
+        stream = _Stream(parts.engine.stream(prepared.request), parts, record)
+        first = await stream.next()
+        return _events(first, stream, prepared, parts, record)
 
     return await with_served_policy(attempt, parts)
 
@@ -51,23 +77,17 @@ async def _single(response: BaseModel) -> AsyncIterator[bytes]:
 
 
 async def _events(
-    piece: ChainPiece | EngineAnswer, pieces: Pieces, prepared: Prepared, parts: Parts, record: RequestRecord
+    piece: ChainPiece | EngineAnswer, stream: _Stream, prepared: Prepared, parts: Parts, record: RequestRecord
 ) -> AsyncIterator[bytes]:
-    async with aclosing(pieces):
+    async with aclosing(stream):
         try:
             while isinstance(piece, ChainPiece):
                 yield _event("chain", piece)
-                piece = await _next(pieces, parts, record)
+                piece = await stream.next()
             yield _event("result", await respond(prepared, piece, parts, record))
         except ApiError as error:
             record.code = error.code
             yield _event("error", ErrorBody(code=error.code, message=error.message, request_id=record.request_id))
-
-
-async def _next(pieces: Pieces, parts: Parts, record: RequestRecord) -> ChainPiece | EngineAnswer:
-    with engine_errors(parts), record.stage("engine"):
-        async with asyncio.timeout(parts.settings.engine_timeout_seconds):
-            return await anext(pieces)
 
 
 def _event(name: str, data: BaseModel) -> bytes:

@@ -129,7 +129,7 @@ class PolicyKeeper:
             return
         try:
             self._swap(self._prepare())
-        except Exception:  # noqa: BLE001  # Whatever a broken policy raises, the old one must go on serving.
+        except Exception as error:  # noqa: BLE001  # Whatever a broken policy raises, the old one must go on serving.
             self._failures = self._failures + 1 if digest == self._failed else 1
             self._failed = digest
             pause = min(self._poll_seconds * 2**self._failures, LONGEST_PAUSE)
@@ -137,8 +137,13 @@ class PolicyKeeper:
             self._metrics.failed_swaps.inc()
             going_on = self.served
             old = f"policy {going_on.engine.policy_version} goes on serving" if going_on else "nothing is served"
+            # With the error's own words: no client had a part in it.
             _LOG.exception(
-                "policy %s cannot be loaded, %s; next attempt in %.0f s", digest[:VERSION_DIGITS], old, pause
+                "policy %s cannot be loaded (%s), %s; next attempt in %.0f s",
+                digest[:VERSION_DIGITS],
+                error,
+                old,
+                pause,
             )
 
     def _watch(self) -> None:

@@ -8,6 +8,7 @@ the copy is made of hard links and takes no room.
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from gream.artifacts import VERSION_DIGITS, content_digest, link_or_copy, open_artifact, verify_artifact
@@ -16,9 +17,16 @@ from gream.objectstore import artifact_version, fetch_artifact
 from gream.objectstore.uri import is_store_uri
 from gream.policy.bundle import KIND
 
+CACHE: Final = "policies"
+"""Folder under the replica's state where policies are kept."""
+
 
 class PolicySource:
-    """The policy at one URI."""
+    """The policy at one URI.
+
+    Attributes:
+        folder: where it stands; None for a store.
+    """
 
     def __init__(self, uri: str, cache: Path) -> None:
         """Args:
@@ -30,7 +38,7 @@ class PolicySource:
         """
         self._uri = uri
         self._cache = cache
-        self._folder = None if is_store_uri(uri) else _folder(uri)
+        self.folder = None if is_store_uri(uri) else _folder(uri)
 
     def digest(self) -> str:
         """Digest of what stands there now; a cheap look.
@@ -39,10 +47,10 @@ class PolicySource:
             ArtifactError: no complete policy stands in the folder.
             StoreError: nothing is published there, or the store does not answer.
         """
-        if self._folder is None:
+        if self.folder is None:
             return artifact_version(self._uri)
-        open_artifact(self._folder, KIND)
-        return content_digest(self._folder)
+        open_artifact(self.folder, KIND)
+        return content_digest(self.folder)
 
     def fetch(self) -> Path:
         """A checked copy of what stands there now, in a folder that is named by its digest.
@@ -51,12 +59,12 @@ class PolicySource:
             ArtifactError: the policy is incomplete or damaged, or is being replaced just now.
             StoreError: the store does not answer.
         """
-        if self._folder is None:
+        if self.folder is None:
             return fetch_artifact(self._uri, self._cache)
         target = self._cache / self.digest()
         if not _is_sound(target):
             shutil.rmtree(target, ignore_errors=True)
-            self._copy(self._folder.resolve(), target)
+            self._copy(self.folder.resolve(), target)
         return target
 
     def keep_only(self, *bundles: Path) -> None:

@@ -24,16 +24,14 @@ from serving.contracts import ChainPiece, EngineAnswer, EngineRequest, Message, 
 from serving.engine.lane import Lane, OverloadedError
 from serving.engine.metrics import EngineMetrics, Outcome
 from serving.engine.policy_keeper import NoPolicyError, PolicyKeeper
-from serving.engine.policy_source import PolicySource
+from serving.engine.policy_source import CACHE, PolicySource
 from serving.logs import use_json_logs
-from serving.settings import ServingSettings
+from serving.settings import load_settings
 from serving.tracing import tracing_config
 
 MODES: Final[tuple[Mode, ...]] = ("direct", "reasoning")
 Answers = Annotated[list[EngineAnswer], ContentType("application/json")]
 """Without the type, BentoML makes the answers' JSON schema for each response: milliseconds."""
-CACHE: Final = "policies"
-"""Folder under the replica's state where policies are kept."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +51,7 @@ class Asked:
     name="gream_engine",
     workers=1,
     # BentoML's own limit on a request, and that of its client, are above the engine's, which answers in its own words.
-    traffic={"timeout": ServingSettings().engine_timeout_seconds + 30.0},
+    traffic={"timeout": load_settings().engine_timeout_seconds + 30.0},
     # The API's client would close its connections after 100 requests, also under requests that are waiting for answers.
     runner_connection={"max_requests": 2**31 - 1, "max_age": 1e9},
     logging={"access": {"enabled": False}},
@@ -63,7 +61,7 @@ class PolicyEngineService:
     """Answers recommendation requests with the served policy."""
 
     def __init__(self) -> None:
-        self._settings = settings = ServingSettings()
+        self._settings = settings = load_settings()
         self._metrics = EngineMetrics(settings.engine)
         engine = _engine_class(settings.engine)
         use_json_logs()  # Only now: a library sets up logs of its own when it is imported.

@@ -12,7 +12,7 @@ from gream.policy.policy import Policy
 from gream.policy.query import Mode
 from serving.contracts import ChainPiece, EngineAnswer, EngineRequest, Listener
 from serving.engine.translator import Translator
-from serving.settings import ServingSettings
+from serving.settings import ServingSettings, load_settings
 
 THREADS: Final = torch.get_num_threads()
 """Of this process, before any engine has shared them out."""
@@ -34,7 +34,7 @@ class TransformersEngine:
         batch wait for each other at every step of the model, and all of them for one that the API's work has pushed
         from its core.
         """
-        torch.set_num_threads(max(1, THREADS // cls.batches_at_once(ServingSettings())))
+        torch.set_num_threads(max(1, THREADS // cls.batches_at_once(load_settings())))
         return cls(Policy.load(bundle), policy_version)
 
     def __init__(self, policy: Policy, policy_version: str) -> None:

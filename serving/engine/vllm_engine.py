@@ -47,7 +47,7 @@ from gream.policy.query import Mode, Query
 from gream.policy.vllm_grounding import CITABLE
 from serving.contracts import ChainPiece, EngineAnswer, EngineRequest, Listener
 from serving.engine.translator import Translator
-from serving.settings import ServingSettings
+from serving.settings import ServingSettings, load_settings
 
 Result = TypeVar("Result")
 
@@ -63,7 +63,7 @@ class VllmEngine:
     @classmethod
     def load(cls, bundle: Path, policy_version: str) -> "VllmEngine":
         """An engine for the policy in a folder, on the GPU where there is one."""
-        return cls(bundle, policy_version, ServingSettings())
+        return cls(bundle, policy_version, load_settings())
 
     def __init__(self, bundle: Path, policy_version: str, settings: ServingSettings) -> None:
         self._language = language = ItemLanguage.read(bundle)
@@ -74,7 +74,11 @@ class VllmEngine:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="vllm", daemon=True)
         self._thread.start()
-        self._engine: AsyncLLM = self._wait_for(_start(_arguments(bundle, language, settings)))
+        try:
+            self._engine: AsyncLLM = self._wait_for(_start(_arguments(bundle, language, settings)))
+        except BaseException:
+            self._end_loop()  # Whoever keeps an engine tries again for as long as it takes.
+            raise
 
     @property
     def alive(self) -> bool:
@@ -106,6 +110,9 @@ class VllmEngine:
     def close(self) -> None:
         """End the process that runs the model."""
         self._engine.shutdown()
+        self._end_loop()
+
+    def _end_loop(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()

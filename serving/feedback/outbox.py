@@ -33,6 +33,7 @@ CREATE TABLE IF NOT EXISTS events (
 CREATE INDEX IF NOT EXISTS unlogged ON events (seq) WHERE logged = 0;
 CREATE INDEX IF NOT EXISTS unpushed ON events (seq) WHERE pushed = 0;
 CREATE INDEX IF NOT EXISTS parts ON events (part) WHERE logged = 0;
+CREATE INDEX IF NOT EXISTS delivered ON events (received) WHERE logged = 1 AND pushed = 1;
 """
 
 

@@ -59,7 +59,7 @@ class Receiver:
             logging.WARNING if foreseen else logging.ERROR,
             "%s took no feedback (%s); next attempt in %.1f s",
             self._name,
-            type(error).__name__,
+            error if isinstance(error, OSError) else type(error).__name__,
             self._pause,
             exc_info=None if foreseen else error,
         )

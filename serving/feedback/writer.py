@@ -1,5 +1,6 @@
 """Group commits: requests that arrive together share one transaction, and each is answered after its commit."""
 
+import logging
 import queue
 import sqlite3
 import threading
@@ -15,6 +16,8 @@ from serving.feedback.outbox import Outbox
 
 MAX_GROUP: Final = 10_000
 """Events in one transaction, about."""
+
+_LOG = logging.getLogger("gream.feedback")
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,7 @@ class OutboxWriter:
         try:
             new = iter(outbox.add([event for submission in group for event in submission.events], int(time.time())))
         except sqlite3.Error as error:
+            _LOG.exception("feedback cannot be kept")
             for submission in group:
                 submission.new.set_exception(error)
             return

@@ -1,6 +1,7 @@
 """The engine on a real vLLM (CPU), beside the Transformers engine on the same policy."""
 
 import importlib.util
+import threading
 
 import numpy as np
 import pytest
@@ -110,6 +111,20 @@ def test_chains_are_streamed(server):
     assert pieces
     assert answer["readable_chain"].startswith("".join(piece["text"] for piece in pieces))
     assert len(answer["items"]) == 4
+
+
+def test_a_start_that_fails_leaves_no_thread_behind(bundle, monkeypatch):
+    """A policy that cannot be loaded is tried again every few minutes, beside one that serves."""
+    from serving.engine import vllm_engine
+
+    async def no_room(_):
+        raise RuntimeError("no room beside the old one")
+
+    monkeypatch.setattr(vllm_engine, "_start", no_room)
+    before = threading.enumerate()
+    with pytest.raises(RuntimeError, match="no room"):
+        vllm_engine.VllmEngine.load(bundle, "v")
+    assert threading.enumerate() == before
 
 
 def test_its_metrics_are_passed_through(server, bundle):

@@ -1,5 +1,6 @@
 """An engine and a feature store that do as they are told."""
 
+import asyncio
 from pathlib import Path
 
 from gream.artifacts import content_digest
@@ -25,6 +26,7 @@ class FakeEngine:
         asked: every request that came.
         trouble: what goes wrong, one for each step of a call, None for nothing; the last one stays.
         hold: an event of asyncio that calls wait for, where it is set.
+        pace: seconds that each piece of a stream takes.
         ready: whether it names its policy.
         folder: of the policy that it serves.
         version: of that policy, by which it answers.
@@ -35,6 +37,7 @@ class FakeEngine:
         self.asked = []
         self.trouble = []
         self.hold = None
+        self.pace = 0.0
         self.ready = True
         self.named = []
         self.folders = {}
@@ -65,6 +68,7 @@ class FakeEngine:
         answer = self._answer(request)
         await self._trouble()
         for text in CHAIN:
+            await asyncio.sleep(self.pace)
             yield ChainPiece(text=text)
             await self._trouble()
         yield answer

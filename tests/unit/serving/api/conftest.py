@@ -7,10 +7,10 @@ import pytest
 from api_fakes import FakeEngine, FakeFeatures
 from fastapi.testclient import TestClient
 
-from gream.config import load_profile
 from gream.data.catalog import ITEM_SCHEMA
 from gream.indexing import SemanticIndex
 from gream.policy.bundle import PolicyFacts, save_policy
+from gream.profile_files import load_profile
 from serving.api.app import create_app
 from serving.settings import ServingSettings
 

@@ -58,6 +58,14 @@ def test_the_copy_is_a_catalogue_and_is_made_once(bundle, tmp_path):
     assert service.copies == 1
 
 
+def test_a_copy_that_power_has_damaged_is_made_again(bundle, tmp_path):
+    service = Service(bundle)
+    engine = DistantEngine(service, tmp_path / "copies")
+    (copied(engine) / "items.parquet").write_bytes(b"")
+    assert PolicyCatalogue.load(copied(engine), version(bundle)).title("m0") == "Alien (1979)"
+    assert service.copies == 2
+
+
 def test_naming_the_policy_copies_nothing(bundle, tmp_path):
     service = Service(bundle)
     assert asyncio.run(DistantEngine(service, tmp_path / "copies").policy()).policy_version == version(bundle)

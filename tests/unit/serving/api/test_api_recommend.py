@@ -49,6 +49,12 @@ def test_filters_reach_the_engine_and_k_items_come_back(recommend, engine):
     assert set(engine.asked[0].exclude) == {"m3", "unheard-of", "m0"}
 
 
+def test_seen_items_that_only_a_successor_knows_do_not_come_back_either(recommend, engine):
+    answer = recommend(user_id="bob")
+    assert answer["ignored_items"] == ["gone"]
+    assert set(engine.asked[0].exclude) == {"m5", "m4", "gone"}
+
+
 def test_seen_items_may_come_back_on_request(recommend):
     answer = recommend(history=["m0"], k=1, exclude_seen=False)
     assert ids(answer) == ["m0"]

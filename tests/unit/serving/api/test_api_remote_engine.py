@@ -158,6 +158,28 @@ class HeldEngine:
         await self.go.wait()
 
 
+def test_a_direct_request_does_not_wait_for_chains():
+    async def scenario():
+        go = asyncio.Event()
+        service = Service()
+
+        async def recommend(requests):
+            if requests[0].mode == "reasoning":
+                await go.wait()
+            return [ANSWER for _ in requests]
+
+        service.recommend = recommend
+        engine = RemoteEngine(service)
+        chains = [asyncio.create_task(engine.recommend([ASK])) for _ in range(2 * CALLS)]
+        await asyncio.sleep(0)
+        async with asyncio.timeout(30):
+            assert await engine.recommend([EngineRequest(history=())]) == [ANSWER]
+        go.set()
+        await asyncio.gather(*chains)
+
+    asyncio.run(scenario())
+
+
 def test_an_engine_that_is_full_of_requests_still_names_its_policy():
     """More requests than BentoML's client has connections."""
 
@@ -178,13 +200,13 @@ def test_an_engine_that_is_full_of_requests_still_names_its_policy():
             async def chain():
                 return [piece async for piece in engine.stream(ASK)]
 
-            asked = [asyncio.create_task(engine.recommend([ASK])) for _ in range(100)]
-            asked += [asyncio.create_task(chain()) for _ in range(30)]
-            while held.held < CALLS:
+            asked = [asyncio.create_task(engine.recommend([EngineRequest(history=())])) for _ in range(100)]
+            asked += [asyncio.create_task(chain()) for _ in range(50)]
+            while held.held < 2 * CALLS:
                 await asyncio.sleep(0.01)
             assert (await engine.policy()).policy_version == SERVED.policy_version
             held.go.set()
-            assert await asyncio.gather(*asked) == [[ANSWER]] * 130
+            assert await asyncio.gather(*asked) == [[ANSWER]] * 150
             await proxy.close()
             await runner.cleanup()
 

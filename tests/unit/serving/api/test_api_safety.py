@@ -3,10 +3,11 @@
 import asyncio
 import json
 import logging
+import sqlite3
 
 import pytest
 
-from gream.errors import ConfigError
+from gream.errors import ArtifactError, ConfigError, RequestError
 from serving.api import limits
 from serving.api.keys import ApiKeys
 from serving.api.limits import BodyLimit
@@ -244,6 +245,23 @@ def test_access_lines_name_the_route_and_the_key_but_nobody(serve, features, log
     assert lines[3]["degraded"] == "features_unavailable"
     everything = json.dumps(lines)
     assert not any(secret in everything for secret in ("ann", "nobody-of-that-name", "m0", "secret"))
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (ArtifactError("b/model.safetensors is missing or damaged."), "b/model.safetensors is missing or damaged."),
+        (OSError(28, "No space left on device", "/state"), "[Errno 28] No space left on device: '/state'"),
+        (sqlite3.OperationalError("database or disk is full"), "database or disk is full"),
+        (RequestError("item 'm0' is not in the catalogue."), None),
+        (ZeroDivisionError("ann has m0"), None),
+    ],
+)
+def test_what_this_machine_said_is_logged_and_nothing_of_what_a_client_sent(error, reason):
+    record = logging.LogRecord("a", logging.ERROR, "f.py", 1, "failed", (), (type(error), error, None))
+    line = json.loads(JsonFormatter().format(record))
+    assert (line["exception"], line.get("reason")) == (type(error).__name__, reason)
+    assert "m0" not in json.dumps(line)
 
 
 def test_log_lines_are_one_json_object_each():

@@ -1,5 +1,6 @@
 """`gream serve` finds out what is wrong before the long start, and says what it does."""
 
+import os
 import socket
 import sys
 
@@ -56,13 +57,14 @@ def test_the_server_gets_the_policy_and_a_home_of_its_own(serve, started, bundle
     assert result.stderr == "No catalog beside the policy: histories begin with the feedback that comes in.\n"
 
 
-@pytest.mark.parametrize("named", [False, True])
-def test_a_catalog_fills_the_feature_store(serve, started, bundle, tmp_path, named):
+@pytest.mark.parametrize("how", ["named", "beside", "beside a URI"])
+def test_a_catalog_fills_the_feature_store(serve, started, bundle, tmp_path, how):
     run = tmp_path / "run"
     run.mkdir()
     (run / "policy").symlink_to(bundle)
     save_catalog(run / "catalog")
-    result = serve("--catalog", str(run / "catalog")) if named else serve(policy=run / "policy")
+    policy = (run / "policy").as_uri() if how == "beside a URI" else run / "policy"
+    result = serve("--catalog", str(run / "catalog")) if how == "named" else serve(policy=policy)
     assert result.exit_code == 0, result.output
     assert result.output == "Filling the feature store with the histories of films.\n"
     assert (tmp_path / "state" / "features" / "online.db").is_file()
@@ -105,6 +107,21 @@ def test_a_missing_policy_is_named(serve, started, tmp_path):
     assert started == []
 
 
+def test_a_uri_that_is_not_understood_is_refused_at_once(serve, started):
+    result = serve(policy="https://shop/policy")
+    assert result.stderr == (
+        "Error: GREAM_POLICY='https://shop/policy' is not understood: give a folder, file://FOLDER or "
+        "s3://BUCKET/PREFIX.\n"
+    )
+    assert started == []
+
+
+def test_a_host_that_nobody_knows_is_named(serve, started):
+    result = serve("--host", "no-such-host.invalid")
+    assert result.stderr.endswith(" cannot be served on: Name or service not known.\n")
+    assert started == []
+
+
 def test_a_port_that_is_taken_is_named(serve, started, port):
     with socket.create_server(("127.0.0.1", port)):
         result = serve()
@@ -116,3 +133,26 @@ def test_a_server_that_ends_by_itself_is_an_error(monkeypatch, port):
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(launch.ServeError, match="the server ended by itself, with exit code 1"):
         launch.serve_until_stopped("127.0.0.1", port, {})
+
+
+READY_ONCE = """#!{python}
+import http.server, sys
+port = int(sys.argv[sys.argv.index("--port") + 1])
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+http.server.HTTPServer(("127.0.0.1", port), Handler).handle_request()
+"""
+
+
+def test_a_proxy_is_not_asked_whether_this_machine_is_ready(monkeypatch, port, tmp_path, capsys):
+    server = tmp_path / "python"
+    server.write_text(READY_ONCE.format(python=sys.executable))
+    server.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(server))
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    with pytest.raises(launch.ServeError, match="exit code 0"):
+        launch.serve_until_stopped("127.0.0.1", port, dict(os.environ))
+    assert capsys.readouterr().out.startswith(f"Ready at http://127.0.0.1:{port} ")

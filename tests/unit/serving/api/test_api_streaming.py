@@ -58,6 +58,18 @@ def test_what_fails_later_is_an_event(client, engine, logged):
     assert logged.records[-1].fields["code"] == "engine_not_ready"
 
 
+def test_a_stream_has_the_engines_time_for_all_of_its_pieces_and_running_out_of_it_is_no_loss_of_the_engine(
+    serve, engine
+):
+    """Each of three pieces comes in time; the last one after all the time that there is."""
+    engine.pace = 0.4
+    with serve(engine_timeout_seconds=1.0) as client:
+        found = events(client.post("/recommend?stream=true", json=ASK))
+        assert [name for name, _ in found] == ["chain", "chain", "error"]
+        assert found[-1][1]["code"] == "engine_timeout"
+        assert client.get("/readyz").status_code == 200
+
+
 def test_a_stream_that_degrades_says_so(client, features):
     features.down = True
     body = {"user_id": "ann", "k": 1, "mode": "reasoning"}

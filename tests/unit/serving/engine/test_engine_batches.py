@@ -160,3 +160,9 @@ def test_a_batch_that_never_fits_the_queue_is_a_wrong_setting(monkeypatch):
     )
     monkeypatch.setenv("GREAM_MAX_BATCH_REQUESTS", "255")
     assert load_settings().max_batch_requests == 255
+
+
+def test_a_wrong_setting_is_named_without_the_command_line_too(monkeypatch):
+    monkeypatch.setenv("GREAM_MAX_K", "3")
+    with pytest.raises(ConfigError, match=r"^GREAM_MAX_K = '3' is not allowed: Input should be greater"):
+        PolicyEngineService.inner()

@@ -213,13 +213,15 @@ def test_events_out_of_time_are_refused_with_all_that_came_along(feedback, store
     assert store.ids == {"-290", str(2 * 86_400 - 10)}
 
 
-def test_a_failing_disk_is_said_and_nothing_is_acknowledged(feedback, event, tmp_path):
+def test_a_failing_disk_is_said_and_nothing_is_acknowledged(feedback, event, tmp_path, caplog):
     running = feedback()
     accept(running, event("a"))
     connection = sqlite3.connect(tmp_path / "outbox.sqlite")
     connection.execute("CREATE TRIGGER full BEFORE INSERT ON events BEGIN SELECT RAISE(ABORT, 'disk'); END")
     with pytest.raises(FeedbackError):
         accept(running, event("b"))
+    (record,) = [record for record in caplog.records if record.getMessage() == "feedback cannot be kept"]
+    assert str(record.exc_info[1]) == "disk"
     connection.execute("DROP TRIGGER full")
     assert accept(running, event("b")) == Accepted(new=1, duplicates=0)
 

@@ -71,6 +71,20 @@ def test_delivered_events_are_forgotten_after_their_time_and_others_never(outbox
     assert outbox.add([event("old and undelivered"), event("new")], 300) == [False, False]
 
 
+def test_forgetting_does_not_look_through_what_is_kept(outbox, path, monkeypatch):
+    """It holds the lock that all feedback waits for, and a month of events lies there."""
+    plans = []
+    real = outbox._connection
+
+    class Explained:
+        def execute(self, statement, values):
+            plans.extend(row[3] for row in real.execute(f"EXPLAIN QUERY PLAN {statement}", values))
+
+    monkeypatch.setattr(outbox, "_connection", Explained())
+    outbox.forget(before=200)
+    assert plans == ["SEARCH events USING INDEX delivered (received<?)"]
+
+
 def test_numbers_of_parts_are_not_used_again_after_forgetting(outbox, event):
     outbox.add([event("a", "impression")], 100)
     first = outbox.next_part(10)
