@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict
 
 from gream.config import EvaluationConfig
 from gream.corpora.checks import citations
@@ -48,24 +49,33 @@ class Recommender(Protocol):
         ...
 
 
+class AnswerShares(BaseModel):
+    """What a policy's answers and chains are like, as shares of them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    legal_items: float
+    """Of all returned items, in both modes, those that are in the catalogue."""
+    chains_off_history: float
+    """Of the sampled chains, those that cite nothing, or an item that the history does not hold."""
+    unaided_chains: float
+    """How likely a sampled chain would have kept to its history without being made to, on average."""
+    unfinished_chains: float
+    """Of the sampled chains, those that ran into the length limit."""
+
+
 @dataclass(frozen=True)
 class PolicyOutcome:
     """Attributes:
     direct: Recall and NDCG of each user, `metric -> (n_users,)`.
     reasoning: Pass@K of each user over the sampled chains, and Recall and NDCG of the list that follows one chain; NaN
         for users whom `EvaluationConfig.reasoning_users` leaves out.
-    legal_item_share: share of all returned items, in both modes, that are in the catalogue.
-    chains_off_history: share of the sampled chains that cite nothing, or an item that the history does not hold.
-    unaided_chains: how likely a sampled chain would have kept to its history without being made to, on average.
-    unfinished_chains: share of the sampled chains that ran into the length limit.
+    answers: of both modes.
     """
 
     direct: dict[str, np.ndarray]
     reasoning: dict[str, np.ndarray]
-    legal_item_share: float
-    chains_off_history: float
-    unaided_chains: float
-    unfinished_chains: float
+    answers: AnswerShares
 
 
 def evaluate_policy(
@@ -119,10 +129,12 @@ def evaluate_policy(
     return PolicyOutcome(
         direct=answer_values(direct, cases, number),
         reasoning={metric: _spread(values, rows, len(cases.users)) for metric, values in reasoning.items()},
-        legal_item_share=float(np.mean([item in number for item in returned])),
-        chains_off_history=float(np.mean(off_history)),
-        unaided_chains=float(np.mean([answer.unaided for answer in answers])),
-        unfinished_chains=float(np.mean([not answer.finished for answer in answers])),
+        answers=AnswerShares(
+            legal_items=float(np.mean([item in number for item in returned])),
+            chains_off_history=float(np.mean(off_history)),
+            unaided_chains=float(np.mean([answer.unaided for answer in answers])),
+            unfinished_chains=float(np.mean([not answer.finished for answer in answers])),
+        ),
     )
 
 

@@ -205,13 +205,13 @@ def _limit(name: str, share: float, limit: float, what: str, remedy: str) -> Ver
 
 
 def _reasoning_beside_direct(metrics: Metrics) -> Verdict:
-    """Ten items against ten: the list from one chain where it was measured, else one answer from each of ten chains."""
-    metric = HEADLINE if HEADLINE in metrics.reasoning else widest_pass(list(metrics.reasoning))
-    reasoning, direct = metrics.reasoning[metric], metrics.direct[HEADLINE]
+    """Ten items after one chain against ten without one, on the users whom reasoning was measured on."""
+    reasoning, difference = metrics.reasoning[HEADLINE].value, metrics.comparisons["reasoning_vs_direct"][HEADLINE]
+    direct = reasoning - difference.value
     text = (
-        f"Reasoning beside direct: {label(metric)} {percent(reasoning.value)} against direct Recall@10 "
-        f"{percent(direct.value)}"
+        f"Reasoning beside direct on the same users: {label(HEADLINE)} {percent(reasoning)} against {percent(direct)}, "
+        f"{points(difference)}"
     )
-    if reasoning.value < FAR_BELOW * direct.value and apart(reasoning, direct):
+    if reasoning < FAR_BELOW * direct and difference.high < 0:
         return Verdict("bad", f"{text}: reasoning is far below direct, so the chains cost more than they bring.")
     return Verdict("good", f"{text}.")

@@ -21,14 +21,15 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import gream
 from gream.artifacts import MANIFEST, content_digest, link_or_copy, verify_artifact, write_text_atomic
-from gream.config import Profile, load_profile
+from gream.config import Profile
 from gream.errors import ArtifactError
+from gream.profile_files import load_profile
 from gream.stages import EVERY_STAGE, STAGES
 from gream.stages.attempts import begin_attempt, restart_clock
 from gream.stages.mirror import Mirror
@@ -56,7 +57,7 @@ def open_run(profile: str, overrides: Sequence[str], seed: int, workspace: str) 
     """A run's context from the plain values that a form or a command line gives.
 
     Raises:
-        ConfigError: see `gream.config.load_profile`.
+        ConfigError: see `gream.profile_files.load_profile`.
     """
     return RunContext(load_profile(profile, overrides), seed, Path(workspace))
 
@@ -73,6 +74,7 @@ class Recipe:
         inputs: artifact folders by name.
         code: files and folders of the `gream` package, relative to it, whose source decides the output.
         part: which part of the stage's work this is, in words; empty for the whole.
+        pieces: outputs of the same stage that this one is put together from, by name: inputs whose seconds are its own.
     """
 
     stage: str
@@ -82,6 +84,12 @@ class Recipe:
     inputs: Mapping[str, Path]
     code: tuple[str, ...]
     part: str = ""
+    pieces: Mapping[str, Path] = field(default_factory=dict)
+
+    @property
+    def needs(self) -> dict[str, Path]:
+        """Inputs and pieces."""
+        return {**self.inputs, **self.pieces}
 
     def fingerprint(self) -> str:
         """SHA-256 over the recipe, as hex; paths do not enter, contents do.
@@ -89,14 +97,14 @@ class Recipe:
         Raises:
             ArtifactError: an input is not a complete artifact.
         """
-        for name, folder in self.inputs.items():
+        for name, folder in self.needs.items():
             if not (folder / MANIFEST).is_file():
                 raise ArtifactError(f"stage {self.stage!r}: its input {name!r} at {folder} is not a complete artifact.")
         parts: dict[str, Any] = {
             "stage": self.stage,
             "settings": self.settings,
             "seed": self.seed,
-            "inputs": {name: content_digest(folder) for name, folder in self.inputs.items()},
+            "inputs": {name: content_digest(folder) for name, folder in self.needs.items()},
             "code": _code_digest((f"stages/{self.stage}.py", *self.code)),
         }
         if self.part:
@@ -157,7 +165,8 @@ def _make(recipe: Recipe, fingerprint: str, make: Callable[[Path, Path], dict[st
     target = work / "artifact"
     started = time.monotonic()
     notes = make(target, work)
-    own_seconds = round(earlier + time.monotonic() - started, 1)
+    of_pieces = sum(stage_facts(piece)["seconds"][recipe.stage] for piece in recipe.pieces.values())
+    own_seconds = round(earlier + of_pieces + time.monotonic() - started, 1)
     facts = {
         "stage": recipe.stage,
         "fingerprint": fingerprint,
@@ -222,7 +231,7 @@ def _brought(mirror: Mirror, folder: Path, recipe: Recipe) -> bool:
 
 def _seconds_of_inputs(recipe: Recipe) -> dict[str, float]:
     seconds: dict[str, float] = {}
-    for folder in recipe.inputs.values():
+    for folder in recipe.needs.values():
         if (folder / STAGE_FILE).is_file():  # Also artifacts made by hand may be inputs.
             seconds |= stage_facts(folder)["seconds"]
     return dict(sorted(seconds.items(), key=lambda entry: EVERY_STAGE.index(entry[0])))

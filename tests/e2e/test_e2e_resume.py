@@ -20,6 +20,8 @@ ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
 """Of every run here: the last bits of a matrix product depend on how many threads share it."""
 SHARES = 2
 """In which items are enriched and encoded."""
+MEASURED = 4
+"""Apart, for the evaluation: the baselines, both policies, and the last one without its prior."""
 
 PROFILE = """
 name = "tiny"
@@ -168,7 +170,7 @@ def test_second_run_does_nothing_again(shop, profile, undisturbed):
     home, first, _ = undisturbed
     second, output = finish(shop, profile, home)
     assert second != first
-    assert output.count("done already, reused") == len(STAGES) + 2 * SHARES
+    assert output.count("done already, reused") == len(STAGES) + 2 * SHARES + MEASURED
     assert (second / "metrics.json").read_text() == (first / "metrics.json").read_text()
 
 
@@ -185,14 +187,20 @@ def test_killed_run_ends_like_one_that_was_left_alone(shop, profile, undisturbed
 
 
 def test_an_experiment_makes_once_what_its_variants_share(shop, profile, undisturbed):
-    """Here, everything but SRPO without its reward and its bonus; the run before was the variant without settings."""
+    """Here, everything but SRPO without its reward and its bonus, and what is measured of the policy that it makes; the
+    run before was the variant without settings."""
     home, run, _ = undisturbed
     variants = ("--variant", "as is:", "--variant", "plain GRPO: srpo.bonus=false srpo.residual_reward=false")
     command = [*gream("experiment", shop, profile, home), *variants, "--out", str(home / "experiments")]
     ended = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, check=False)
     assert ended.returncode == 0, ended.stderr
-    started = [line.split("]")[0] for line in ended.stderr.splitlines() if line.endswith(" started")]
-    assert started == ["[6/8 srpo", "[7/8 evaluate"]
+    started = [line.removesuffix(" started") for line in ended.stderr.splitlines() if line.endswith(" started")]
+    assert started == [
+        "[6/8 srpo]",
+        "[7/8 evaluate] SRPO:",
+        "[7/8 evaluate] without prior:",
+        "[7/8 evaluate]",
+    ]
     comparison = json.loads((home / "experiments" / "latest" / "comparison.json").read_text())
     first, second = comparison["variants"]
     assert comparison["seeds"] == [3]

@@ -69,15 +69,15 @@ def test_both_modes_by_hand():
 
 
 def test_chains_that_ignore_the_history_are_counted():
-    outcome = evaluated(scripted())
-    assert outcome.unaided_chains == pytest.approx((1.0 + 0.5 + 1.0 + 0.1) / 4)
-    assert outcome.chains_off_history == 0.5  # one cites i7, which u does not have; one cites nothing
-    assert outcome.unfinished_chains == 0.25
+    answers = evaluated(scripted()).answers
+    assert answers.unaided_chains == pytest.approx((1.0 + 0.5 + 1.0 + 0.1) / 4)
+    assert answers.chains_off_history == 0.5  # one cites i7, which u does not have; one cites nothing
+    assert answers.unfinished_chains == 0.25
 
 
 def test_illegal_items_are_counted_and_never_hit():
     outcome = evaluated(scripted(direct=[["ghost", "i3"], ["i4"]]))
-    assert outcome.legal_item_share == pytest.approx(9 / 10)
+    assert outcome.answers.legal_items == pytest.approx(9 / 10)
     assert outcome.direct["ndcg@5"].tolist() == pytest.approx([0.6309297535714575, 1.0])
 
 

@@ -32,7 +32,7 @@ QUICK = [
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("policy") / "policy"
-    write_tiny_policy(path)
+    write_tiny_policy(path, with_prior=True)
     index = SemanticIndex.load(path / INDEX)
     shutil.rmtree(path / INDEX)
     codes = np.arange(len(index.item_ids))[:, None]
@@ -52,9 +52,9 @@ def shop(bundle) -> Catalog:
     return Catalog(pl.DataFrame(events, schema=schema, orient="row"), items, facts)
 
 
-def evaluated(shop: Catalog, bundle: Path, home: Path, seed: int = 0) -> Path:
+def evaluated(shop: Catalog, bundle: Path, home: Path, seed: int = 0, more: tuple[str, ...] = ()) -> Path:
     shop.save(home / "catalog")
-    context = open_run("laptop", QUICK, seed, str(home / "workspace"))
+    context = open_run("laptop", [*QUICK, *more], seed, str(home / "workspace"))
     return evaluate.run(home / "catalog", bundle, bundle, context)
 
 
@@ -63,6 +63,35 @@ def test_every_seed_measures_the_same_users(shop, bundle, tmp_path):
     users = [pl.read_parquet(folder / evaluate.USERS) for folder in found]
     assert users[0].height > 0
     assert users[0]["user_id"].to_list() == users[1]["user_id"].to_list()
+
+
+def test_a_killed_evaluation_goes_on_with_what_is_not_measured_yet(shop, bundle, tmp_path, monkeypatch, capsys):
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(evaluate.measured, "without_prior", killed)
+        with pytest.raises(KeyboardInterrupt):
+            evaluated(shop, bundle, tmp_path)
+    capsys.readouterr()
+    evaluated(shop, bundle, tmp_path)
+    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("[7/8 evaluate]")]
+    assert [line.removeprefix("[7/8 evaluate] ") for line in said[:4]] == [
+        "baselines: done already, reused",
+        "SFT: done already, reused",
+        "SRPO: done already, reused",
+        "without prior: started",
+    ]
+
+
+def test_other_baselines_leave_the_policies_measured(shop, bundle, tmp_path, capsys):
+    """As do other resamples: neither is anything that a policy is asked."""
+    evaluated(shop, bundle, tmp_path)
+    capsys.readouterr()
+    evaluated(shop, bundle, tmp_path, more=("evaluation.sasrec_epochs=1", "evaluation.bootstrap_resamples=30"))
+    said = capsys.readouterr().err
+    assert "baselines: started" in said
+    assert all(f"{part}: done already, reused" in said for part in ("SFT", "SRPO", "without prior"))
 
 
 def test_what_the_shop_has_not_is_not_legal(shop, bundle, tmp_path):
@@ -76,5 +105,5 @@ def test_what_the_shop_has_not_is_not_legal(shop, bundle, tmp_path):
 def test_another_shops_policy_is_refused(shop, bundle, tmp_path):
     new = shop.items.head(1).with_columns(pl.lit("only-here").alias("item_id"))
     wider = replace(shop, items=pl.concat([shop.items, new]))
-    with pytest.raises(ArtifactError, match=r"has no item 'only-here' of .*catalog: it is another shop's policy"):
+    with pytest.raises(ArtifactError, match=r"has no item 'only-here' of made-up: it is another shop's policy"):
         evaluated(wider, bundle, tmp_path)

@@ -1,10 +1,10 @@
 """A stage that is done is not done again; whatever decides an output makes a new one; a kill costs nothing."""
 
-import ast
 import itertools
 import json
 import os
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -153,6 +153,18 @@ def test_seconds_follow_the_lineage(recipe, tmp_path):
     assert stage_facts(second)["seconds"] == {"ingest": 12.5, "index": 7.0}
 
 
+def test_seconds_of_pieces_are_the_stages_own(recipe, tmp_path):
+    """Seven seconds each: two pieces, one of which was there already, and the whole. The catalogue's count once."""
+    workspace = tmp_path / "workspace"
+    pieces = {name: replace(recipe, part=name) for name in ("first", "second")}
+    produce(pieces["first"], Maker("first"), workspace)
+    made = {name: produce(piece, Maker(name), workspace) for name, piece in pieces.items()}
+    whole = replace(recipe, pieces=made)
+    assert stage_facts(produce(whole, Maker("whole"), workspace))["seconds"] == {"index": 21.0}
+    other = {**made, "second": produce(replace(pieces["second"], seed=1), Maker("other"), workspace)}
+    assert replace(recipe, pieces=other).fingerprint() != whole.fingerprint()
+
+
 def test_notes_are_kept_beside_the_output(recipe, tmp_path):
     facts = stage_facts(produce(recipe, Maker(), tmp_path / "workspace"))
     assert facts["notes"] == {"log": ["made"]}
@@ -176,13 +188,6 @@ def test_delivery_is_a_complete_artifact_and_replaces_what_stood_there(recipe, t
 
 @pytest.mark.parametrize("stage", EVERY_STAGE)
 def test_each_stage_names_source_that_exists(stage):
-    """A mistyped entry would silently take no code into the fingerprint. Read, not imported: torch takes seconds."""
-    package = Path(gream.__file__).parent
-    tree = ast.parse((package / "stages" / f"{stage}.py").read_text())
-    (code,) = [
-        ast.literal_eval(node.value)
-        for node in tree.body
-        if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == "CODE"
-    ]
-    assert code
+    """A mistyped entry would silently take no code into the fingerprint."""
+    package, code = Path(gream.__file__).parent, import_module(f"gream.stages.{stage}").CODE
     assert [part for part in code if not (package / part).exists()] == []
