@@ -106,7 +106,7 @@ class Policy(ItemLanguage):
         """
         if mode not in get_args(Mode):
             raise RequestError(f"mode must be one of {', '.join(get_args(Mode))}, not {mode!r}.")
-        return self.answer(self._queries(histories, k, excludes), mode, beams, progress=progress)
+        return self.answer(self.queries(histories, k, excludes), mode, beams, progress=progress)
 
     def answer(
         self,
@@ -131,15 +131,25 @@ class Policy(ItemLanguage):
         Raises:
             RequestError: a `k` is below 1, or an item number outside the catalogue.
         """
+        prompts, chains = self.answer_prompts(queries, mode, observe, progress)
+        found = self.rank(prompts, queries, beams, progress, mode)
+        return [self.recommendations(*best, chain) for best, chain in zip(found, chains, strict=True)]
+
+    def answer_prompts(
+        self,
+        queries: Sequence[Query],
+        mode: Mode,
+        observe: Callable[[list[int], list[int]], None] | None = None,
+        progress: str = "",
+    ) -> tuple[list[list[int]], list[list[int] | None]]:
+        """For each query the token ids that an answer follows, and those of the chain among them, if there is one; the
+        arguments are as for `answer`."""
         histories = [query.history for query in queries]
         if mode == "direct":
-            found = self._rank(self.direct_prompts(histories), queries, beams, progress, mode)
-            return [self.recommendations(items, scores) for items, scores in found]
+            return self.direct_prompts(histories), [None] * len(queries)
         prompts, rows = self._reason(histories, self._one_chain(len(histories)), progress, observe)
         chains = [chain.tokens for (chain,) in rows]
-        prefixes = [self.answer_prompt(prompt, chain) for prompt, chain in zip(prompts, chains, strict=True)]
-        found = self._rank(prefixes, queries, beams, progress, mode)
-        return [self.recommendations(*best, chain) for best, chain in zip(found, chains, strict=True)]
+        return [self.answer_prompt(*both) for both in zip(prompts, chains, strict=True)], list(chains)
 
     def reason_batch(
         self,
@@ -172,7 +182,7 @@ class Policy(ItemLanguage):
             raise RequestError(f"chains must be at least 1, not {chains}.")
         generator = torch.Generator().manual_seed(seed)
         uniforms = torch.rand(len(histories), chains, self.facts.max_chain_tokens, generator=generator)
-        queries = self._queries(histories, 1, excludes)
+        queries = self.queries(histories, 1, excludes)
         prompts, sampled = self._reason([query.history for query in queries], uniforms, progress)
         repeated = [query for query in queries for _ in range(chains)]
         prefixes = [
@@ -181,7 +191,7 @@ class Policy(ItemLanguage):
             for chain in row
         ]
         if answer == "best":
-            numbers = [int(items[0]) for items, _ in self._rank(prefixes, repeated, beams, progress)]
+            numbers = [int(items[0]) for items, _ in self.rank(prefixes, repeated, beams, progress)]
             if -1 in numbers:
                 raise RequestError(
                     f"user {numbers.index(-1) // chains} excludes every item: nothing is left to answer."
@@ -209,23 +219,14 @@ class Policy(ItemLanguage):
             for row in sampled
         ]
 
-    def score_all(self, history: Sequence[str]) -> dict[str, float]:
-        """Log-probability of every item as the next one, in direct mode; their exponentials sum to 1.
-
-        Raises:
-            RequestError: an item of the history is not in the catalogue.
-        """
-        (query,) = self._queries([history], 1, None)
-        (prompt,) = self.direct_prompts([query.history])
-        scores = score_all(self.model, prompt, self.trie)
-        opinion = self.opinion([query], "direct")
-        if opinion is not None:
-            scores = opinion.add_to(0, scores)
-        return dict(zip(self._ids, scores.tolist(), strict=True))
-
-    def _queries(
+    def queries(
         self, histories: Sequence[Sequence[str]], k: int, excludes: Sequence[Sequence[str]] | None
     ) -> list[Query]:
+        """Requests in item numbers; the arguments are as for `recommend_batch`.
+
+        Raises:
+            RequestError: an item of a history is not in the catalogue, or there are not as many excludes as histories.
+        """
         left_out = [()] * len(histories) if excludes is None else excludes
         if len(left_out) != len(histories):
             raise RequestError(f"excludes must have one entry for each of {len(histories)} users, not {len(left_out)}.")
@@ -233,6 +234,65 @@ class Policy(ItemLanguage):
             Query(self.numbers(history), k, self.known_numbers(exclude))
             for history, exclude in zip(histories, left_out, strict=True)
         ]
+
+    def rank(
+        self,
+        prompts: Sequence[Sequence[int]],
+        queries: Sequence[Query],
+        beams: int | None,
+        progress: str,
+        prior: Mode | None = None,
+    ) -> list[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+        """Item numbers and scores of each query's `k` best items, as a `Ranking` has them.
+
+        Queries that want more than the beams are searched apart, in the width that each would have alone.
+
+        Args:
+            prompts: what the answer to each query follows, see `answer_prompts`.
+            queries: what each user asks.
+            beams: as for `answer`.
+            progress: as for `answer`.
+            prior: the mode in whose weight the prior is asked; None does not ask it.
+
+        Raises:
+            RequestError: a `k` is below 1.
+        """
+        if small := [query.k for query in queries if query.k < 1]:
+            raise RequestError(f"k must be at least 1, not {small[0]}.")
+        least = self.facts.beams if beams is None else beams
+        widths = np.array([max(least, query.k) for query in queries], dtype=np.int64)
+        found: dict[int, tuple[NDArray[np.int64], NDArray[np.float32]]] = {}
+        for width in np.unique(widths).tolist():
+            rows = np.flatnonzero(widths == width).tolist()
+            asked = [queries[row] for row in rows]
+            ranking = beam_search(
+                self.model,
+                [prompts[row] for row in rows],
+                self.trie,
+                k=max(query.k for query in asked),
+                beams=width,
+                exclude=[query.exclude for query in asked],
+                prior=self.opinion(asked, prior) if prior is not None else None,
+                progress=progress,
+            )
+            for place, row in enumerate(rows):
+                k = queries[row].k
+                found[row] = ranking.items[place, :k], ranking.scores[place, :k]
+        return [found[row] for row in range(len(queries))]
+
+    def score_all(self, history: Sequence[str]) -> dict[str, float]:
+        """Log-probability of every item as the next one, in direct mode; their exponentials sum to 1.
+
+        Raises:
+            RequestError: an item of the history is not in the catalogue.
+        """
+        (query,) = self.queries([history], 1, None)
+        (prompt,) = self.direct_prompts([query.history])
+        scores = score_all(self.model, prompt, self.trie)
+        opinion = self.opinion([query], "direct")
+        if opinion is not None:
+            scores = opinion.add_to(0, scores)
+        return dict(zip(self._ids, scores.tolist(), strict=True))
 
     def _one_chain(self, rows: int) -> torch.Tensor:
         """Random numbers for one chain in each row, the same in every row and call."""
@@ -260,42 +320,6 @@ class Policy(ItemLanguage):
             progress=progress,
         )
         return prompts, chains
-
-    def _rank(
-        self,
-        prompts: Sequence[Sequence[int]],
-        queries: Sequence[Query],
-        beams: int | None,
-        progress: str,
-        prior: Mode | None = None,
-    ) -> list[tuple[NDArray[np.int64], NDArray[np.float32]]]:
-        """Item numbers and scores of each query's `k` best items, as a `Ranking` has them; with the prior as in that
-        mode, or without it.
-
-        Queries that want more than the beams are searched apart, in the width that each would have alone.
-        """
-        if small := [query.k for query in queries if query.k < 1]:
-            raise RequestError(f"k must be at least 1, not {small[0]}.")
-        least = self.facts.beams if beams is None else beams
-        widths = np.array([max(least, query.k) for query in queries], dtype=np.int64)
-        found: dict[int, tuple[NDArray[np.int64], NDArray[np.float32]]] = {}
-        for width in np.unique(widths).tolist():
-            rows = np.flatnonzero(widths == width).tolist()
-            asked = [queries[row] for row in rows]
-            ranking = beam_search(
-                self.model,
-                [prompts[row] for row in rows],
-                self.trie,
-                k=max(query.k for query in asked),
-                beams=width,
-                exclude=[query.exclude for query in asked],
-                prior=self.opinion(asked, prior) if prior is not None else None,
-                progress=progress,
-            )
-            for place, row in enumerate(rows):
-                k = queries[row].k
-                found[row] = ranking.items[place, :k], ranking.scores[place, :k]
-        return [found[row] for row in range(len(queries))]
 
 
 def _local_folder(uri: str | Path) -> Path:

@@ -46,13 +46,18 @@ def fit_prior_weights(
         rows = np.sort(order[: USERS[mode]])
         asked, wanted = [histories[row] for row in rows], [targets[row] for row in rows]
 
+        queries = policy.queries(asked, CUTOFF, asked if exclude_seen else None)
+        # No chain asks the prior: one for each user does for all weights.
+        prompts, _ = policy.answer_prompts(queries, mode, progress=f"prior's weight, {mode}")
+
         def ndcg(weight: float) -> float:
             both = policy.with_prior(prior, PriorWeights(direct=weight, reasoning=weight))
-            found = both.recommend_batch(
-                asked, CUTOFF, mode, asked if exclude_seen else None, progress=f"prior's weight {weight}, {mode}"
+            found = both.rank(prompts, queries, None, f"prior's weight {weight}, {mode}", mode)
+            lists = [policy.recommendations(*row) for row in found]
+            return sum(
+                ndcg_at_k([item.item_id for item in items], target, CUTOFF)
+                for items, target in zip(lists, wanted, strict=True)
             )
-            lists = [[item.item_id for item in row] for row in found]
-            return sum(ndcg_at_k(items, target, CUTOFF) for items, target in zip(lists, wanted, strict=True))
 
         return max(WEIGHTS, key=ndcg)
 

@@ -2,12 +2,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from gream.config import load_profile
 from gream.data.catalog import ITEM_SCHEMA
 from gream.indexing import SemanticIndex
 from gream.policy.bundle import PolicyFacts, save_policy
 from gream.policy.model import build_backbone, build_tokenizer
 from gream.policy.policy import Policy
+from gream.profile_files import load_profile
 
 TITLES = [
     "Alien (1979)",
