@@ -134,12 +134,12 @@ def corpora(home: Path) -> Work:
 
 def language(home: Path) -> Work:
     """What an engine knows beside the weights, read and made ready."""
-    from gream.config import load_profile
     from gream.data.catalog import Catalog
     from gream.indexing.semantic_index import SemanticIndex
     from gream.policy.bundle import PolicyFacts
     from gream.policy.language import ItemLanguage
     from gream.policy.model import build_tokenizer
+    from gream.profile_files import load_profile
 
     profile = load_profile("laptop")
     tokenizer = build_tokenizer(

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from gream import columns
-from gream.config import Profile, load_profile
+from gream.config import Profile
 from gream.corpora.alignment import sequence_examples
 from gream.corpora.curriculum import bucketed_batches
 from gream.corpora.items import Item, read_items
@@ -26,6 +26,7 @@ from gream.indexing.residual_kmeans import BalancedResidualKMeans, shrink
 from gream.indexing.semantic_index import SemanticIndex
 from gream.policy.model import build_tokenizer
 from gream.policy.prompting import IGNORED, EncodedExample, Prompter
+from gream.profile_files import load_profile
 from gream.prompts import load_prompts
 from gream.training.sft import pad_right
 

@@ -28,11 +28,12 @@ from benchmarks.ratio import Ratio
 from benchmarks.sft_runs import quiet
 from benchmarks.timing import timed
 from gream import columns
-from gream.config import SrpoConfig, load_profile
+from gream.config import SrpoConfig
 from gream.data.catalog import Catalog
 from gream.indexing.tokens import TOKEN_PATTERN
 from gream.policy.policy import Policy
 from gream.policy.prompting import Prompter
+from gream.profile_files import load_profile
 from gream.training.rewards import residual_reward
 from gream.training.rollouts import Task, TransformersSampler
 from gream.training.srpo import train_srpo

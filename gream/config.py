@@ -1,20 +1,11 @@
-"""Profiles: every number that decides a run, typed, in one TOML file, checked before anything starts.
+"""Profiles: every number that decides a run, typed, and checked before anything starts.
 
-A profile is `gream/profiles/NAME.toml` or a path to a file of the same shape. Single values are overridden with
-`section.key=value` (the value in TOML syntax). A wrong key or value names itself, its file and what is allowed.
+`gream.profile_files` reads them.
 """
 
-import difflib
-import tomllib
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-
-from gream.errors import ConfigError
-
-PROFILES = Path(__file__).parent / "profiles"
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[int, Field(ge=1)]
@@ -330,73 +321,3 @@ class Profile(Section):
                 "srpo": self.srpo.model_copy(update={"steps": change.srpo_steps}),
             }
         )
-
-
-def profile_names() -> list[str]:
-    """The profiles that come with GREAM."""
-    return sorted(path.stem for path in PROFILES.glob("*.toml"))
-
-
-def load_profile(name_or_path: str, overrides: Sequence[str] = ()) -> Profile:
-    """Read and check a profile.
-
-    Args:
-        name_or_path: one of `profile_names()`, or the path of a TOML file.
-        overrides: `section.key=value` texts, the value in TOML syntax (a bare word is taken as a string).
-
-    Raises:
-        ConfigError: no such profile, a wrong key, or a value outside what is allowed.
-    """
-    path = PROFILES / f"{name_or_path}.toml" if name_or_path in profile_names() else Path(name_or_path)
-    if not path.is_file():
-        raise ConfigError(
-            f"profile {name_or_path!r} is neither one of {', '.join(profile_names())} nor the path of a TOML file."
-        )
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}.") from error
-    values.setdefault("name", path.stem)
-    for override in overrides:
-        _apply_override(values, override)
-    try:
-        return Profile.model_validate(values)
-    except ValidationError as error:
-        raise ConfigError(_explain(error, path)) from error
-
-
-def _apply_override(values: dict[str, Any], override: str) -> None:
-    key, separator, text = override.partition("=")
-    parts = key.strip().split(".")
-    if not separator or len(parts) != 2:
-        raise ConfigError(f"override {override!r} must look like section.key=value, e.g. sft.learning_rate=1e-3.")
-    try:
-        value = tomllib.loads(f"value = {text.strip()}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = text.strip()
-    section, name = parts
-    if not isinstance(values.setdefault(section, {}), dict):
-        raise ConfigError(f"override {override!r}: {section!r} is a value, not a section of a profile.")
-    values[section][name] = value
-
-
-def _explain(error: ValidationError, path: Path) -> str:
-    """The first problem of a validation error, in words."""
-    problem = error.errors()[0]
-    where = ".".join(str(part) for part in problem["loc"])
-    if problem["type"] == "extra_forbidden":
-        *parents, wrong = [str(part) for part in problem["loc"]]
-        fields = Profile.model_fields if not parents else _section_fields(parents[0])
-        near = difflib.get_close_matches(wrong, fields, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        return f"{path}: unknown key {where!r}; allowed are {', '.join(sorted(fields))}.{hint}"
-    if problem["type"] == "value_error":  # Values that do not fit together; the message names them.
-        return f"{path}: [{where}] {problem['ctx']['error']}."
-    return f"{path}: {where or 'profile'} = {problem['input']!r} is not allowed: {problem['msg']}."
-
-
-def _section_fields(section: str) -> dict[str, Any]:
-    annotation = Profile.model_fields[section].annotation
-    if not (isinstance(annotation, type) and issubclass(annotation, Section)):
-        raise ConfigError(f"{section!r} is a value, not a section of a profile.")
-    return dict(annotation.model_fields)

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from gream import sizing
-from gream.config import Profile, load_profile
+from gream.config import Profile
 from gream.decoding.batching import ENGINE_ROWS, ENGINE_TOKENS, GPU_CACHE, TOKEN_BUDGET
+from gream.profile_files import load_profile
 from gream.sizing import Backbone, Memory
 
 PROFILE: Final = "paper"

@@ -7,13 +7,13 @@ import numpy as np
 import polars as pl
 import torch
 
-from gream.config import load_profile
 from gream.data.catalog import ITEM_SCHEMA
 from gream.data.transitions import transition_counts
 from gream.indexing import SemanticIndex
 from gream.policy.bundle import PolicyFacts, save_policy
 from gream.policy.model import build_backbone, build_tokenizer
 from gream.policy.transition_prior import PriorWeights, TransitionPrior
+from gream.profile_files import load_profile
 
 CATEGORIES = ["Books", "Games", "Garden"]
 LEVEL_SIZES = (6, 6, 6)

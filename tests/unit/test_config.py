@@ -4,9 +4,10 @@ from typing import get_args
 
 import pytest
 
-from gream.config import ColumnName, load_profile
+from gream.config import ColumnName
 from gream.data.tables import ColumnMapping
 from gream.errors import ConfigError
+from gream.profile_files import load_profile
 
 pytestmark = pytest.mark.unit
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gream.config import load_profile, profile_names
+from gream.profile_files import load_profile, profile_names
 
 pytestmark = pytest.mark.unit
 

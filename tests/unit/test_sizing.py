@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from gream.config import SftConfig, SrpoConfig, load_profile
+from gream.config import SftConfig, SrpoConfig
+from gream.profile_files import load_profile
 from gream.sizing import (
     FLOAT32,
     GIB,

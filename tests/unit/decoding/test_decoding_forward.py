@@ -6,10 +6,10 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from gream.config import load_profile
 from gream.decoding.cache import GrowingCache
 from gream.decoding.forward import Positions, last_hidden
 from gream.policy.dropout import add_dropout
+from gream.profile_files import load_profile
 from gream.training.lora import add_adapters
 
 pytestmark = pytest.mark.unit

@@ -6,10 +6,10 @@ import pytest
 import torch
 from transformers import Gemma2Config, Gemma2ForCausalLM
 
-from gream.config import load_profile
 from gream.decoding.cache import GrowingCache
 from gream.decoding.forward import Positions
 from gream.decoding.head import next_logits
+from gream.profile_files import load_profile
 from gream.training.lora import add_adapters
 
 pytestmark = pytest.mark.unit
