@@ -17,8 +17,7 @@ class RlPrompt:
 
     Attributes:
         user_id: whose step it is.
-        history: all item ids before the target, oldest first. The policy cuts it to its own window; what a protocol
-            excludes as already seen is all of it.
+        history: all item ids before the target, oldest first. The policy cuts it to its own window.
         target: the item that followed.
     """
 

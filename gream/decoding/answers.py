@@ -41,6 +41,7 @@ def sample_answers(
     trie: TokenTrie,
     uniforms: Tensor,
     temperature: float = 1.0,
+    top_p: float = 1.0,
     exclude: Excluded | None = None,
     token_budget: int = 0,
     progress: str = "",
@@ -53,6 +54,8 @@ def sample_answers(
         trie: the catalogue.
         uniforms: (P, G, trie.depth) numbers in [0, 1), see `sample_chains`.
         temperature: divides the logits.
+        top_p: keep the smallest set of the most probable legal tokens whose mass reaches it, at each of the item's
+            tokens; `log_probs` are those of before the cut.
         exclude: items that must not be sampled, for each prefix; the others' probabilities grow accordingly, token by
             token, and `log_probs` are those of what was left.
         token_budget: see `length_batches`; 0 is what suits the model's device.
@@ -84,13 +87,16 @@ def sample_answers(
                     raise RequestError(f"row {row} excludes all {trie.n_items} items: nothing is left to answer.")
             dead = torch.from_numpy(trie.dead_keys(excluded)).to(model.device)
             prefix = Prefix(model, [prefixes[row] for row in rows], tree.span)
-            batch = _sample(prefix, tree, uniforms[torch.from_numpy(rows)].to(model.device), temperature, dead)
+            numbers = uniforms[torch.from_numpy(rows)].to(model.device)
+            batch = _sample(prefix, tree, numbers, temperature, top_p, dead)
             for row, row_answers in zip(rows, batch, strict=True):
                 answers[row] = row_answers
     return answers
 
 
-def _sample(prefix: Prefix, trie: DeviceTrie, uniforms: Tensor, temperature: float, dead: Tensor) -> list[list[Answer]]:
+def _sample(
+    prefix: Prefix, trie: DeviceTrie, uniforms: Tensor, temperature: float, top_p: float, dead: Tensor
+) -> list[list[Answer]]:
     rows, samples, depth = uniforms.shape
     nodes = torch.zeros((rows, samples), dtype=torch.long, device=uniforms.device)
     parents = torch.zeros_like(nodes)
@@ -99,7 +105,7 @@ def _sample(prefix: Prefix, trie: DeviceTrie, uniforms: Tensor, temperature: flo
         children, real = trie.successors(nodes, width)
         real = real & ~contains_keys(dead, children, len(trie.token))
         distribution = trie.log_probs(prefix.logits.expand(-1, samples, -1), children, real, temperature, compact=True)
-        chosen = draw(distribution.exp(), uniforms[..., level])[..., None]
+        chosen = draw(distribution.exp(), uniforms[..., level], top_p)[..., None]
         nodes = children.gather(-1, chosen)[..., 0]
         visited.append(nodes)
         gains.append(distribution.gather(-1, chosen)[..., 0])

@@ -178,7 +178,7 @@ def _train_epoch(
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
         total, events = total + float(loss.detach()) * int(learned.sum()), events + int(learned.sum())
-    return total / events
+    return total / events if events else 0.0
 
 
 def _warm_cosine(done: float) -> float:
@@ -206,9 +206,9 @@ def cut_windows(sequences: Sequence[Sequence[int]], window: int, random: np.rand
 def _batches(windows: list[list[int]], tokens: int, random: np.random.Generator) -> list[list[list[int]]]:
     """Batches of windows of similar length (little padding), each of about `tokens` tokens, in random order."""
     order = np.lexsort((random.random(len(windows)), np.array([len(window) for window in windows])))
-    batches: list[list[list[int]]] = [[]]
+    batches: list[list[list[int]]] = []
     for place in order:
-        if batches[-1] and (len(batches[-1]) + 1) * len(windows[place]) > tokens:
+        if not batches or (len(batches[-1]) + 1) * len(windows[place]) > tokens:
             batches.append([])
         batches[-1].append(windows[place])
     return [batches[place] for place in random.permutation(len(batches))]

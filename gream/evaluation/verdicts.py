@@ -214,4 +214,4 @@ def _reasoning_beside_direct(metrics: Metrics) -> Verdict:
     )
     if reasoning < FAR_BELOW * direct and difference.high < 0:
         return Verdict("bad", f"{text}: reasoning is far below direct, so the chains cost more than they bring.")
-    return Verdict("good", f"{text}.")
+    return Verdict("neutral" if difference.high < 0 else "good", f"{text}.")

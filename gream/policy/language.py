@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 import polars as pl
@@ -104,6 +105,10 @@ class ItemLanguage:
     def answer_prompt(self, prompt: Sequence[int], chain: Sequence[int]) -> list[int]:
         """Token ids after which the item begins in reasoning mode: the prompt, then its chain up to the stop token."""
         return [*prompt, *chain, *self.prompter.answer_ids]
+
+    def chain_seed(self, history: NDArray[np.int64]) -> int:
+        """Of the one chain that a request with this history (n,) gets."""
+        return self.facts.seed + crc32(history.tobytes())
 
     def longest_sequence(self, max_chain_tokens: int) -> int:
         """Tokens of the longest prompt with its chain and its item."""

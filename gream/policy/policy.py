@@ -2,9 +2,9 @@
 
 import copy
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Final, Literal, get_args
 from urllib.parse import unquote, urlsplit
 
 import numpy as np
@@ -27,6 +27,9 @@ from gream.policy.model import ATTENTION
 from gream.policy.query import Mode, Query
 from gream.policy.recommendations import ReasonedAnswer, Recommendations
 from gream.policy.transition_prior import PriorWeights, TransitionPrior
+
+PORTION: Final = 1_024
+"""Queries whose priors are made at a time: in a dense shop each holds a good part of the catalogue."""
 
 
 class Policy(ItemLanguage):
@@ -118,8 +121,9 @@ class Policy(ItemLanguage):
     ) -> list[Recommendations]:
         """The best items for each query; up to rounding, what else is in the batch does not change an answer.
 
-        In reasoning mode one chain is sampled for each user, with random numbers that are the same in every call. The
-        items are a beam over that one chain.
+        In reasoning mode one chain is sampled for each user, with random numbers that follow from the history: the same
+        in every call, and others for each history, so that over many users luck evens out. The items are a beam over
+        that one chain.
 
         Args:
             queries: what each user asks.
@@ -147,7 +151,7 @@ class Policy(ItemLanguage):
         histories = [query.history for query in queries]
         if mode == "direct":
             return self.direct_prompts(histories), [None] * len(queries)
-        prompts, rows = self._reason(histories, self._one_chain(len(histories)), progress, observe)
+        prompts, rows = self._reason(histories, self._one_chain(histories), progress, observe)
         chains = [chain.tokens for (chain,) in rows]
         return [self.answer_prompt(*both) for both in zip(prompts, chains, strict=True)], list(chains)
 
@@ -171,7 +175,7 @@ class Policy(ItemLanguage):
             seed: of the chains, and of sampled answers.
             excludes: as for `recommend_batch`.
             answer: `best` takes the most probable item that a beam finds after the chain; `sample` draws it at the
-                chain's temperature, as free generation would (the paper's way), among legal items only.
+                chain's temperature and top-p, as free generation would (the paper's way), among legal items only.
             beams: as for `recommend_batch`; `sample` does not use it.
             progress: as for `recommend_batch`.
 
@@ -204,6 +208,7 @@ class Policy(ItemLanguage):
                 self.trie,
                 uniforms,
                 self.facts.chain_temperature,
+                self.facts.chain_top_p,
                 [query.exclude for query in repeated],
                 progress=progress,
             )
@@ -259,17 +264,16 @@ class Policy(ItemLanguage):
         """
         if small := [query.k for query in queries if query.k < 1]:
             raise RequestError(f"k must be at least 1, not {small[0]}.")
-        least = self.facts.beams if beams is None else beams
-        widths = np.array([max(least, query.k) for query in queries], dtype=np.int64)
+        least, most = self.facts.beams if beams is None else beams, self.trie.n_items
+        widths = np.array([min(max(least, query.k), most) for query in queries], dtype=np.int64)
         found: dict[int, tuple[NDArray[np.int64], NDArray[np.float32]]] = {}
-        for width in np.unique(widths).tolist():
-            rows = np.flatnonzero(widths == width).tolist()
+        for width, rows in _in_portions(widths):
             asked = [queries[row] for row in rows]
             ranking = beam_search(
                 self.model,
                 [prompts[row] for row in rows],
                 self.trie,
-                k=max(query.k for query in asked),
+                k=min(max(query.k for query in asked), most),
                 beams=width,
                 exclude=[query.exclude for query in asked],
                 prior=self.opinion(asked, prior) if prior is not None else None,
@@ -294,10 +298,13 @@ class Policy(ItemLanguage):
             scores = opinion.add_to(0, scores)
         return dict(zip(self._ids, scores.tolist(), strict=True))
 
-    def _one_chain(self, rows: int) -> torch.Tensor:
-        """Random numbers for one chain in each row, the same in every row and call."""
-        generator = torch.Generator().manual_seed(self.facts.seed)
-        return torch.rand(1, 1, self.facts.max_chain_tokens, generator=generator).expand(rows, -1, -1)
+    def _one_chain(self, histories: Sequence[NDArray[np.int64]]) -> torch.Tensor:
+        """(B, 1, tokens) random numbers for one chain after each history, the same in every call."""
+        seeds = [self.chain_seed(history) for history in histories]
+        rows = [
+            torch.rand(1, self.facts.max_chain_tokens, generator=torch.Generator().manual_seed(seed)) for seed in seeds
+        ]
+        return torch.stack(rows) if rows else torch.empty(0, 1, self.facts.max_chain_tokens)
 
     def _reason(
         self,
@@ -320,6 +327,14 @@ class Policy(ItemLanguage):
             progress=progress,
         )
         return prompts, chains
+
+
+def _in_portions(widths: NDArray[np.int64]) -> Iterator[tuple[int, list[int]]]:
+    """Rows of one width each, `PORTION` at most."""
+    for width in np.unique(widths).tolist():
+        rows = np.flatnonzero(widths == width).tolist()
+        for start in range(0, len(rows), PORTION):
+            yield width, rows[start : start + PORTION]
 
 
 def _local_folder(uri: str | Path) -> Path:

@@ -24,7 +24,7 @@ METRICS: Final = "metrics.json"
 """Complete but for `seconds`, which are known when the stage has ended."""
 USERS: Final = "users.parquet"
 EXAMPLES: Final = "examples.json"
-CODE: Final = measured.CODE
+CODE: Final = (*sorted({*measured.CODE_OF_BASELINES, *measured.CODE_OF_POLICIES}), "evaluation")
 
 
 def run(catalog: Path, sft_policy: Path, policy: Path, context: RunContext) -> Path:
@@ -37,8 +37,9 @@ def run(catalog: Path, sft_policy: Path, policy: Path, context: RunContext) -> P
     pieces = {
         "baselines": measured.baselines(catalog, context),
         "sft": measured.policy("SFT", sft_policy, catalog, context),
-        "srpo": measured.policy("SRPO", policy, catalog, context),
     }
+    # Without a step it is the same policy.
+    pieces["srpo"] = measured.policy("SRPO", policy, catalog, context) if profile.srpo.steps else pieces["sft"]
     if read_facts(policy).prior is not None:
         pieces[WITHOUT_PRIOR] = measured.without_prior(policy, catalog, context)
     recipe = Recipe(

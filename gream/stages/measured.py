@@ -23,11 +23,21 @@ from gream.stages.store import Recipe, RunContext, produce
 if TYPE_CHECKING:
     from gream.policy.policy import Policy
 
+STAGE: Final = "evaluate"
 KIND: Final = "measured"
 USERS: Final = "users.parquet"
-CODE: Final = (
-    *("corpora/checks.py", "data/split.py", "data/transitions.py", "decoding", "evaluation", "policy"),
-    "stages/measured.py",
+_CASES: Final = (
+    *("data/catalog.py", "data/split.py", "data/transitions.py", "stages/measured.py"),
+    *(f"evaluation/{name}.py" for name in ("cases", "metrics", "ranking", "user_values")),
+)
+CODE_OF_BASELINES: Final = (
+    *_CASES,
+    *(f"evaluation/{name}.py" for name in ("baseline_evaluation", "baselines", "sasrec")),
+)
+CODE_OF_POLICIES: Final = (
+    *_CASES,
+    *("corpora/checks.py", "decoding", "evaluation/policy_evaluation.py", "policy", "prompts"),
+    *("indexing/semantic_index.py", "indexing/tokens.py"),
 )
 NOT_OF_POLICIES: Final = {"bootstrap_resamples", "sasrec_epochs"}
 """Settings of the evaluation that change nothing in how a policy is measured."""
@@ -37,7 +47,7 @@ def baselines(catalog: Path, context: RunContext) -> Path:
     """The folder of every baseline's values, a system each."""
     config = context.profile.evaluation
     settings = config.model_dump(include={"max_users", "sasrec_epochs"})
-    recipe = _recipe("baselines", settings, {"catalog": catalog}, context.seed)
+    recipe = Recipe(STAGE, KIND, settings, context.seed, {"catalog": catalog}, CODE_OF_BASELINES, "baselines")
 
     def make(target: Path, _: Path) -> dict[str, Any]:
         # Imported late: a stage that is done already should not wait for torch.
@@ -65,7 +75,7 @@ def policy(name: str, bundle: Path, catalog: Path, context: RunContext) -> Path:
         ArtifactError: the policy lacks an item of the catalogue.
     """
     settings = context.profile.evaluation.model_dump(exclude=NOT_OF_POLICIES)
-    recipe = _recipe(name, settings, {"catalog": catalog, "policy": bundle}, context.seed)
+    recipe = _recipe(name, settings, catalog, bundle, context)
 
     def make(target: Path, _: Path) -> dict[str, Any]:
         shop, cases = _shop_and_cases(catalog, context)
@@ -86,7 +96,7 @@ def without_prior(bundle: Path, catalog: Path, context: RunContext) -> Path:
         ArtifactError: the policy lacks an item of the catalogue.
     """
     settings = context.profile.evaluation.model_dump(include={"beams", "max_users"})
-    recipe = _recipe("without prior", settings, {"catalog": catalog, "policy": bundle}, context.seed)
+    recipe = _recipe("without prior", settings, catalog, bundle, context)
 
     def make(target: Path, _: Path) -> dict[str, Any]:
         shop, cases = _shop_and_cases(catalog, context)
@@ -122,8 +132,9 @@ def load_policy_of(bundle: Path, shop: Catalog) -> "Policy":
     return loaded
 
 
-def _recipe(part: str, settings: dict[str, Any], inputs: dict[str, Path], seed: int) -> Recipe:
-    return Recipe("evaluate", KIND, settings, seed, inputs, CODE, part)
+def _recipe(part: str, settings: dict[str, Any], catalog: Path, bundle: Path, context: RunContext) -> Recipe:
+    inputs = {"catalog": catalog, "policy": bundle}
+    return Recipe(STAGE, KIND, settings, context.seed, inputs, CODE_OF_POLICIES, part)
 
 
 def _shop_and_cases(catalog: Path, context: RunContext) -> tuple[Catalog, Cases]:

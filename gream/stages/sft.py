@@ -145,6 +145,8 @@ def train(job: TrainingJob) -> dict[str, Any]:
     model = whole_model(trained, untrained)
     if process_number() > 0:
         return {"log": log}
+    if torch.cuda.is_available():
+        model.to("cuda")  # One that was in pieces is put together on the CPU, and is asked for its prior's weights yet.
     if profile.sft.method == "lora":
         model = merge_adapters(model)
     narrow(model, getattr(torch, profile.model.dtype))

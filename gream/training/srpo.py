@@ -24,6 +24,9 @@ fresh prompts. Deviations from the authors' code, each with its reason:
    as many prompts as all steps take together some 37 % (1/e) are then never drawn, and others several times;
    somewhat fewer where groups are replaced.
 
+As in the paper, an answer may be any item: also one of the history, where the protocol of the evaluation and of serving
+leaves those out.
+
 TRL's own trainer generates by itself and weighs every token equally; the two methods overridden below are where it
 samples and where it takes log-probabilities. The loss, clipping, KL and the schedule are TRL's.
 """

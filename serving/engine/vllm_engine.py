@@ -138,7 +138,7 @@ class VllmEngine:
             max_tokens=facts.max_chain_tokens,
             temperature=facts.chain_temperature,
             top_p=facts.chain_top_p,
-            seed=facts.seed,
+            seed=self._language.chain_seed(query.history),
             stop_token_ids=[stop],
             ignore_eos=True,
             detokenize=False,

@@ -45,6 +45,26 @@ def test_items_come_as_often_as_their_probability_says(model, trie, prompts, bru
         assert log_probability == pytest.approx(np.log(expected[item]), abs=1e-4)
 
 
+def greedy_item(items, mass):
+    """The item that is reached by the most probable token at each place."""
+    alive, place = list(range(len(items))), 0
+    while len(alive) > 1:
+        by_token = {}
+        for item in alive:
+            by_token.setdefault(items[item][place], []).append(item)
+        alive = max(by_token.values(), key=lambda group: sum(mass[item] for item in group))
+        place += 1
+    return alive[0]
+
+
+def test_of_a_nucleus_without_mass_the_most_probable_token_is_left_at_each_place(
+    model, trie, prompts, items, brute_force
+):
+    rows = sample_answers(model, prompts, trie, numbers(4, 50, trie.depth), top_p=1e-6)
+    wanted = [{greedy_item(items, np.exp(brute_force(prompt)))} for prompt in prompts]
+    assert [{answer.item for answer in row} for row in rows] == wanted
+
+
 def test_excluded_items_are_never_sampled(model, trie, prompts):
     exclude = [[0, 1, 2, 4, 6, 8], list(range(11)), [], [5]]
     sampled = sample_answers(model, prompts, trie, numbers(4, 50, trie.depth), exclude=exclude)

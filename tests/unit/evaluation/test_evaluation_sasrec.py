@@ -64,6 +64,11 @@ def test_it_learns_what_comes_next_and_the_seed_decides_the_rest():
     assert np.array_equal(first.score([[3, 4]]), again.score([[3, 4]]))
 
 
+def test_where_nobody_has_two_items_there_is_nothing_to_learn():
+    model = train_sasrec([[1], [2], [0]], [([1], 2)], 3, exclude_seen=False, settings=TINY, seed=0)
+    assert np.isfinite(model.score([[1]])).all()
+
+
 def test_training_stops_when_validation_stops_rising(capsys):
     sequences = cycles()
     impossible = [(sequence[:-1], sequence[-1]) for sequence in sequences]

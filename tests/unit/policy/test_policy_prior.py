@@ -69,6 +69,17 @@ def test_without_its_prior_a_policy_is_as_before(policy, guided):
     assert guided.score_all(["m8"]) == pytest.approx(policy.score_all(["m8"]))  # nobody went on from m8
 
 
+def test_priors_are_made_a_portion_at_a_time(guided, monkeypatch):
+    histories = [HISTORY, ["m3"], ["m4"], ["m7", "m1"], ["m0"]]
+    found = guided.recommend_batch(histories, k=3)
+    made, opinion = [], guided.opinion
+    monkeypatch.setattr("gream.policy.policy.PORTION", 2)
+    monkeypatch.setattr(guided, "opinion", lambda queries, mode: made.append(len(queries)) or opinion(queries, mode))
+    portions = guided.recommend_batch(histories, k=3)
+    assert made == [2, 2, 1]
+    assert [[item.item_id for item in row] for row in portions] == [[item.item_id for item in row] for row in found]
+
+
 def test_pass_at_k_asks_the_policy_itself(policy, guided):
     assert guided.reason_batch([HISTORY], chains=4, seed=1) == policy.reason_batch([HISTORY], chains=4, seed=1)
 

@@ -2,6 +2,7 @@ import math
 
 import pytest
 
+from gream.decoding.chains import Chain
 from gream.errors import RequestError
 from gream.policy.query import Query
 
@@ -46,6 +47,28 @@ def test_reasoning_gives_a_chain_and_distinct_items(policy):
     assert "</think>" not in found.chain
     assert found.readable_chain == policy.render(found.chain)
     assert found == policy.recommend(HISTORY, k=5, mode="reasoning")
+
+
+def test_each_history_has_random_numbers_of_its_own(policy, monkeypatch):
+    """Of users who share them one seed would make all lucky, and another none."""
+    asked = []
+
+    def chains(*arguments, **_):
+        asked.append(arguments[3])
+        return [[Chain([policy.prompter.stop_id], [0.0], [0], True, 0.0)] for _ in arguments[3]]
+
+    monkeypatch.setattr("gream.policy.policy.sample_chains", chains)
+    policy.recommend_batch([HISTORY, ["m7"], HISTORY], k=1, mode="reasoning")
+    policy.recommend(["m7"], k=1, mode="reasoning")
+    (together, alone) = asked
+    assert together[0].tolist() == together[2].tolist() != together[1].tolist()
+    assert alone[0].tolist() == together[1].tolist()
+
+
+def test_more_items_than_there_are_is_all_of_them(policy, items):
+    found = policy.recommend(HISTORY, k=1_000_000)
+    assert sorted(item.item_id for item in found) == sorted(items["item_id"])
+    assert found == policy.recommend(HISTORY, k=items.height)
 
 
 def test_a_batch_answers_as_single_requests_do(policy):
