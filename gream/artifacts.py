@@ -43,17 +43,42 @@ def write_text_atomic(path: Path, text: str) -> None:
         raise
 
 
+def check_replaceable(target: Path) -> None:
+    """Nothing but an artifact is ever replaced: whoever mistypes a folder keeps what is in it.
+
+    Raises:
+        ArtifactError: something stands at `target` that is neither an empty folder nor an artifact.
+    """
+    if target.is_symlink() or (target.exists() and not _is_ours(target)):
+        raise ArtifactError(f"{target} holds something else; name another folder.")
+
+
+def _is_ours(place: Path) -> bool:
+    """Whether a place that exists is an empty folder or an artifact."""
+    if place.is_dir() and not any(place.iterdir()):
+        return True
+    try:
+        _read_manifest(place, "artifact")
+    except ArtifactError:
+        return False
+    return True
+
+
 @contextmanager
 def atomic_folder(target: Path, kind: str, content: Mapping[str, Any] | None = None, **facts: Any) -> Iterator[Path]:
     """Yield an empty folder to fill; on success it becomes `target` with a manifest, on failure nothing remains.
 
     Args:
-        target: where the artifact will stand. An existing folder there is replaced.
+        target: where the artifact will stand. An artifact that stands there is replaced.
         kind: what the artifact is (`"catalog"`, `"semantic_index"`, ...); `open_artifact` checks it.
         content: JSON-serialisable entry `content` of the manifest, for what a reader goes by as it does by the files:
             it is part of the artifact's content digest.
         facts: JSON-serialisable entries for the manifest that are not (counts, seeds, provenance).
+
+    Raises:
+        ArtifactError: see `check_replaceable`.
     """
+    check_replaceable(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.partial-"))
     try:

@@ -187,9 +187,11 @@ main.add_command(store)
 def _run_until(last: str, out: Path | None, options: dict[str, Any]) -> Path:
     """Run the stages up to `last`; its output folder, delivered to `out` where one is given."""
     from gream.stages.chain import run_until
-    from gream.stages.store import deliver, open_run
+    from gream.stages.store import check_delivery, deliver, open_run
 
     context = open_run(options["profile"], options["overrides"], options["seed"], options["workspace"])
+    if out is not None:
+        check_delivery(out, context.workspace)
     folder = run_until(last, options["data"], options["seen_items"], context)
     if out is not None:
         deliver(folder, out)

@@ -3,6 +3,7 @@
 `gream.profile_files` reads them.
 """
 
+import math
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -60,9 +61,10 @@ class EnrichmentConfig(Section):
     """0 repeats itself where the endpoint can; models that reason before they answer often accept 1 only."""
     max_reviews: Annotated[int, Field(ge=0)] = 3
     budget_tokens: Annotated[int, Field(ge=0)] = 0
-    """Stop when prompt + completion tokens of this run exceed it; 0 means no limit."""
+    """Stop when prompt + completion tokens of a stage reach it, those of kept answers included: a repeated attempt gets
+    no new budget. It holds for each stage that asks, enrich and corpora; 0 means no limit."""
     budget_usd: Annotated[float, Field(ge=0)] = 0.0
-    """Stop when the cost of this run exceeds it; 0 means no limit."""
+    """Stop when the cost of a stage reaches it, counted as for `budget_tokens`; 0 means no limit."""
     usd_per_million_prompt_tokens: Annotated[float, Field(ge=0)] = 0.0
     usd_per_million_completion_tokens: Annotated[float, Field(ge=0)] = 0.0
 
@@ -94,6 +96,9 @@ class CorpusConfig(Section):
     """How often each user's sequence is written into the corpus, with another template and cut each time."""
     text_passes: Annotated[int, Field(ge=0)] = 1
     """How often each of the text tasks (item2index, index2item, ...) is written."""
+    preference_samples: Annotated[int, Field(ge=0)] = 0
+    """Preferences that are written, from as many users as possible; 0 takes everybody in each text pass, which an
+    `openai` teacher answers in one paid request each."""
     itemsearch_samples: Annotated[int, Field(ge=0)] = 50_000
     reasoning_samples: Annotated[int, Field(ge=0)] = 20_000
     reasoning_window: Positive = 10
@@ -245,8 +250,8 @@ class RetrainConfig(Section):
     """Of the users about whom nothing new is known, the share whose histories are trained on again, so that the policy
     does not forget them; those with fresh events are all trained on."""
     seqrec_passes: Positive = 1
-    """In place of `corpus.seqrec_passes`. Samples of searches and of reasoning chains shrink in proportion, so that the
-    mixture of the tasks stays."""
+    """In place of `corpus.seqrec_passes`. Samples of preferences, of searches and of reasoning chains shrink in
+    proportion, so that the mixture of the tasks stays."""
     text_passes: Annotated[int, Field(ge=0)] = 1
     """In place of `corpus.text_passes`: new items must be named, and the old names kept."""
     learning_rate: Annotated[float, Field(gt=0)] = 2e-5
@@ -313,6 +318,7 @@ class Profile(Section):
                     update={
                         "seqrec_passes": change.seqrec_passes,
                         "text_passes": change.text_passes,
+                        "preference_samples": math.ceil(corpus.preference_samples * share),  # Up: 0 takes everybody.
                         "itemsearch_samples": round(corpus.itemsearch_samples * share),
                         "reasoning_samples": round(corpus.reasoning_samples * share),
                     }

@@ -16,7 +16,7 @@ import numpy as np
 from tqdm import tqdm
 
 from gream.config import CorpusConfig
-from gream.corpora.cuts import windows
+from gream.corpora.cuts import sample_steps, windows
 from gream.corpora.example import Example
 from gream.corpora.items import Item
 from gream.corpora.texts import TextWriter
@@ -113,13 +113,17 @@ def preference_examples(
     config: CorpusConfig,
     rng: np.random.Generator,
 ) -> Iterator[Example]:
-    """`preferenceobtain`: one random beginning of every sequence in each text pass."""
+    """`preferenceobtain`: one random beginning of every sequence in each text pass, or `preference_samples` of them."""
     prompts = load_prompts("alignment")["preferenceobtain"]["prompts"]
-    cuts = [
-        (sequence, int(rng.integers(1, len(sequence) + 1)))
-        for _ in range(config.text_passes)
-        for sequence in sequences.values()
-    ]
+    if config.preference_samples:
+        steps = sample_steps(sequences, config.preference_samples, minimum_history=1, rng=rng)
+        cuts = [(sequences[user], position) for user, position in steps]
+    else:
+        cuts = [
+            (sequence, int(rng.integers(1, len(sequence) + 1)))
+            for _ in range(config.text_passes)
+            for sequence in sequences.values()
+        ]
     window = config.history_window
     texts = writer.preferences(
         [[items[item] for item in sequence[max(0, end - window) : end]] for sequence, end in cuts]

@@ -24,7 +24,7 @@ from gream.data.assembly import add_skipped, assemble
 from gream.data.catalog import INTERACTION_SCHEMA, ITEM_SCHEMA, Catalog, CatalogFacts
 from gream.data.filtering import drop_duplicate_events, k_core
 from gream.data.gzip_lines import read_lines
-from gream.data.text import field_text, flatten_paths
+from gream.data.text import field_text, flatten_paths, whole_id
 from gream.errors import DataError
 
 _LINE = "line"
@@ -86,8 +86,8 @@ def _read_events(path: Path) -> pl.DataFrame:
             rating = review.get("overall")
             rows.append(
                 (
-                    str(review["reviewerID"]),
-                    str(review["asin"]),
+                    whole_id(review["reviewerID"], f"{path} line {number}: reviewerID"),
+                    whole_id(review["asin"], f"{path} line {number}: asin"),
                     int(review["unixReviewTime"]),
                     None if rating is None else float(rating),
                     number,

@@ -15,7 +15,7 @@ from gream import columns
 from gream.artifacts import file_digest
 from gream.data.assembly import assemble
 from gream.data.catalog import INTERACTION_SCHEMA, ITEM_SCHEMA, Catalog, CatalogFacts
-from gream.data.text import field_text, flatten_paths
+from gream.data.text import field_text, flatten_paths, whole_id
 from gream.errors import DataError
 
 _INTER, _ITEM = ".inter.json", ".item.json"
@@ -74,7 +74,8 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 def _read_events(path: Path, *, known: set[str], item_file: str) -> pl.DataFrame:
     rows: list[tuple[str, str, int]] = []
-    for user, sequence in _read_json(path).items():
+    for number, (user, sequence) in enumerate(_read_json(path).items(), start=1):
+        whole_id(user, f"{path}: user {number}")
         if not isinstance(sequence, list):
             raise DataError(f"{path}: user {user!r} has a {type(sequence).__name__}; a list of item ids is needed.")
         for position, item in enumerate(map(str, sequence)):
@@ -89,7 +90,8 @@ def _read_events(path: Path, *, known: set[str], item_file: str) -> pl.DataFrame
 
 def _read_items(path: Path) -> pl.DataFrame:
     rows = []
-    for item, texts in _read_json(path).items():
+    for number, (item, texts) in enumerate(_read_json(path).items(), start=1):
+        whole_id(item, f"{path}: item {number}")
         if not isinstance(texts, dict):
             raise DataError(f"{path}: item {item!r} has a {type(texts).__name__}; an object with a title is needed.")
         try:

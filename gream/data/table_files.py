@@ -1,5 +1,7 @@
 """One table file (CSV, TSV or Parquet) as a frame, with errors that name the file and the row."""
 
+import csv
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,7 +27,7 @@ def read_table(path: Path) -> pl.DataFrame:
         if path.suffix == ".parquet":
             return pl.read_parquet(path)
         _check_utf8(path)
-        return pl.read_csv(path, separator=SEPARATORS[path.suffix], infer_schema=False)
+        table = pl.read_csv(path, separator=SEPARATORS[path.suffix], infer_schema=False)
     except pl.exceptions.NoDataError as error:
         raise DataError(f"{path} is empty. Its first row must name the columns.") from error
     except pl.exceptions.PolarsError as error:
@@ -34,6 +36,7 @@ def read_table(path: Path) -> pl.DataFrame:
             f"{path} cannot be read ({reason}). Every row needs as many fields as the header, quotes must be closed, "
             "and a Parquet file must be whole."
         ) from error
+    return _without_short_rows(table, path)
 
 
 def row_namer(path: Path) -> Callable[[int], str]:
@@ -58,3 +61,26 @@ def _check_utf8(path: Path) -> None:
                     f"{path} line {number} is not UTF-8 (byte 0x{line[error.start]:02x} at position "
                     f"{error.start + 1}). Save the file as UTF-8."
                 ) from error
+
+
+def _without_short_rows(table: pl.DataFrame, path: Path) -> pl.DataFrame:
+    """The table without the blank lines at its end; the reader fills up short rows and says nothing.
+
+    Raises:
+        DataError: a row has fewer fields than the header.
+    """
+    if table.is_empty() or not table.to_series(-1).has_nulls():  # Every row has its last field.
+        return table
+    csv.field_size_limit(sys.maxsize)  # A review may be longer than the 128 KiB that are usual.
+    blank = 0
+    with path.open(encoding="utf-8", newline="") as file:
+        for row, fields in enumerate(csv.reader(file, delimiter=SEPARATORS[path.suffix]), start=-1):
+            if row >= 0 and not fields:
+                blank += 1
+            elif blank or len(fields) < table.width:
+                short = row - blank
+                raise DataError(
+                    f"{row_namer(path)(short)} has {0 if blank else len(fields)} fields, but the header has "
+                    f"{table.width}. Fill it up, or remove it."
+                )
+    return table.head(table.height - blank)

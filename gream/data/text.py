@@ -4,20 +4,41 @@ import html
 import re
 from collections.abc import Iterable
 
+from gream.errors import DataError
+
 _INVISIBLE = re.compile(r"<(script|style)\b.*?</\1\s*>|<!--.*?-->", re.IGNORECASE | re.DOTALL)
 _TAG = re.compile(r"</?[a-zA-Z][^<>]*>")
+_HALF_CHARACTER = re.compile("[\ud800-\udfff]")
+"""A surrogate without its partner: JSON can spell one, UTF-8 cannot."""
 
 
 def clean_text(raw: str) -> str:
     """Plain text of an HTML fragment: tags and scripts go, entities become characters, white space is one space.
 
-    Entities are resolved first because shops escape whole fragments. A lone `<` that opens no tag stays.
+    Entities are resolved first because shops escape whole fragments. A lone `<` that opens no tag stays. Half a
+    character, as a text cut by its length in UTF-16 has at its end, becomes a replacement character.
 
     >>> clean_text("Dead&nbsp;Sea<br/>Salt &lt;b&gt;pure&lt;/b&gt;, pH &lt; 6")
     'Dead Sea Salt pure , pH < 6'
     """
-    visible = _INVISIBLE.sub(" ", html.unescape(raw))
+    visible = _INVISIBLE.sub(" ", html.unescape(_HALF_CHARACTER.sub("\N{REPLACEMENT CHARACTER}", raw)))
     return " ".join(_TAG.sub(" ", visible).split())
+
+
+def whole_id(value: object, place: str) -> str:
+    """An id from a JSON file, as a text.
+
+    Args:
+        value: the id.
+        place: names it for an error, e.g. `reviews.json.gz line 7: reviewerID`.
+
+    Raises:
+        DataError: it holds half a character, which no table can keep.
+    """
+    text = str(value)
+    if _HALF_CHARACTER.search(text):
+        raise DataError(f"{place} is {text!r}, with half a character (a lone surrogate) in it. Correct the id.")
+    return text
 
 
 def field_text(value: object) -> str:

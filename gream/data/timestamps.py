@@ -5,8 +5,9 @@ Numbers: the unit follows from the magnitude, in bands that a real clock cannot 
     below 1e8   positions in an order, no clock       1e8 .. 1e11   seconds
     1e11 .. 1e14  milliseconds    1e14 .. 1e17  microseconds    from 1e17  nanoseconds
 
-All numbers of a column must share one band. Texts are ISO 8601 dates; those without a zone are taken as UTC, and so
-are datetime columns without one.
+All numbers of a column must share one band. Dates written as numbers, such as 20240531 or 20240531235959, would pass
+for another clock, so a column of nothing else is an error, as is a time that is still to come. Texts are ISO 8601
+dates; those without a zone are taken as UTC, and so are datetime columns without one.
 """
 
 from collections.abc import Callable
@@ -20,6 +21,9 @@ from gream.data.table_files import first_row
 from gream.errors import DataError
 
 _MICROSECOND = 1_000_000
+_PACKED_DIGITS = (8, 12, 14)
+"""Of a year, month and day; with hour and minute; with seconds, too."""
+_PACKED_YEARS = (1970, 2100)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _BANDS = ("positions", "seconds", "milliseconds", "microseconds", "nanoseconds")
 _BAND_STARTS = np.array([1e8, 1e11, 1e14, 1e17])
@@ -48,8 +52,21 @@ def parse_timestamps(column: pl.Series, place: Callable[[int], str]) -> Timestam
         place: names row i (0-based) for an error, e.g. `interactions.csv row 7`.
 
     Raises:
-        DataError: a value is missing or unreadable, or the column mixes units.
+        DataError: a value is missing, unreadable or later than a day from now, or the column mixes units or holds dates
+            written as numbers.
     """
+    times = _parse(column, place)
+    late = times.values > (datetime.now(UTC) + timedelta(days=1) - _EPOCH) // timedelta(microseconds=1)
+    if not times.ordinal and late.any():
+        row = first_row(late)
+        raise DataError(
+            f"{place(row)} has the timestamp {column[row]}, which is still to come. Correct it; dates are best written "
+            "as ISO dates such as 2024-05-31T23:59:59Z."
+        )
+    return times
+
+
+def _parse(column: pl.Series, place: Callable[[int], str]) -> Timestamps:
     if column.has_nulls():
         raise DataError(f"{place(first_row(column.is_null()))} has no timestamp. Every event needs one.")
     if column.dtype == pl.Date or isinstance(column.dtype, pl.Datetime):
@@ -96,6 +113,11 @@ def _from_numbers(numbers: pl.Series, place: Callable[[int], str]) -> Timestamps
     if wrong.any():
         row = int(wrong.argmax())
         raise DataError(f"{place(row)} has the timestamp {values[row]}; a number from 0 up is needed.")
+    if _are_packed_dates(values):
+        raise DataError(
+            f"timestamps look like dates written as numbers: {place(0)} has {values[0]:.0f}. Write them as ISO dates "
+            "such as 2024-05-31 or 2024-05-31T23:59:59Z."
+        )
     bands = np.searchsorted(_BAND_STARTS, values, side="right")
     other = bands != bands[0]
     if other.any():
@@ -110,3 +132,16 @@ def _from_numbers(numbers: pl.Series, place: Callable[[int], str]) -> Timestamps
     else:
         values = values * {"positions": 1, "seconds": _MICROSECOND, "milliseconds": 1_000, "microseconds": 1}[band]
     return Timestamps(pl.Series(values.astype(np.int64)), ordinal=band == "positions")
+
+
+def _are_packed_dates(values: np.ndarray) -> bool:
+    """Whether every value is a date and time written as one number, year first."""
+    digits = len(str(int(values[0])))
+    scale = 10 ** (digits - 4)
+    first, last = _PACKED_YEARS
+    if digits not in _PACKED_DIGITS or values.min() < first * scale or values.max() >= (last + 1) * scale:
+        return False
+    whole = values.astype(np.int64)
+    to_the_second = pl.Series(whole * 10 ** (_PACKED_DIGITS[-1] - digits)).cast(pl.String)
+    moments = to_the_second.str.to_datetime("%Y%m%d%H%M%S", strict=False)
+    return bool((whole == values).all()) and not moments.has_nulls()

@@ -12,7 +12,7 @@ class Usage:
 
     Attributes:
         replies: answers that the endpoint gave, and charged for, in this run.
-        cached: answers taken from the cache, paid for by an earlier run.
+        cached: answers taken from the cache, paid for by an earlier attempt or run.
         retries: attempts repeated after a 429, a 5xx or a time-out on the way to `replies`.
         repairs: second questions asked because a first answer was not valid.
         failures: requests left without a valid answer.
@@ -38,10 +38,11 @@ class Usage:
 
 @dataclass(frozen=True)
 class Budget:
-    """Prices and limits of a run; a limit of 0 is none.
+    """Prices and limits of what one client answers; a limit of 0 is none.
 
     A limit stops the run before the next request once it is reached. Requests under way then are answered and kept, so
-    that a run overshoots by at most `enrichment.concurrency` answers.
+    that it is overshot by at most `enrichment.concurrency` answers. Answers from the cache count at today's prices: the
+    limit is on what an output may cost, and the next attempt at it has no more to spend than the first.
     """
 
     tokens: int
@@ -70,9 +71,12 @@ class Budget:
 
     def spent(self, usage: Usage) -> str:
         """Which limit is reached, in words that name its key; empty while there is something left."""
-        tokens = usage.prompt_tokens + usage.completion_tokens
+        kept = usage.cached_prompt_tokens + usage.cached_completion_tokens
+        tokens = usage.prompt_tokens + usage.completion_tokens + kept
         if 0 < self.tokens <= tokens:
-            return f"enrichment.budget_tokens = {self.tokens} is spent ({tokens} tokens used)"
-        if 0 < self.usd <= usage.usd:
-            return f"enrichment.budget_usd = {self.usd} is spent ({usage.usd:.4f} USD used)"
+            return f"enrichment.budget_tokens = {self.tokens} is spent ({tokens} tokens used, {kept} of them earlier)"
+        earlier = self.cost(usage.cached_prompt_tokens, usage.cached_completion_tokens)
+        usd = usage.usd + earlier
+        if 0 < self.usd <= usd:
+            return f"enrichment.budget_usd = {self.usd} is spent ({usd:.4f} USD used, {earlier:.4f} of them earlier)"
         return ""

@@ -93,6 +93,7 @@ async def ask(api: openai.AsyncOpenAI, question: dict[str, Any]) -> tuple[Reply,
         finish_reason=choice.finish_reason or "",
         prompt_tokens=completion.usage.prompt_tokens,
         completion_tokens=completion.usage.completion_tokens,
+        token_limit=question["max_completion_tokens"],
     )
     return reply, raw.retries_taken
 

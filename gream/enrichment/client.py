@@ -1,15 +1,16 @@
 """Questions to a language model behind any OpenAI-compatible endpoint: many at once, each answered by a checked object.
 
 What one question goes through, in order:
-1. its hash is looked up in the cache; an answer that was paid for once is never asked for again;
-2. the budget is looked at; a spent one stops the run;
+1. its hash is looked up in the cache; an answer that was paid for once is not asked for again, unless it was cut off
+   and may be longer now;
+2. the budget is looked at; a spent one stops the run. What cached answers cost counts: an attempt has no new budget;
 3. the endpoint is asked, under a JSON schema, with retries (see `chat`); disk and accounts take the answer down;
 4. the answer is validated. An invalid one is asked for once more, with the reason; a second one counts as a failure.
 
 Failure policy. A request without a valid answer, or one that the endpoint refuses for its content (400, 413, 422),
-yields None and is counted; more than `MAX_FAILED_SHARE` of them stop the run, since then something is wrong with all.
-Everything else (401, 404, retries exhausted, no chat completion) stops the run at once. A stopping run lets the
-requests under way finish: they are charged for, so they are kept.
+yields None and is counted; more than `FEW` and `MAX_FAILED_SHARE` of them, or all, stop the run, since then something
+is wrong with all. Everything else (401, 404, retries exhausted, no chat completion) stops the run at once. A stopping
+run lets the requests under way finish: they are charged for, so they are kept.
 
 Left out: streaming, tools, batches of the provider's own. A request that times out here may still be charged for there,
 unseen by these accounts.
@@ -41,6 +42,8 @@ Messages: TypeAlias = tuple[tuple[str, str], ...]
 """A conversation as (role, content) turns; hashable, so that equal ones are found."""
 
 MAX_FAILED_SHARE: Final = 0.05
+FEW: Final = 3
+"""Failures that are borne where there are so few requests that they are more than the share."""
 
 
 @dataclass(frozen=True)
@@ -99,13 +102,18 @@ class LlmClient:
 
         Raises:
             EnrichmentError: the endpoint failed for good, too many requests failed, or the budget is spent. What was
-                answered until then is in the cache, and the same call continues from there.
+                answered until then is in the cache, and the same call continues from there: with a larger budget if it
+                was spent, with the cause mended if too many failed.
         """
         conversations = [request.messages() for request in requests]
         with ReplyCache(self._cache_path) as cache, tqdm(total=len(set(conversations)), desc=label) as bar:
             run = _Run(self._config, self._endpoint, self._budget, self.usage, cache, bar)
             answers = asyncio.run(run.answer_all(conversations, schema))
         return [answers[conversation] for conversation in conversations]
+
+
+class _TooManyFailedError(EnrichmentError):
+    """Something is wrong with all requests."""
 
 
 class _Run:
@@ -132,19 +140,20 @@ class _Run:
         distinct = list(dict.fromkeys(conversations))
         queue = iter(distinct)
         answers: dict[Messages, Answer | None] = {}
-        failures: list[str] = []
+        failures = 0
         stops: list[EnrichmentError] = []
 
         async def work(api: openai.AsyncOpenAI) -> None:
+            nonlocal failures
             for conversation in queue:
                 try:
                     answers[conversation] = await self._answer(api, conversation, schema)
                 except RefusedError as refusal:
                     answers[conversation] = None
                     self._usage.failures += 1
-                    failures.append(str(refusal))
-                    if len(failures) > MAX_FAILED_SHARE * len(distinct):
-                        stops.append(EnrichmentError(f"{len(failures)} requests failed, the last one: {refusal}"))
+                    failures += 1
+                    if failures > max(FEW, MAX_FAILED_SHARE * len(distinct)) or failures == len(distinct):
+                        stops.append(_TooManyFailedError(f"{failures} requests failed, the last one: {refusal}"))
                 except EnrichmentError as stop:
                     stops.append(stop)
                 if stops:
@@ -159,10 +168,11 @@ class _Run:
         ) as api:
             await asyncio.gather(*(work(api) for _ in range(self._config.concurrency)))
         if stops:
-            raise EnrichmentError(
-                f"{stops[0]} {len(answers)} of {len(distinct)} requests were done, and every answer so far is kept "
-                "in the cache: the same command continues from there."
-            )
+            kept = f"{len(answers)} of {len(distinct)} requests were done, and every answer so far is kept in "
+            kept += str(self._cache.path)
+            if isinstance(stops[0], _TooManyFailedError):  # They would be judged as they were now.
+                raise EnrichmentError(f"{stops[0]} {kept}; the same command fails again until the cause is mended.")
+            raise EnrichmentError(f"{stops[0]} {kept}: while that file is there, the same command continues from it.")
         return answers
 
     async def _answer(self, api: openai.AsyncOpenAI, conversation: Messages, schema: type[Answer]) -> Answer:
@@ -203,18 +213,18 @@ class _Run:
                 "type": "json_schema",
                 "json_schema": {"name": schema.__name__, "strict": True, "schema": schema.model_json_schema()},
             },
-            "max_completion_tokens": self._config.max_output_tokens,
             "temperature": self._config.temperature,
         }
         key = hashlib.sha256(json.dumps(question, sort_keys=True).encode()).hexdigest()
-        if (kept := self._cache.get(key)) is not None:
+        limit = self._config.max_output_tokens  # Not in the key: an answer that came to its end is right under any.
+        if (kept := self._cache.get(key)) is not None and kept.fits(limit):
             self._usage.cached += 1
             self._usage.cached_prompt_tokens += kept.prompt_tokens
             self._usage.cached_completion_tokens += kept.completion_tokens
             return kept
         if spent := self._budget.spent(self._usage):
-            raise EnrichmentError(f"{spent}; raise it, or run again to spend as much once more.")
-        reply, retries = await ask(api, question)
+            raise EnrichmentError(f"{spent}; raise it.")
+        reply, retries = await ask(api, {**question, "max_completion_tokens": limit})
         self._cache.put(key, reply)
         self._usage.replies += 1
         self._usage.retries += retries

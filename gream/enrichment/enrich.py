@@ -37,7 +37,8 @@ def enrich_catalog(catalog: Catalog, config: EnrichmentConfig, cache_path: Path,
 
     Raises:
         ConfigError: the openai backend lacks a model, an endpoint, a key, or prices for its budget.
-        EnrichmentError: the endpoint failed for good or the budget is spent; a repeated call continues.
+        EnrichmentError: the endpoint failed for good, or the budget is spent; a repeated call, with a larger budget
+            where that is spent, continues from `cache_path`.
     """
     texts = share.block(item_texts(catalog, config.max_reviews))
     profiles = [template_profile(text) for text in texts]

@@ -40,7 +40,6 @@ def run(place: str, action: str, decision: str, decisions: str, context: RunCont
     recipe = Recipe(stage="champion", kind=KIND, settings={"digest": digest}, seed=0, inputs={}, code=CODE)
 
     def make(target: Path, work: Path) -> dict[str, Any]:
-        shutil.rmtree(target, ignore_errors=True)  # A killed attempt may have left half of it.
         bundle = open_champion(place).fetch(digest, work / "fetched")
         shutil.copytree(bundle, target, copy_function=link_or_copy)
         return {}

@@ -11,9 +11,10 @@ from gream.share import WHOLE, Share
 from gream.stages.shares import check_shares
 from gream.stages.store import Recipe, RunContext, produce
 
-CODE: Final = ("enrichment", "prompts")
+CODE: Final = ("enrichment", "prompts", "data/split.py")
 REPLIES: Final = "llm-replies.sqlite"
-"""In the workspace: every answer of a language model, for all runs and stages, so that none is paid for twice."""
+"""In the workspace: every answer of a language model, for all runs and stages, so that none is paid for twice. Where a
+pod's workspace is on no volume it goes with the pod: a mirror (`gream.stages.mirror`) has no copy of it."""
 
 
 def run(catalog: Path, context: RunContext, shares: Sequence[Path] = ()) -> Path:
@@ -26,7 +27,8 @@ def run(catalog: Path, context: RunContext, shares: Sequence[Path] = ()) -> Path
 
     Raises:
         ConfigError: an endpoint is asked for and not configured.
-        EnrichmentError: the endpoint failed for good, or the budget is spent; the next attempt continues.
+        EnrichmentError: the endpoint failed for good, or the budget is spent; the next attempt continues, with a larger
+            budget where that is spent, as long as the workspace has the answers (`REPLIES`).
         ArtifactError: the shares are of something else.
     """
     if not shares:

@@ -114,7 +114,6 @@ def _saved_catalog(catalog: str, workspace: Path) -> Path:
     pinned = ArtifactUri.parse(catalog).pin(artifact_version(catalog))
 
     def make(target: Path, work: Path) -> dict[str, Any]:
-        shutil.rmtree(target, ignore_errors=True)  # A killed attempt may have left half of it.
         shutil.copytree(fetch_artifact(pinned, work / "fetched"), target, copy_function=link_or_copy)
         return {}
 

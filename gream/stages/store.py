@@ -26,7 +26,14 @@ from pathlib import Path
 from typing import Any, Final
 
 import gream
-from gream.artifacts import MANIFEST, content_digest, link_or_copy, verify_artifact, write_text_atomic
+from gream.artifacts import (
+    MANIFEST,
+    check_replaceable,
+    content_digest,
+    link_or_copy,
+    verify_artifact,
+    write_text_atomic,
+)
 from gream.config import Profile
 from gream.errors import ArtifactError
 from gream.profile_files import load_profile
@@ -125,8 +132,8 @@ def produce(recipe: Recipe, make: Callable[[Path, Path], dict[str, Any]], worksp
     Args:
         recipe: what is to be made.
         make: called as `make(target, work)` if the output is not there yet. It saves an artifact of the recipe's kind
-            at `target` and returns notes for `stage_facts`, such as a training log; `work` is a scratch folder that
-            outlives a kill, for checkpoints.
+            at `target`, where nothing stands, and returns notes for `stage_facts`, such as a training log; `work` is a
+            scratch folder that outlives a kill, for checkpoints.
         workspace: see `RunContext`.
 
     Where the workspace has a mirror (`gream.stages.mirror`), what is missing here is taken from there, and what is made
@@ -163,9 +170,10 @@ def _make(recipe: Recipe, fingerprint: str, make: Callable[[Path, Path], dict[st
     recipe.say("continued" if work.exists() else "started")
     earlier = begin_attempt(work)
     target = work / "artifact"
+    shutil.rmtree(target, ignore_errors=True)  # A killed attempt may have left half of it.
     started = time.monotonic()
     notes = make(target, work)
-    of_pieces = sum(stage_facts(piece)["seconds"][recipe.stage] for piece in recipe.pieces.values())
+    of_pieces = sum(stage_facts(piece)["seconds"][recipe.stage] for piece in set(recipe.pieces.values()))
     own_seconds = round(earlier + of_pieces + time.monotonic() - started, 1)
     facts = {
         "stage": recipe.stage,
@@ -200,11 +208,33 @@ def deliver(artifact: Path, target: str | Path) -> dict[str, str | float]:
 
     Returns:
         Its fingerprint and its stage's seconds, for whoever keeps the lineage.
+
+    Raises:
+        ArtifactError: see `check_delivery`.
     """
+    check_delivery(Path(target), artifact.parent.parent)
     shutil.rmtree(target, ignore_errors=True)
-    shutil.copytree(artifact, target, copy_function=link_or_copy)
+    try:
+        shutil.copytree(artifact, target, copy_function=link_or_copy)
+    except BaseException:  # Half a delivery would be in the way of the next one.
+        shutil.rmtree(target, ignore_errors=True)
+        raise
     facts = stage_facts(artifact)
     return {"fingerprint": facts["fingerprint"], "seconds": facts["seconds"][facts["stage"]]}
+
+
+def check_delivery(target: Path, workspace: Path) -> None:
+    """Whether an output of a workspace may be delivered to a place; asked before hours of work, too.
+
+    Raises:
+        ArtifactError: `target` is neither absent, nor empty, nor an artifact; or it contains the workspace, or is the
+            home of a stage's outputs or inside one.
+    """
+    check_replaceable(target)
+    # KFP's local runner keeps the outputs of its steps in the workspace too, beside the homes of the stages.
+    place, root = target.resolve(), workspace.resolve()
+    if root.is_relative_to(place) or any(place.is_relative_to(root / stage) for stage in EVERY_STAGE):
+        raise ArtifactError(f"{target} is part of the workspace {workspace}, or contains it; name another folder.")
 
 
 def _is_sound(done: Path, recipe: Recipe) -> bool:

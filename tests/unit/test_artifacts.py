@@ -36,6 +36,29 @@ def test_a_failed_rewrite_leaves_the_old_one(tmp_path):
     assert (tmp_path / "a" / "part" / "file.txt").read_text() == "new"
 
 
+@pytest.mark.parametrize("names", [["notes.txt"], ["manifest.json"], ["deep/rows.csv", "manifest.json"]])
+def test_nothing_but_an_artifact_is_replaced(tmp_path, names):
+    for name in names:
+        (tmp_path / "mine" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "mine" / name).write_text('{"name": "somebody else\'s manifest"}')
+    with pytest.raises(ArtifactError, match=r"mine holds something else; name another folder\."):
+        make(tmp_path / "mine")
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+    assert sorted(str(path.relative_to(tmp_path / "mine")) for path in tmp_path.rglob("*.*")) == sorted(names)
+
+
+def test_a_file_and_a_link_are_not_replaced_but_an_empty_folder_is(tmp_path):
+    make(tmp_path / "a")
+    (tmp_path / "link").symlink_to(tmp_path / "a")
+    (tmp_path / "file").write_text("words")
+    for name in ("link", "file"):
+        with pytest.raises(ArtifactError, match="holds something else"):
+            make(tmp_path / name)
+    (tmp_path / "empty").mkdir()
+    make(tmp_path / "empty")
+    verify_artifact(tmp_path / "empty", "thing")
+
+
 def test_incomplete_foreign_and_damaged_folders_are_refused(tmp_path):
     (tmp_path / "half").mkdir()
     with pytest.raises(ArtifactError, match=r"is not a complete thing: it has no manifest\.json"):

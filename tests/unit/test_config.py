@@ -81,6 +81,9 @@ def test_a_retraining_changes_what_its_section_says_and_keeps_the_mixture():
     assert (changed.corpus.seqrec_passes, changed.srpo.steps, changed.sft.learning_rate) == (2, 7, 1e-4)
     assert changed.corpus.reasoning_samples * profile.corpus.seqrec_passes == profile.corpus.reasoning_samples * 2
     assert changed.corpus.itemsearch_samples * profile.corpus.seqrec_passes == profile.corpus.itemsearch_samples * 2
+    assert changed.corpus.preference_samples == 0
+    few = load_profile("laptop", ["corpus.preference_samples=3", "corpus.seqrec_passes=8", "retrain.seqrec_passes=1"])
+    assert few.for_retraining().corpus.preference_samples == 1  # An eighth of three, but never 0: that is everybody.
     same = {"name", "data", "enrichment", "index", "model", "search", "retrain", "evaluation"}
     assert changed.model_dump(include=same) == profile.model_dump(include=same)
     assert "retrain.replay_share = 1.5 is not allowed" in refusal("retrain.replay_share=1.5")

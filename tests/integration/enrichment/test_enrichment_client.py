@@ -138,29 +138,49 @@ def test_answers_that_reasoning_leaves_no_room_for_say_so(chat, tmp_path):
 
 
 def test_stubborn_requests_yield_none_up_to_a_share(chat, tmp_path):
-    # 5% of 40: two failures are borne, an unwilling endpoint's (400) and a babbler's; a third stops the run.
+    # 5% of 80: four failures are borne, an unwilling endpoint's (400) and three babblers'; a fifth stops the run.
     def play(data, attempt):
         if data["n"] == 7:
             return Response({"error": {"message": "content filter"}}, 400)
         return completion("babble") if data["n"] in babblers else answer(str(data["n"]))
 
-    chat.play, babblers = play, {11}
-    client, answers = ask(tmp_path, count=40)
-    assert [number for number, answered in enumerate(answers) if answered is None] == [7, 11]
-    assert answers[39] == Text(text="39")
-    assert (client.usage.failures, client.usage.repairs, client.usage.replies) == (2, 1, 40)
+    chat.play, babblers = play, {11, 12, 13}
+    client, answers = ask(tmp_path, count=80)
+    assert [number for number, answered in enumerate(answers) if answered is None] == [7, 11, 12, 13]
+    assert answers[79] == Text(text="79")
+    assert (client.usage.failures, client.usage.repairs, client.usage.replies) == (4, 3, 82)
 
     # Again: only the refusal, which nobody charged for, is tried again; the babble was paid for and is judged again.
     before = len(chat.bodies)
-    client, again = ask(tmp_path, count=40)
+    client, again = ask(tmp_path, count=80)
     assert again == answers
     assert len(chat.bodies) == before + 1
-    assert (client.usage.replies, client.usage.cached, client.usage.failures) == (0, 40, 2)
+    assert (client.usage.replies, client.usage.cached, client.usage.failures) == (0, 82, 4)
 
-    babblers = {11, 12}
+    babblers = {11, 12, 13, 14}
     (tmp_path / "cache.sqlite").unlink()
-    with pytest.raises(EnrichmentError, match=r"3 requests failed, the last one: no valid Text in two answers"):
-        ask(tmp_path, count=40)
+    with pytest.raises(EnrichmentError, match=r"5 requests failed, the last one: no valid Text in two answers") as stop:
+        ask(tmp_path, count=80)
+    assert "the same command fails again until the cause is mended" in str(stop.value)
+    assert "continues" not in str(stop.value)
+
+
+def test_a_few_failures_are_borne_where_there_are_few_requests(chat, tmp_path):
+    unwilling = {0, 1, 2}
+    chat.play = lambda data, attempt: Response({"error": {}}, 400) if data["n"] in unwilling else answer("x")
+    _, answers = ask(tmp_path, count=6)
+    assert [answered is None for answered in answers] == [True, True, True, False, False, False]
+    unwilling.add(5)
+    (tmp_path / "cache.sqlite").unlink()
+    with pytest.raises(EnrichmentError, match="4 requests failed"):
+        ask(tmp_path, count=6)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_where_every_request_fails_even_a_few_stop_the_run(chat, tmp_path, count):
+    chat.play = lambda data, attempt: Response({"error": {}}, 400)
+    with pytest.raises(EnrichmentError, match=f"{count} requests failed"):
+        ask(tmp_path, count=count)
 
 
 def test_concurrency_is_used_and_bounded(chat, tmp_path):
@@ -186,7 +206,7 @@ def test_equal_requests_are_asked_once(chat, tmp_path):
     assert len(chat.bodies) == 2
 
 
-@pytest.mark.parametrize("change", [{"model": "other"}, {"temperature": 1.0}, {"max_output_tokens": 9}])
+@pytest.mark.parametrize("change", [{"model": "other"}, {"temperature": 1.0}])
 def test_another_question_is_not_answered_from_the_cache(chat, tmp_path, change):
     chat.play = lambda data, attempt: answer("x")
     base = {"backend": "openai", "model": "m"}
@@ -195,13 +215,43 @@ def test_another_question_is_not_answered_from_the_cache(chat, tmp_path, change)
     assert len(chat.bodies) == 2
 
 
-def test_a_token_budget_stops_and_the_next_run_continues(chat, tmp_path):
+def test_more_room_asks_again_only_for_what_was_cut_off(chat, tmp_path):
+    def play(data, attempt):
+        return answer(str(data["n"])) if data["n"] < 6 or roomy else completion('{"text": "on and', finish="length")
+
+    chat.play, roomy = play, False
+    with pytest.raises(EnrichmentError, match=r"4 requests failed.*in which hidden reasoning counts: raise it"):
+        ask(tmp_path, count=10, max_output_tokens=9)
+    assert len(chat.bodies) == 6 + 4 * 2
+    before, roomy = len(chat.bodies), True
+    client, answers = ask(tmp_path, count=10, max_output_tokens=99)
+    assert answers == [Text(text=str(number)) for number in range(10)]
+    assert [json.loads(body["messages"][1]["content"])["n"] for body in chat.bodies[before:]] == [6, 7, 8, 9]
+    assert (client.usage.cached, client.usage.replies) == (6, 4)
+    # Less room asks for nothing: what is there came to its end.
+    client, _ = ask(tmp_path, count=10, max_output_tokens=9)
+    assert (client.usage.cached, client.usage.replies) == (10, 0)
+
+
+def test_what_was_cut_off_is_not_asked_for_again_with_as_much_room(chat, tmp_path):
+    chat.play = lambda data, attempt: completion("", finish="length")
+    for _ in range(2):
+        with pytest.raises(EnrichmentError, match="cut off at 9 tokens"):
+            ask(tmp_path, max_output_tokens=9)
+    assert len(chat.bodies) == 2
+
+
+def test_a_token_budget_stops_and_a_larger_one_continues(chat, tmp_path):
     chat.play = lambda data, attempt: answer(str(data["n"]))
     # 15 tokens an answer: spent are 0, 15, 30, 45, and 45 >= 40 stops before the fourth.
-    with pytest.raises(EnrichmentError, match=r"budget_tokens = 40 is spent \(45 tokens used\).* 3 of 10 requests"):
+    with pytest.raises(EnrichmentError, match=r"budget_tokens = 40 is spent \(45 tokens used, 0 .* 3 of 10 requests"):
         ask(tmp_path, count=10, budget_tokens=40)
     assert len(chat.bodies) == kept(tmp_path) == 3
-    client, answers = ask(tmp_path, count=10)
+    # As a retry of the same step does: the limit is what the output may cost, however often it is tried.
+    with pytest.raises(EnrichmentError, match=r"45 tokens used, 45 of them earlier\); raise it\. 3 of 10 requests"):
+        ask(tmp_path, count=10, budget_tokens=40)
+    assert len(chat.bodies) == 3
+    client, answers = ask(tmp_path, count=10, budget_tokens=150)
     assert answers == [Text(text=str(number)) for number in range(10)]
     assert len(chat.bodies) == 10
     assert (client.usage.cached, client.usage.replies) == (3, 7)

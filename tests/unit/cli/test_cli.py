@@ -102,6 +102,22 @@ def test_a_package_that_is_not_installed_is_named(invoke, monkeypatch, tmp_path)
     assert "this command needs not_installed_here, which is not installed: pip install" in result.stderr
 
 
+@pytest.mark.parametrize("out", ["shop", ".", "runs", "runs/workspace", "runs/workspace/ingest/new"])
+def test_out_never_deletes_what_is_not_an_artifact(invoke, tmp_path, monkeypatch, out):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "items.csv").write_text("item_id,title\nA,Lamp\nB,Chair\nC,Table\n")
+    (tmp_path / "shop" / "interactions.csv").write_text("user_id,item_id,timestamp\nu,A,1\nu,B,2\nu,C,3\n")
+    command = ("data", "--data", "shop", "--set", "data.k_core=0", "--workspace", "runs/workspace")
+    assert invoke(*command, "--out", "catalog").exit_code == 0
+    assert invoke(*command, "--out", "catalog").exit_code == 0  # An artifact may be replaced.
+    before = sorted(tmp_path.rglob("*"))
+    result = invoke(*command, "--out", out)
+    assert result.exit_code == 1
+    assert "name another folder." in result.stderr
+    assert sorted(tmp_path.rglob("*")) == before
+
+
 def test_data_describes_and_writes_a_catalog(invoke, tmp_path):
     folder = tmp_path / "shop"
     folder.mkdir()

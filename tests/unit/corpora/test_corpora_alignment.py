@@ -105,6 +105,25 @@ def test_fusion_shows_a_history_and_asks_for_what_followed(films):
         assert sorted(shown) in [sorted(history) for history in before]
 
 
+def test_a_number_of_preferences_is_drawn_from_as_many_users_as_possible(films):
+    class Taste(TemplateTexts):
+        def preferences(self, histories):
+            asked.extend(histories)
+            return ["films"] * len(histories)
+
+    asked = []
+    drawn = CONFIG.model_copy(update={"preference_samples": 3})
+    examples = list(preference_examples(SEQUENCES, films, Taste(rng()), drawn, rng()))
+    assert len(examples) == len(asked) == 3  # What is not drawn is not asked for.
+    histories = [names(films, example.prompt) for example in examples]
+    assert [[item.item_id for item in history] for history in asked] == histories
+    # The one beginning that "two" has and two of "one"; a sequence of one item has none before its last.
+    assert histories.count(["alien"]) == 1
+    assert len({tuple(history) for history in histories}) == 3
+    everybody = list(preference_examples(SEQUENCES, films, Taste(rng()), CONFIG, rng()))
+    assert len(everybody) == CONFIG.text_passes * len(SEQUENCES)
+
+
 def test_preferences_describe_the_history_they_follow(films):
     examples = list(preference_examples({"two": SEQUENCES["two"]}, films, TemplateTexts(rng()), CONFIG, rng()))
     assert len(examples) == 2

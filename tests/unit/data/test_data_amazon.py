@@ -65,6 +65,15 @@ def test_2018_fields_as_lists_and_titles_scraped_from_scripts(dump):
     ]
 
 
+@pytest.mark.parametrize("literal", [False, True], ids=["json-2018", "python-literal-2014"])
+def test_texts_cut_within_a_character_are_read(dump, literal):
+    reviews = [review("A1", "B1", 100, summary="Wow \ud83d"), *REVIEWS[1:]]
+    meta = [{"asin": "B1", "title": "Comb \ud83d", "brand": "\ude00", "categories": [["Hair \ud83d"]]}, META[1]]
+    catalog = dump(reviews, meta, literal=literal)
+    assert catalog.items.row(0) == ("B1", "Comb \ufffd", "", "\ufffd", ["Hair \ufffd"])
+    assert "Wow \ufffd" in catalog.interactions[columns.REVIEW].to_list()
+
+
 def test_skips_are_counted_by_reason(dump):
     reviews = [*REVIEWS, REVIEWS[2], review("A1", "B3", 300), review("A3", "B1", 50), review("A2", "B3", 300)]
     catalog = dump(reviews, [*META, {"asin": "B1", "title": "Second record"}], k=2)
@@ -105,6 +114,12 @@ def lines(*rows):
         (lines(review("A", "B1", "noon")), META, r"line 1: unixReviewTime or overall is not a number"),
         (lines([1, 2]), META, r"line 1 is a list; each line must be one record"),
         (lines(REVIEWS[0], b'{"reviewText": "Caf\xe9"}\n'), META, r"line 2 is not UTF-8 \(byte 0xe9 at position 20\)"),
+        (
+            lines(review("A", "B1", 1), review("A\ud83d", "B1", 1)),
+            META,
+            r"5\.json\.gz line 2: reviewerID is 'A\\ud83d', with",
+        ),
+        (lines(review("A", "\udc00", 1)), META, r"reviews_Beauty_5\.json\.gz line 1: asin is '\\udc00', with half"),
         (REVIEWS, lines({"title": "no id"}), r"meta_Beauty\.json\.gz line 1 has no field 'asin'"),
         (REVIEWS, lines(b"{'asin': 'B1', 'x': __import__('os')}\n"), r"meta_Beauty\.json\.gz line 1 is neither"),
         (REVIEWS, [META[2]], r"meta_Beauty\.json\.gz describes none of the 2 items in reviews_Beauty_5"),

@@ -45,6 +45,11 @@ def test_texts_are_cleaned_and_paths_flattened(folder):
     assert catalog.facts.untitled == 1
 
 
+def test_texts_cut_within_a_character_are_read(folder):
+    items = {"0": {"title": "Polish \ud83d", "categories": ["\ud83d"]}, "1": ITEMS["1"]}
+    assert import_lcrec(folder(items=items), k=0).items.row(0) == ("0", "Polish \ufffd", "", "", ["\ufffd"])
+
+
 @pytest.mark.parametrize(
     ("inter", "items", "message"),
     [
@@ -52,6 +57,8 @@ def test_texts_are_cleaned_and_paths_flattened(folder):
         (b'{"0": [1, 0', ITEMS, r"Beauty\.inter\.json line 1 column \d+ is not JSON"),
         ([[0]], ITEMS, r"Beauty\.inter\.json holds a list; it must be one JSON object"),
         ({"0": 1}, ITEMS, r"user '0' has a int; a list of item ids"),
+        ({"0": [1], "u\ud83d": [1]}, ITEMS, r"Beauty\.inter\.json: user 2 is 'u\\ud83d', with half a character"),
+        (INTER, {"\udc00": {"title": "x"}}, r"Beauty\.item\.json: item 1 is '\\udc00', with half a character"),
         (INTER, {"0": "Polish"}, r"item '0' has a str; an object with a title"),
         (INTER, {"0": {"title": "x", "categories": 5}}, r"item '0': categories are int"),
         (INTER, b'{\n"0": {"title": "Caf\xe9"}}', r"Beauty\.item\.json line 2 is not UTF-8"),

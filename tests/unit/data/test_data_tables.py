@@ -120,7 +120,14 @@ def test_k_core_takes_unused_items_out_and_counts_them(shop):
         (EVENTS + "u3,404,1700000000\n", ITEMS, r"interactions\.csv row 5 has item '404', which items\.csv does not"),
         (EVENTS, ITEMS + "8,Ink again\n", r"items\.csv row 4 repeats item '8' of .*items\.csv row 3"),
         (EVENTS + ",8,1700000000\n", ITEMS, r"interactions\.csv row 5 has no user_id"),
-        (EVENTS + "u3,8\n", ITEMS, r"interactions\.csv row 5 has no timestamp"),
+        (EVENTS + "u3,8\n", ITEMS, r"interactions\.csv row 5 has 2 fields, but the header has 3"),
+        (EVENTS + "u3,8,\n", ITEMS, r"interactions\.csv row 5 has no timestamp"),
+        (EVENTS + "\nu3,8,1700000000\n", ITEMS, r"interactions\.csv row 5 has 0 fields, but the header has 3"),
+        (
+            EVENTS,
+            'item_id,title,brand\n007,"Pen\nand case",\n8,Ink\n',
+            r"items\.csv row 3 has 2 fields, but the header",
+        ),
         (EVENTS + "u3,8,1700000000000\n", ITEMS, r"interactions\.csv row 5 has 1700000000000 \(milliseconds\)"),
         (EVENTS + "u3,8,1700000000,x\n", ITEMS, r"interactions\.csv cannot be read \(found more fields"),
         ("user_id,item_id,timestamp\n", ITEMS, r"interactions\.csv has no rows"),
@@ -137,6 +144,17 @@ def test_k_core_takes_unused_items_out_and_counts_them(shop):
 def test_bad_rows_are_named(shop, events, items, message):
     with pytest.raises(DataError, match=message):
         shop(events, items)
+
+
+def test_blank_lines_at_the_end_are_no_rows(shop):
+    catalog = shop(EVENTS + "\n\n", "item_id,title,brand\r\n007,Pen,\r\n8,Ink,Parker\r\n\r\n")
+    assert catalog.interactions.height == 3
+    assert catalog.items[columns.BRAND].to_list() == ["", "Parker"]
+
+
+def test_a_text_longer_than_a_csv_reader_takes_by_default_is_read(shop):
+    catalog = shop(items=f"item_id,title,description,brand\n007,Pen,{'long ' * 40_000},\n8,Ink,,\n")
+    assert len(catalog.items[columns.DESCRIPTION][0]) == 199_999
 
 
 def test_a_mapped_column_must_exist_even_if_it_is_optional(shop):

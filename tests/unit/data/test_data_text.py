@@ -13,6 +13,7 @@ pytestmark = pytest.mark.unit
         ("pH < 6 and > 4, I <3 it", "pH < 6 and > 4, I <3 it"),
         ("a<script>alert('x < y')</script>b<!-- c -->d<STYLE>\n.x{}</STYLE>", "a b d"),
         ("  two\n\tlines\u00a0here ", "two lines here"),
+        ("cut \ud83d", "cut \ufffd"),
         ("L&#39;Or&eacute;al &amp; Co", "L'Oréal & Co"),
     ],
 )

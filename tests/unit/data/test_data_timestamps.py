@@ -71,8 +71,25 @@ def test_finer_clocks_keep_their_order_beside_the_seconds():
         ([MAY, -5], r"events row 3 has the timestamp -5; a number from 0 up"),
         ([float(MAY), float("nan")], r"events row 3 has the timestamp nan"),
         ([True, False], r"events row 2: timestamps have type Boolean"),
+        ([20240531, 20240601], r"dates written as numbers: events row 2 has 20240531\. Write them as ISO dates"),
+        (["202405312359", "202406010000"], r"dates written as numbers: events row 2 has 202405312359\."),
+        ([20240531235959], r"dates written as numbers: events row 2 has 20240531235959\."),
+        ([20240531.0, 20240601.0], r"dates written as numbers: events row 2 has 20240531\."),
+        ([MAY, MAY + 10**10], r"events row 3 has the timestamp 11714521600, which is still to come"),
+        (["2024-05-01", "2924-05-01"], r"events row 3 has the timestamp 2924-05-01, which is still to come"),
+        ([datetime(2024, 5, 1), datetime(9024, 5, 1)], r"events row 3 has the timestamp 9024-05-01 00:00:00, which"),
     ],
 )
 def test_what_is_no_time_is_named_with_its_row(values, message):
     with pytest.raises(DataError, match=message):
         seconds(values)
+
+
+@pytest.mark.parametrize("values", [[20240531, 20240532], [20240531, 20241301], [19691231], [21010101], [20240531.5]])
+def test_numbers_that_are_not_all_dates_are_positions(values):
+    assert seconds(values) == [int(value) for value in values]
+
+
+def test_a_clock_that_is_a_few_hours_ahead_is_borne():
+    soon = int(datetime.now(UTC).timestamp()) + 3_600
+    assert seconds([soon]) == [soon]

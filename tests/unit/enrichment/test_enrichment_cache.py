@@ -15,17 +15,17 @@ from gream.enrichment.cache import Reply, ReplyCache
 
 cache = ReplyCache(Path(sys.argv[1]))
 for number in range(10**9):
-    cache.put(str(number), Reply("x" * 20_000, "stop", number, 1))
+    cache.put(str(number), Reply("x" * 20_000, "stop", number, 1, 9))
     print(number, flush=True)
 """
 
 
-def test_answers_outlive_the_object_and_the_first_one_stays(tmp_path):
-    reply = Reply('{"profile": "é"}', "stop", 12, 3)
+def test_answers_outlive_the_object_and_a_later_one_takes_the_place(tmp_path):
+    reply = Reply('{"profile": "é"}', "stop", 12, 3, 9)
     with ReplyCache(tmp_path / "deep" / "cache.sqlite") as cache:
         assert cache.get("k") is None
+        cache.put("k", Reply("another", "length", 1, 1, 1))
         cache.put("k", reply)
-        cache.put("k", Reply("another", "length", 1, 1))
     with ReplyCache(tmp_path / "deep" / "cache.sqlite") as cache:
         assert cache.get("k") == reply
         assert len(cache) == 1
@@ -34,8 +34,8 @@ def test_answers_outlive_the_object_and_the_first_one_stays(tmp_path):
 def test_two_openings_share_the_file(tmp_path):
     path = tmp_path / "cache.sqlite"
     with ReplyCache(path) as one, ReplyCache(path) as other:
-        one.put("a", Reply("1", "stop", 1, 1))
-        other.put("b", Reply("2", "stop", 1, 1))
+        one.put("a", Reply("1", "stop", 1, 1, 9))
+        other.put("b", Reply("2", "stop", 1, 1, 9))
         assert (len(one), len(other)) == (2, 2)
 
 
@@ -48,9 +48,9 @@ def test_a_writer_killed_mid_write_leaves_every_answer_that_it_acknowledged(tmp_
     with ReplyCache(path) as cache:
         assert acknowledged == list(range(written))
         for number in acknowledged:
-            assert cache.get(str(number)) == Reply("x" * 20_000, "stop", number, 1)
-        cache.put("after", Reply("y", "stop", 1, 1))
-        assert cache.get("after") == Reply("y", "stop", 1, 1)
+            assert cache.get(str(number)) == Reply("x" * 20_000, "stop", number, 1, 9)
+        cache.put("after", Reply("y", "stop", 1, 1, 9))
+        assert cache.get("after") == Reply("y", "stop", 1, 1, 9)
 
 
 def test_another_file_in_its_place_is_named(tmp_path):

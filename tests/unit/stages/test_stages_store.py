@@ -161,6 +161,8 @@ def test_seconds_of_pieces_are_the_stages_own(recipe, tmp_path):
     made = {name: produce(piece, Maker(name), workspace) for name, piece in pieces.items()}
     whole = replace(recipe, pieces=made)
     assert stage_facts(produce(whole, Maker("whole"), workspace))["seconds"] == {"index": 21.0}
+    twice = replace(recipe, pieces={**made, "again": made["first"]})
+    assert stage_facts(produce(twice, Maker("twice"), workspace))["seconds"] == {"index": 21.0}
     other = {**made, "second": produce(replace(pieces["second"], seed=1), Maker("other"), workspace)}
     assert replace(recipe, pieces=other).fingerprint() != whole.fingerprint()
 
@@ -178,12 +180,54 @@ def test_folder_that_no_stage_made_has_no_facts(tmp_path):
 
 def test_delivery_is_a_complete_artifact_and_replaces_what_stood_there(recipe, tmp_path):
     done = produce(recipe, Maker(), tmp_path / "workspace")
-    target = tmp_path / "out"
-    (target / "old").mkdir(parents=True)
+    target = artifact(tmp_path / "out", "old")
+    (target / "other").mkdir()
     assert deliver(done, target) == {"fingerprint": recipe.fingerprint(), "seconds": 7.0}
     open_artifact(target, "toy")
     assert sorted(path.name for path in target.iterdir()) == ["manifest.json", "stage.json", "text"]
     assert (target / "text").stat().st_ino == (done / "text").stat().st_ino  # Linked: no second copy of the weights.
+
+
+@pytest.mark.parametrize("place", ["", "workspace", "workspace/index", "workspace/index/new", "workspace/gate/a/b"])
+def test_nothing_is_delivered_over_or_into_the_outputs_of_a_workspace(recipe, tmp_path, place):
+    done = produce(recipe, Maker(), tmp_path / "workspace")
+    artifact(tmp_path / "parent", "x").rename(tmp_path / "shop")
+    (tmp_path / "workspace").rename(tmp_path / "shop" / "workspace")  # So that an artifact holds the workspace.
+    done = tmp_path / "shop" / done.relative_to(tmp_path)
+    with pytest.raises(ArtifactError, match=r"is part of the workspace .*, or contains it|holds something else"):
+        deliver(done, tmp_path / "shop" / place)
+    open_artifact(done, "toy")
+    with pytest.raises(ArtifactError):
+        deliver(done, done)
+    open_artifact(done, "toy")
+
+
+def test_the_steps_of_a_local_run_are_delivered_beside_the_stages(recipe, tmp_path):
+    done = produce(recipe, Maker(), tmp_path / "workspace")
+    deliver(done, tmp_path / "workspace" / "kfp" / "run" / "index")
+    open_artifact(tmp_path / "workspace" / "kfp" / "run" / "index", "toy")
+
+
+def test_a_delivery_that_breaks_off_leaves_nothing_that_would_stop_the_next(recipe, tmp_path, monkeypatch):
+    done = produce(recipe, Maker(), tmp_path / "workspace")
+
+    def full(source, target):
+        Path(target).touch()
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr("gream.stages.store.link_or_copy", full)
+    with pytest.raises(OSError, match="no space left"):
+        deliver(done, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_of_somebody_else_is_kept(recipe, tmp_path):
+    done = produce(recipe, Maker(), tmp_path / "workspace")
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "cat.jpg").write_text("meow")
+    with pytest.raises(ArtifactError, match=r"photos holds something else; name another folder\."):
+        deliver(done, tmp_path / "photos")
+    assert (tmp_path / "photos" / "cat.jpg").read_text() == "meow"
 
 
 @pytest.mark.parametrize("stage", EVERY_STAGE)
@@ -191,3 +235,7 @@ def test_each_stage_names_source_that_exists(stage):
     """A mistyped entry would silently take no code into the fingerprint."""
     package, code = Path(gream.__file__).parent, import_module(f"gream.stages.{stage}").CODE
     assert [part for part in code if not (package / part).exists()] == []
+
+
+def test_enrichment_is_done_again_where_the_split_changes_since_it_decides_which_reviews_are_read():
+    assert "data/split.py" in import_module("gream.stages.enrich").CODE
