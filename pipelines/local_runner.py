@@ -46,16 +46,19 @@ def finished_run(pipeline: Any, name: str, workspace: Path, arguments: Mapping[s
 
     Args:
         pipeline: as KFP's decorator has made it.
-        name: of the run, for its log.
+        name: of the run, with which the name of its log begins.
         workspace: the workspace; absolute.
         arguments: of the pipeline.
 
     Raises:
         RunError: a step failed; the message is that of the step, with the place of the full log.
     """
-    log = workspace / "logs" / f"{name}.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    kfp_root = workspace / "kfp" / name
+    roots, logs = workspace / "kfp", workspace / "logs"
+    for folder in (roots, logs):
+        folder.mkdir(parents=True, exist_ok=True)
+    # Runs that start in the same second have one name; neither may take away what the other is reading.
+    kfp_root = Path(tempfile.mkdtemp(dir=roots, prefix=f"{name}-"))
+    log = logs / f"{kfp_root.name}.log"
     local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(kfp_root))
     with _console(log) as console:
         try:
