@@ -1,3 +1,4 @@
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -70,3 +71,22 @@ def rendered(shape, kubectl, tmp_path_factory):
 @pytest.fixture(scope="session")
 def objects(rendered):
     return [thing for thing in yaml.safe_load_all(rendered.read_text()) if thing]
+
+
+@pytest.fixture
+def with_the_pages_lines(kubectl, tmp_path):
+    """What an overlay on another one makes, of the only lines of YAML in docs/kubernetes.md that begin so."""
+
+    def render(base, beginning, files=()):
+        page = (REPOSITORY / "docs" / "kubernetes.md").read_text()
+        (lines,) = re.findall(rf"```yaml\n({beginning}:.*?)```", page, re.DOTALL)
+        overlay = shutil.copytree(REPOSITORY / "k8s", tmp_path / "k8s") / "overlays" / "shop"
+        overlay.mkdir()
+        (overlay / "kustomization.yaml").write_text(f"resources: [../{base}]\nnamespace: gream\n{lines}")
+        for name, text in dict(files).items():
+            (overlay / name).write_text(text)
+        run = subprocess.run([kubectl, "kustomize", overlay], capture_output=True, text=True, check=False)
+        assert run.returncode == 0, run.stderr
+        return [thing for thing in yaml.safe_load_all(run.stdout) if thing]
+
+    return render

@@ -1,11 +1,8 @@
 """What the drift monitor on a cluster is told: the profile of its retrainings, and the settings of its judgement."""
 
 import re
-import shutil
-import subprocess
 
 import pytest
-import yaml
 from k8s_objects import of_kind, pods
 
 from gream.monitoring.settings import MonitoringSettings
@@ -47,18 +44,10 @@ def test_its_settings_are_a_file_that_is_mounted(objects, variables, tmp_path):
     assert MonitoringSettings.load(file) == MonitoringSettings()
 
 
-def test_an_overlay_changes_both_as_the_page_says(repository, kubectl, tmp_path):
-    page = (repository / "docs" / "kubernetes.md").read_text()
-    (lines,) = re.findall(r"```yaml\n(configMapGenerator:.*?)```", page, re.DOTALL)
-    shutil.copytree(repository / "k8s", tmp_path / "k8s")
-    overlay = tmp_path / "k8s" / "overlays" / "shop"
-    overlay.mkdir()
-    (overlay / "kustomization.yaml").write_text(f"resources: [../kind]\nnamespace: gream\n{lines}")
-    (overlay / "monitoring.toml").write_text("match_seconds = 3600\n")
-    run = subprocess.run([kubectl, "kustomize", overlay], capture_output=True, text=True, check=False)
-    assert run.returncode == 0, run.stderr
-    held = maps([thing for thing in yaml.safe_load_all(run.stdout) if thing])
+def test_an_overlay_changes_both_as_the_page_says(with_the_pages_lines):
+    file = {"monitoring.toml": "match_seconds = 3600\n"}
+    held = maps(with_the_pages_lines("kind", "configMapGenerator", file))
     settings = held["settings"]["data"]
     assert load_profile(settings["GREAM_PROFILE"], settings["GREAM_OVERRIDES"].split())
     assert settings["GREAM_CHAMPION"] == "s3://gream/policies/champion"
-    assert held["monitoring"]["data"] == {"monitoring.toml": "match_seconds = 3600\n"}
+    assert held["monitoring"]["data"] == file

@@ -2,12 +2,9 @@
 
 import json
 import re
-import shutil
-import subprocess
 
 import click
 import pytest
-import yaml
 from k8s_objects import of_kind, pods
 
 import gream
@@ -95,16 +92,8 @@ def test_manifests_take_images_of_this_release(objects):
         assert images == {f"registry.example.com/gream/api:{gream.__version__}"}
 
 
-def test_a_private_registry_s_secret_goes_to_every_pod_as_the_page_says(repository, kubectl, tmp_path):
-    page = (repository / "docs" / "kubernetes.md").read_text()
-    (lines,) = re.findall(r"```yaml\n(patches:.*?)```", page, re.DOTALL)
-    shutil.copytree(repository / "k8s", tmp_path / "k8s")
-    overlay = tmp_path / "k8s" / "overlays" / "shop"
-    overlay.mkdir()
-    (overlay / "kustomization.yaml").write_text(f"resources: [../gpu]\nnamespace: gream\n{lines}")
-    run = subprocess.run([kubectl, "kustomize", overlay], capture_output=True, text=True, check=False)
-    assert run.returncode == 0, run.stderr
-    objects = [thing for thing in yaml.safe_load_all(run.stdout) if thing]
+def test_a_private_registry_s_secret_goes_to_every_pod_as_the_page_says(with_the_pages_lines):
+    objects = with_the_pages_lines("gpu", "patches")
     given = {one["metadata"]["name"]: one["imagePullSecrets"] for one in of_kind(objects, "ServiceAccount")}
     for pod in pods(objects):
         assert given[pod.spec["serviceAccountName"]] == [{"name": "registry"}]
