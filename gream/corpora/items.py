@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from gream import columns
+from gream.data.assembly import known_title
 from gream.data.catalog import Catalog
 from gream.enrichment.untrusted import clean_text
 from gream.errors import DataError
@@ -79,8 +80,8 @@ def read_items(catalog: Catalog, profile_texts: Mapping[str, str], index: IndexE
     too_common = {trait for trait, count in carriers.items() if count > len(rows) / 2}
     items = {}
     for row, (labels, brand, decade), row_tokens in zip(frame.iter_rows(named=True), rows, tokens, strict=True):
-        title = clean_text(row[columns.TITLE])
         item_id = row[columns.ITEM]
+        title = clean_text(known_title(item_id, row[columns.TITLE]))
         items[item_id] = Item(
             item_id=item_id,
             title=clean_text(title, TITLE_CHARACTERS),

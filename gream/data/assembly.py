@@ -6,8 +6,20 @@ from gream import columns
 from gream.data.catalog import INTERACTION_SCHEMA, ITEM_SCHEMA, OPTIONAL_INTERACTION_SCHEMA, Catalog, CatalogFacts
 from gream.data.filtering import drop_duplicate_events, k_core
 
-_PLACEHOLDER_TITLE = pl.lit("Item ") + pl.col(columns.ITEM)
+_PLACEHOLDER = "Item {}"
+_PLACEHOLDER_TITLE = pl.format(_PLACEHOLDER, pl.col(columns.ITEM))
 """What an item without a title is called: a title is needed wherever an item is shown."""
+
+
+def known_title(item: str, title: str) -> str:
+    """The title that an item's own shop gave it, or "": what an untitled item is called tells nothing of it.
+
+    Whatever learns from titles, or compares them, asks for this one; whatever shows them takes the table's.
+
+    >>> known_title("7", "Pen"), known_title("7", "Item 7")
+    ('Pen', '')
+    """
+    return "" if title == _PLACEHOLDER.format(item) else title
 
 
 def assemble(interactions: pl.DataFrame, items: pl.DataFrame, facts: CatalogFacts, *, k: int) -> Catalog:

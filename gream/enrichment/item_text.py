@@ -7,6 +7,7 @@ from typing import Any, Final
 import polars as pl
 
 from gream import columns
+from gream.data.assembly import known_title
 from gream.data.catalog import Catalog
 from gream.data.split import leave_last_one_out
 from gream.enrichment.untrusted import Data, clean_text
@@ -59,7 +60,7 @@ def item_texts(catalog: Catalog, max_reviews: int) -> list[ItemText]:
 def item_text(row: Mapping[str, Any], reviews: Sequence[str] = ()) -> ItemText:
     """The words of one row of an items table."""
     return ItemText(
-        title=clean_text(row[columns.TITLE], TITLE_LENGTH),
+        title=clean_text(known_title(row[columns.ITEM], row[columns.TITLE]), TITLE_LENGTH),
         brand=clean_text(row[columns.BRAND], BRAND_LENGTH),
         categories=_present(row[columns.CATEGORIES][:MAX_CATEGORIES], CATEGORY_LENGTH),
         description=clean_text(row[columns.DESCRIPTION], DESCRIPTION_LENGTH),

@@ -6,6 +6,7 @@ import numpy as np
 
 from gream import columns
 from gream.config import IndexConfig
+from gream.data.assembly import known_title
 from gream.data.catalog import Catalog
 from gream.data.split import leave_last_one_out
 from gream.errors import DataError
@@ -37,8 +38,10 @@ def encode_items(
     missing = [item for item in catalog.item_ids if item not in profile_texts]
     if missing:
         raise DataError(f"item {missing[0]!r} has no profile ({len(missing)} such items); run enrichment again.")
-    titles = _encode(catalog.items[columns.TITLE].to_list(), config, share)
-    return ItemVectors(titles, _encode([profile_texts[item] for item in catalog.item_ids], config, share))
+    titles = [known_title(*row) for row in catalog.items.select(columns.ITEM, columns.TITLE).iter_rows()]
+    return ItemVectors(
+        _encode(titles, config, share), _encode([profile_texts[item] for item in catalog.item_ids], config, share)
+    )
 
 
 def build_index(
@@ -107,7 +110,7 @@ def index_new_items(index: SemanticIndex, titles: Mapping[str, str], profile_tex
 
     Args:
         index: built by `build_index` (or loaded from its folder).
-        titles: title of each new item.
+        titles: title of each new item, empty where it has none.
         profile_texts: profile of each new item.
 
     Raises:

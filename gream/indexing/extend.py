@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from gream import columns
+from gream.data.assembly import known_title
 from gream.data.catalog import Catalog
 from gream.indexing.audit import CollisionAudit, audit_catalogue
 from gream.indexing.build import new_item_vectors
@@ -37,7 +38,7 @@ def extend_index(
     new = catalog.items.filter(~catalog.items[columns.ITEM].is_in(list(known)))
     index, nearest = base, base.codes
     if not new.is_empty():
-        titles = dict(new.select(columns.ITEM, columns.TITLE).iter_rows())
+        titles = {row[0]: known_title(*row) for row in new.select(columns.ITEM, columns.TITLE).iter_rows()}
         vectors = new_item_vectors(base, titles, profile_texts)
         index = base.add_items(list(titles), vectors)
         nearest = np.concatenate([base.codes, nearest_codes(vectors, base.codebooks)])

@@ -13,7 +13,7 @@ import polars as pl
 
 from gream import columns
 from gream.artifacts import verify_artifact
-from gream.data.assembly import complete_items
+from gream.data.assembly import complete_items, known_title
 from gream.data.table_files import read_table
 from gream.data.tables import ColumnMapping, read_items
 from gream.enrichment.item_text import item_text
@@ -51,7 +51,7 @@ def extend_policy(source: Path, items: Path, target: Path) -> list[str]:
     if not already.is_empty():
         raise DataError(f"{items}: item {already[columns.ITEM][0]!r} is in the policy already ({already.height} such).")
     ids = new[columns.ITEM].to_list()
-    titles = dict(zip(ids, new[columns.TITLE].to_list(), strict=True))
+    titles = {item: known_title(item, title) for item, title in zip(ids, new[columns.TITLE], strict=True)}
     index = index_new_items(SemanticIndex.load(source / INDEX), titles, _profiles(items, new))
     replace_items(source, target, index, pl.concat([known, new]))
     return ids

@@ -15,7 +15,7 @@ from gream.stages.enrich import REPLIES
 from gream.stages.store import Recipe, RunContext, produce
 from gream.stages.warm_start import is_warm, training_profile
 
-CODE: Final = ("corpora", "prompts", "data/split.py", "indexing/tokens.py", "enrichment")
+CODE: Final = ("corpora", "prompts", "data/assembly.py", "data/split.py", "indexing/tokens.py", "enrichment")
 
 
 def run(

@@ -1,6 +1,9 @@
+import numpy as np
 import pytest
 from corpora_cinema import FILMS, LetterIndex, make_catalog, profiles_of
 
+from gream.corpora.alignment import naming_examples
+from gream.corpora.checks import mentions_title
 from gream.corpora.items import PROFILE_CHARACTERS, dominant_traits, read_items
 from gream.errors import DataError
 
@@ -34,6 +37,15 @@ def test_item_texts_cannot_spell_markup_and_are_cut_between_words():
     assert soap.brand == "House"
     assert len(soap.profile) <= PROFILE_CHARACTERS
     assert set(soap.profile.split()) == {"word"}
+
+
+def test_what_an_untitled_item_is_called_is_not_learnt_as_its_title():
+    catalog = make_catalog([("x", "Item x", ["Bath"], ""), ("y", "Soap", [], "")])
+    items = read_items(catalog, {"x": "A sponge.", "y": "A soap."}, LetterIndex(catalog.item_ids))
+    assert (items["x"].title, items["x"].full_title, items["y"].title) == ("", "", "Soap")
+    asked = naming_examples(items, 3, np.random.default_rng(0))
+    assert "Item x" not in {example.answer for example in asked}
+    assert not mentions_title("item x, please", items["x"].full_title)
 
 
 def test_every_item_needs_a_profile():

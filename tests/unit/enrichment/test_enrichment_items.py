@@ -11,6 +11,7 @@ from gream.enrichment.accounting import Usage
 from gream.enrichment.enrich import enrich_catalog
 from gream.enrichment.item_text import DESCRIPTION_LENGTH, item_texts
 from gream.enrichment.profiles import SCHEMA, ItemProfiles, ProfileFacts
+from gream.enrichment.template import template_profile
 from gream.errors import ArtifactError, ConfigError, DataError
 
 pytestmark = pytest.mark.unit
@@ -66,6 +67,14 @@ def test_fields_are_cleaned_and_cut():
     assert DESCRIPTION_LENGTH - len("word ") <= len(text.description) <= DESCRIPTION_LENGTH
     assert text.description.endswith("word")
     assert set(text.data()) == {"title", "brand", "categories", "description"}
+
+
+def test_what_an_untitled_item_is_called_is_no_title():
+    items = [("a", "Item a", "For the bath.", "", []), ("b", "Item a", "", "", [])]
+    untitled, titled = item_texts(make_catalog([("u", "a", n, None) for n in range(3)], items), max_reviews=0)
+    assert untitled.data() == {"description": "For the bath."}
+    assert template_profile(untitled) == "An item without a title. For the bath."
+    assert titled.title == "Item a"
 
 
 def test_template_profiles_survive_a_round_trip(tmp_path):

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -7,7 +9,7 @@ from gream.config import IndexConfig
 from gream.data.catalog import INTERACTION_SCHEMA, ITEM_SCHEMA, Catalog, CatalogFacts
 from gream.errors import DataError
 from gream.indexing import SemanticIndex
-from gream.indexing.build import build_index, index_new_items
+from gream.indexing.build import build_index, encode_items, index_new_items
 from gream.indexing.published import from_published
 
 pytestmark = pytest.mark.unit
@@ -90,6 +92,19 @@ def test_text_alone_groups_like_texts(catalog):
     same_code = index.codes[:, None, 0] == index.codes[None, :, 0]
     same_kind = kinds[:, None] == kinds[None, :]
     assert (same_code & same_kind).sum() / same_code.sum() > 0.6
+
+
+def test_what_an_untitled_item_is_called_is_not_encoded(catalog):
+    untitled = catalog.items.with_columns(
+        pl.when(pl.col(columns.ITEM) == "red-chess set")
+        .then(pl.lit("Item red-chess set"))
+        .otherwise(columns.TITLE)
+        .alias(columns.TITLE)
+    )
+    vectors = encode_items(replace(catalog, items=untitled), PROFILES, CONFIG)
+    (without,) = np.flatnonzero(~vectors.titles.any(axis=1))
+    assert catalog.item_ids[without] == "red-chess set"
+    assert vectors.profiles.any(axis=1).all()
 
 
 def test_new_items_are_indexed_from_the_saved_folder_alone(built, tmp_path):

@@ -48,6 +48,16 @@ def test_old_items_keep_their_tokens_and_new_ones_come_from_the_codebooks():
     assert (audit.items, audit.collision_rate) == (5, 0.0)
 
 
+def test_what_an_untitled_item_is_called_is_no_title(monkeypatch):
+    asked = {}
+    monkeypatch.setattr(
+        extend, "new_item_vectors", lambda index, titles, texts: asked.update(titles) or np.ones((1, 1))
+    )
+    items = pl.DataFrame([("i7", "Item i7", "", "", [])], schema=ITEM_SCHEMA, orient="row")
+    extend_index(BASE, replace(shop("i7"), items=items), {"i7": "a text"})
+    assert asked == {"i7": ""}
+
+
 def test_who_steps_aside_counts_as_colliding_with_whom_it_stepped_aside_for():
     index, audit = grown("i0", "i1", "i10", "i0.1")
     assert index.codes[3].tolist() == [0, 2]

@@ -11,7 +11,8 @@ from gream.data.transitions import transition_counts
 from gream.enrichment.item_text import item_text
 from gream.enrichment.template import template_profile
 from gream.errors import ArtifactError, DataError
-from gream.indexing.build import build_index
+from gream.indexing.build import build_index, index_new_items
+from gream.policy import extend
 from gream.policy.bundle import PolicyFacts, save_policy
 from gream.policy.extend import extend_policy
 from gream.policy.model import build_backbone, build_tokenizer
@@ -86,6 +87,22 @@ def test_old_items_keep_their_index_and_new_ones_stand_beside_their_like(old, ne
     assert rake[0] in rakes
     assert can[0] in cans
     assert (rake[:2], rake[2:], other_rake[2:]) == (other_rake[:2], ("<|e_1|>",), ("<|e_2|>",))
+
+
+def test_an_item_without_a_title_is_found_by_its_profile_alone(old, tmp_path, monkeypatch):
+    asked = {}
+
+    def vectors(index, titles, profiles):
+        asked.update(titles)
+        return index_new_items(index, titles, profiles)
+
+    monkeypatch.setattr(extend, "index_new_items", vectors)
+    rows = tmp_path / "new.csv"
+    rows.write_text("item_id,title,profile\n011,,A watering can for the garden.\n")
+    assert extend.extend_policy(old, rows, tmp_path / "extended") == ["011"]
+    assert asked == {"011": ""}
+    titles = {item.item_id: item.title for item in Policy.load(tmp_path / "extended").recommend(["i0"], k=16)}
+    assert titles["011"] == "Item 011"
 
 
 def test_the_rest_of_the_bundle_is_as_before(old, new):
