@@ -19,6 +19,8 @@ from gream.decoding.cache import GrowingCache
 LLAMA_FAMILY: Final = {"llama", "mistral", "qwen2", "qwen3"}
 """Architectures (`model_type`) whose layers are Llama's, the normalised queries and keys of Qwen3 apart, and whose
 logits are the head's product and nothing else."""
+_FREQUENCIES_OF_LENGTH: Final = {"dynamic", "longrope"}
+"""Kinds of rotary embedding whose module changes its frequencies with the length of what it is called for."""
 
 
 @dataclass(frozen=True)
@@ -111,10 +113,21 @@ def _causal_bias(mask: Tensor, hidden: Tensor) -> Tensor | None:
 
 
 def _rotation(decoder: Any, hidden: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
-    """(B, T, 1, D) cosines and sines, the sines of a head's first half negated: what `_rotated` takes."""
-    cos, sin = decoder.rotary_emb(hidden, places)
-    half = sin.shape[-1] // 2
-    return cos[:, :, None], torch.cat([-sin[..., :half], sin[..., half:]], dim=-1)[:, :, None]
+    """(B, T, 1, D) cosines and sines, the sines of a head's first half negated: what `_rotated` takes.
+
+    The library's module finds each angle twice and forbids autocast first, which takes as long as a layer's attention.
+    """
+    rotary = decoder.rotary_emb
+    if rotary.rope_type in _FREQUENCIES_OF_LENGTH:
+        cos, sin = rotary(hidden, places)
+        half = sin.shape[-1] // 2
+        return cos[:, :, None], torch.cat([-sin[..., :half], sin[..., half:]], dim=-1)[:, :, None]
+    angles = places[..., None, None] * rotary.inv_freq.float()
+    cos, sin = angles.cos(), angles.sin()
+    if rotary.attention_scaling != 1.0:
+        cos, sin = cos * rotary.attention_scaling, sin * rotary.attention_scaling
+    cos, sin = cos.to(hidden.dtype), sin.to(hidden.dtype)
+    return torch.cat([cos, cos], dim=-1), torch.cat([-sin, sin], dim=-1)
 
 
 def _rotated(states: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:

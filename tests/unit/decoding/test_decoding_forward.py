@@ -32,9 +32,12 @@ LLAMA3 = {
     "high_freq_factor": 4.0,
     "original_max_position_embeddings": 16,
 }
+YARN = {"rope_type": "yarn", "rope_theta": 10_000.0, "factor": 4.0, "original_max_position_embeddings": 16}
+DYNAMIC = {"rope_type": "dynamic", "rope_theta": 10_000.0, "factor": 4.0}
 KINDS = {
     "llama": {},
     "llama, stretched": {"rope_parameters": LLAMA3},
+    "llama, stretched and scaled": {"rope_parameters": YARN},
     "llama, biases": {"attention_bias": True, "mlp_bias": True},
     "mistral": {"sliding_window": None},
     "mistral, window": {"sliding_window": 4},
@@ -50,9 +53,9 @@ MASK = torch.tensor([[0, 0, 1, 1, 1, 1, 1], [1] * 7]).bool()
 PLACES = (MASK.cumsum(dim=1) - 1).clamp(min=0)
 
 
-def untrained(kind, attention="sdpa"):
+def untrained(kind, attention="sdpa", **changes):
     torch.manual_seed(0)
-    config = AutoConfig.for_model(kind.split(",")[0], **SHAPE, **KINDS[kind])
+    config = AutoConfig.for_model(kind.split(",")[0], **(SHAPE | KINDS[kind] | changes))
     model = AutoModelForCausalLM.from_config(config, attn_implementation=attention).eval()
     for name, weights in model.named_parameters():
         if "norm" in name or name.endswith("bias"):  # From scratch they are ones and zeros: who skips them is right.
@@ -101,6 +104,13 @@ def test_a_text_in_pieces_is_the_text(kind, pieces):
     with torch.no_grad():
         ours = [last_hidden(kind, part(*ends[at : at + 2]), cache) for at in range(len(pieces))]
     assert_same(torch.cat(ours, dim=1), by_library(kind))
+
+
+def test_frequencies_that_follow_the_length_of_a_text_are_the_librarys_affair():
+    longer_than_made_for = untrained("llama", rope_parameters=DYNAMIC, max_position_embeddings=4)
+    with torch.no_grad():
+        ours = last_hidden(longer_than_made_for, part(0, 7), GrowingCache())
+    assert_same(ours, by_library(longer_than_made_for))
 
 
 def test_last_position_alone_leaves_the_same_cache(kind):
