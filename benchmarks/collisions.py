@@ -46,14 +46,11 @@ def main(data: str, variants: tuple[str, ...], removed: tuple[float, ...], seed:
 
 
 def _cells(removed: float, audit: dict[str, Any]) -> list[str]:
-    of_minimal = audit["minimal_collision_rate"]
-    return [
-        f"{removed:.0%}",
-        f"{audit['collision_rate']:.2%}",
-        f"{audit['title_only_collision_rate']:.2%}",
-        f"{audit['minimal_items']:,}",
-        "" if of_minimal is None else f"{of_minimal:.2%}",
-    ]
+    all_items, titles_alone, of_minimal = (
+        "" if audit[rate] is None else f"{audit[rate]:.2%}"
+        for rate in ("collision_rate", "title_only_collision_rate", "minimal_collision_rate")
+    )
+    return [f"{removed:.0%}", all_items, titles_alone, f"{audit['minimal_items']:,}", of_minimal]
 
 
 if __name__ == "__main__":

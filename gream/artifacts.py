@@ -8,6 +8,7 @@ named by its content and a damaged copy is noticed.
 import hashlib
 import json
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -29,17 +30,22 @@ def file_digest(path: Path) -> str:
 
 
 def write_text_atomic(path: Path, text: str) -> None:
-    """Write `text` to `path` so that a reader sees the old content or the new, never a part."""
+    """Write `text` to `path` so that a reader sees the old content or the new, never a part.
+
+    Who may read the file stays as it was; who may read a new one is the process's umask's affair.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
+        with temporary.open("x", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        Path(temporary).replace(path)
+        if path.exists():
+            shutil.copymode(path, temporary)
+        temporary.replace(path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 
@@ -89,12 +95,26 @@ def atomic_folder(target: Path, kind: str, content: Mapping[str, Any] | None = N
         manifest = {"kind": kind, "files": digests, **({"content": content} if content else {}), **facts}
         write_text_atomic(staging / MANIFEST, json.dumps(manifest, indent=2, sort_keys=True) + "\n")
         staging.chmod(0o755)
-        if target.exists():
-            shutil.rmtree(target)
-        staging.rename(target)
+        _put_in_place(staging, target)
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
         raise
+
+
+def _put_in_place(staging: Path, target: Path) -> None:
+    """Rename a finished folder to `target`; what stood there is whole until then, and moved back if that fails."""
+    if not target.exists():
+        staging.rename(target)
+        return
+    # Aside, because to remove it in its place would leave half of it to readers, and to whoever is killed meanwhile.
+    aside = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.partial-"))
+    target.rename(aside)
+    try:
+        staging.rename(target)
+    except BaseException:
+        aside.rename(target)
+        raise
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 def open_artifact(path: Path, kind: str) -> dict[str, Any]:

@@ -30,9 +30,9 @@ PAPER_STAGES: tuple[ReasoningStage, ...] = ("evidence", "preferences", "intent",
 
 
 class Section(BaseModel):
-    """Base of every section: unknown keys are errors, values cannot change after the check."""
+    """Base of every section: unknown keys are errors, numbers finite, values cannot change after the check."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class DataConfig(Section):
@@ -133,7 +133,7 @@ class ModelConfig(Section):
     intermediate_size: Positive = 384
     vocabulary: Positive = 2_000
     """Text tokens of the scratch model's own byte-level BPE (the index tokens come on top)."""
-    dropout: Share = 0.0
+    dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     max_positions: Positive = 1_024
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Of the weights as a policy is kept, sampled by vLLM and served. Those that are trained are float32 meanwhile

@@ -16,6 +16,7 @@ from gream.decoding.batching import left_pad
 from gream.decoding.cache import GrowingCache
 from gream.decoding.forward import Positions, last_hidden
 from gream.decoding.head import next_logits
+from gream.errors import ArtifactError
 
 WORTH_SHARING: Final = 640
 """Positions that must be saved for a common part to be read apart: the second pass costs time of its own, and attends
@@ -47,6 +48,9 @@ def read_prompts(model: Any, prompts: Sequence[Sequence[int]], span: range | Non
         model: a Hugging Face causal LM.
         prompts: token ids.
         span: the C token ids whose logits are wanted; None for all.
+
+    Raises:
+        ArtifactError: the model computes no numbers.
     """
     cache = GrowingCache()
     common = _common_length(prompts, least_saved(model))
@@ -56,6 +60,8 @@ def read_prompts(model: Any, prompts: Sequence[Sequence[int]], span: range | Non
     mask = pad(own, (common, 0), value=True)
     places = common + (own.cumsum(dim=1) - 1).clamp(min=0)
     logits = next_logits(model, span, Positions(tokens, places, mask), cache, last_only=True)
+    if not logits.isfinite().all():  # A search would rank what is no number above all others, and answer.
+        raise ArtifactError("the policy's logits are not numbers: its weights are damaged, or its training diverged.")
     return ReadPrompts(logits, mask, cache)
 
 

@@ -106,7 +106,9 @@ class TokenTrie:
 
     def parents(self, nodes: NDArray[np.integer]) -> NDArray[np.int64]:
         """The parent of each node (never the root)."""
-        return np.searchsorted(self.first_child, nodes, side="right") - 1
+        # In the array's own type: numpy would copy the whole trie to compare it with another one.
+        wanted = np.asarray(nodes, dtype=self.first_child.dtype)
+        return np.searchsorted(self.first_child, wanted, side="right") - 1
 
     def child(self, node: int, token: int) -> int:
         """The child of `node` that `token` leads to, or -1 where the token is illegal."""

@@ -52,7 +52,7 @@ class IndexSummary(BaseModel):
     collision_rate: float
     """Share of items that share all their codes with another item."""
     title_only_collision_rate: float | None = None
-    """The same in an index made from titles alone."""
+    """The same in an index that sees titles alone; None where none was made to compare with."""
     minimal_items: int | None = None
     """Items with minimal metadata."""
     minimal_collision_rate: float | None = None

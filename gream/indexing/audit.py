@@ -34,7 +34,8 @@ class CollisionAudit:
     items: number of items.
     collision_rate: share of items that share all codes with another item.
     distinct_share: distinct code paths as a share of the items.
-    title_only_collision_rate: of an index built from titles alone with the same settings.
+    title_only_collision_rate: of an index of the same size that sees the titles and nothing else; None where none was
+        built to compare with, as for an index that stands already.
     minimal_items: items with minimal metadata (`minimal_metadata`).
     minimal_collision_rate: share of those that collide with any item; None where there are none.
     minimal_title_only_collision_rate: the same in the title-only index.
@@ -44,7 +45,7 @@ class CollisionAudit:
     items: int
     collision_rate: float
     distinct_share: float
-    title_only_collision_rate: float
+    title_only_collision_rate: float | None
     minimal_items: int
     minimal_collision_rate: float | None
     minimal_title_only_collision_rate: float | None
@@ -107,26 +108,29 @@ def level_usage(codes: np.ndarray, level_sizes: Sequence[int]) -> tuple[LevelUsa
 
 
 def audit_collisions(
-    codes: np.ndarray, title_only_codes: np.ndarray, minimal: np.ndarray, level_sizes: Sequence[int]
+    codes: np.ndarray, title_only_codes: np.ndarray | None, minimal: np.ndarray, level_sizes: Sequence[int]
 ) -> CollisionAudit:
     """Audit an index before its ordinals.
 
     Args:
         codes: `(n, H)`.
-        title_only_codes: `(n, H)` of the index to compare with.
+        title_only_codes: `(n, H)` of the index to compare with; None where there is none.
         minimal: `(n,)` bool, items with minimal metadata.
         level_sizes: K of each level.
     """
-    shared, title_shared = colliding(codes), colliding(title_only_codes)
+    shared = colliding(codes)
+    title_shared = None if title_only_codes is None else colliding(title_only_codes)
     some = bool(minimal.any())
     return CollisionAudit(
         items=len(codes),
         collision_rate=float(shared.mean()),
         distinct_share=len(np.unique(codes, axis=0)) / len(codes),
-        title_only_collision_rate=float(title_shared.mean()),
+        title_only_collision_rate=None if title_shared is None else float(title_shared.mean()),
         minimal_items=int(minimal.sum()),
         minimal_collision_rate=float(shared[minimal].mean()) if some else None,
-        minimal_title_only_collision_rate=float(title_shared[minimal].mean()) if some else None,
+        minimal_title_only_collision_rate=None
+        if title_shared is None or not some
+        else float(title_shared[minimal].mean()),
         levels=level_usage(codes, level_sizes),
     )
 
@@ -140,8 +144,6 @@ def audit_catalogue(
 ) -> CollisionAudit:
     """Audit what an index that stands already makes of a catalogue's items; it may hold others too.
 
-    There is no index from titles to compare with, so the audit says the same of both.
-
     Args:
         item_ids: of the index, all items of the catalogue among them.
         codes: `(len(item_ids), H)`.
@@ -151,4 +153,4 @@ def audit_catalogue(
     """
     row = {item: place for place, item in enumerate(item_ids)}
     own = codes[[row[item] for item in catalog.item_ids]]
-    return audit_collisions(own, own, minimal_metadata(catalog.items, profile_texts), level_sizes)
+    return audit_collisions(own, None, minimal_metadata(catalog.items, profile_texts), level_sizes)

@@ -24,6 +24,10 @@ from gream.indexing.exchange import exchange
 PRICE_ROUNDS = 6
 PRICE_STEP = 0.5
 """Clusters move their prices all at once; full steps overshoot and oscillate."""
+PATIENCE = 8
+"""Rounds of a repair in which points wait for their first choice; those that are left are dealt out."""
+CHOICES = 128
+"""Clusters among which a point is dealt out."""
 CHUNK_ROWS = 8_192
 """Points in one temporary copy of costs: 8 MiB at k = 256, which stay in the cache while they are gone over."""
 
@@ -125,12 +129,17 @@ def _order_within(groups: torch.Tensor, key: torch.Tensor) -> torch.Tensor:
 
 def _first_of_each(groups: torch.Tensor, key: torch.Tensor, allowance: torch.Tensor) -> torch.Tensor:
     """Mask of the `allowance[g]` members of each group g that have the smallest `key`."""
+    return _rank_within(groups, key, len(allowance)) < allowance[groups]
+
+
+def _rank_within(groups: torch.Tensor, key: torch.Tensor, k: int) -> torch.Tensor:
+    """Each member's place in its group, one of `k`, by `key`, from 0."""
     order = _order_within(groups, key)
-    sizes = torch.bincount(groups, minlength=len(allowance))
+    sizes = torch.bincount(groups, minlength=k)
     starts = sizes.cumsum(0) - sizes
-    chosen = torch.zeros_like(groups, dtype=torch.bool)
-    chosen[order] = torch.arange(len(groups), device=groups.device) - starts[groups[order]] < allowance[groups[order]]
-    return chosen
+    ranks = torch.empty_like(groups)
+    ranks[order] = torch.arange(len(groups), device=groups.device) - starts[groups[order]]
+    return ranks
 
 
 def _repair(cost: torch.Tensor, labels: torch.Tensor, lower: int, upper: int) -> torch.Tensor:
@@ -138,9 +147,13 @@ def _repair(cost: torch.Tensor, labels: torch.Tensor, lower: int, upper: int) ->
 
     First what is above `upper` goes wherever there is room, then clusters below `lower` are filled from those that can
     spare a point. Every round moves at least one point, and `k * lower <= n <= k * upper`, so it ends.
+
+    Points that are alike (items without a text are) all want the same cluster, and a round would fill no more than that
+    one: after `PATIENCE` rounds those that find it full go on to the next in the same round.
     """
     k = cost.shape[1]
     labels = labels.clone()
+    turn = 0
     while True:
         sizes = torch.bincount(labels, minlength=k)
         spare, room = (sizes - upper).clamp(min=0), (upper - sizes).clamp(min=0)
@@ -152,9 +165,12 @@ def _repair(cost: torch.Tensor, labels: torch.Tensor, lower: int, upper: int) ->
         source = labels[movable]
         goal, regret = _cheapest_with_room(cost, movable, source, room)
         leaving = _first_of_each(source, regret, spare)
-        movable, goal, regret = movable[leaving], goal[leaving], regret[leaving]
+        movable, source, goal, regret = movable[leaving], source[leaving], goal[leaving], regret[leaving]
+        if turn >= PATIENCE:
+            goal, regret = _dealt_out(cost, movable, source, room, goal, regret)
         arriving = _first_of_each(goal, regret, room)
         labels[movable[arriving]] = goal[arriving]
+        turn += 1
 
 
 def _cheapest_with_room(
@@ -170,3 +186,29 @@ def _cheapest_with_room(
         goals.append(goal)
         regrets.append(best - own)
     return torch.cat(goals), torch.cat(regrets)
+
+
+def _dealt_out(
+    cost: torch.Tensor,
+    movable: torch.Tensor,
+    source: torch.Tensor,
+    room: torch.Tensor,
+    goal: torch.Tensor,
+    regret: torch.Tensor,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Goals and regrets `(m,)` of `_cheapest_with_room`, in which whoever finds the goal full takes a later choice.
+
+    It is the one that is reached when those before, who are taken for being of the same mind, have filled the others.
+    """
+    goal, regret = goal.clone(), regret.clone()
+    before = _rank_within(goal, regret, len(room))
+    late = (before >= room[goal]).nonzero().squeeze(1)
+    for start in range(0, len(late), CHUNK_ROWS):
+        rows = late[start : start + CHUNK_ROWS]
+        costs = cost[movable[rows]]
+        own = costs.gather(1, source[rows, None]).squeeze(1)
+        best, choice = costs.masked_fill_(room == 0, torch.inf).topk(min(CHOICES, len(room)), dim=1, largest=False)
+        filled = (room[choice].cumsum(1) <= before[rows, None]).sum(1, keepdim=True).clamp(max=choice.shape[1] - 1)
+        goal[rows] = choice.gather(1, filled).squeeze(1)
+        regret[rows] = best.gather(1, filled).squeeze(1) - own
+    return goal, regret

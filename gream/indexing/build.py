@@ -13,7 +13,6 @@ from gream.errors import DataError
 from gream.indexing.audit import CollisionAudit, audit_collisions, minimal_metadata
 from gream.indexing.collaborative import collaborative_vectors, combine
 from gream.indexing.encoder import average_fields, encode_texts
-from gream.indexing.item_space import ItemSpace
 from gream.indexing.residual_kmeans import BalancedResidualKMeans, shrink
 from gream.indexing.semantic_index import SemanticIndex
 from gream.indexing.vectors import ItemVectors
@@ -73,18 +72,15 @@ def build_index(
     size = config.codebook_size
     if config.shrink_to_catalog:
         size = shrink(len(item_ids), config.levels, size)
-    collaborative = None
+    space, vectors = None, text
     if config.collaborative_weight > 0:
         collaborative = collaborative_vectors(leave_last_one_out(catalog).train.values(), item_ids, seed)
+        space, vectors = combine(text, collaborative, config.collaborative_weight)
 
-    def quantise(vectors: np.ndarray) -> tuple[BalancedResidualKMeans, ItemSpace | None]:
-        space = None
-        if collaborative is not None:
-            space, vectors = combine(vectors, collaborative, config.collaborative_weight)
-        return BalancedResidualKMeans(config.levels, size, seed, config.iterations).fit(vectors), space
+    def quantise(vectors: np.ndarray) -> BalancedResidualKMeans:
+        return BalancedResidualKMeans(config.levels, size, seed, config.iterations).fit(vectors)
 
-    kmeans, space = quantise(text)
-    title_kmeans, _ = quantise(titles)
+    kmeans = quantise(vectors)
     index = SemanticIndex.from_codes(
         item_ids,
         kmeans.codes,
@@ -102,7 +98,7 @@ def build_index(
         },
     )
     minimal = minimal_metadata(catalog.items, profile_texts)
-    return index, audit_collisions(kmeans.codes, title_kmeans.codes, minimal, kmeans.sizes)
+    return index, audit_collisions(kmeans.codes, quantise(titles).codes, minimal, kmeans.sizes)
 
 
 def index_new_items(index: SemanticIndex, titles: Mapping[str, str], profile_texts: Mapping[str, str]) -> SemanticIndex:

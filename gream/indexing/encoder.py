@@ -43,10 +43,15 @@ def encode_texts(
         `(n, d)` float32; zero rows for texts of other shares.
 
     Raises:
-        ConfigError: the encoder cannot be loaded.
+        ConfigError: the encoder cannot be loaded, or reads no texts of `max_tokens`.
     """
     device = "cuda" if torch.cuda.is_available() else "cpu"
     tokenizer, model = _load(encoder)
+    longest = getattr(model.config, "max_position_embeddings", max_tokens)
+    if max_tokens > longest:
+        raise ConfigError(
+            f"index.encoder_max_tokens = {max_tokens} is more than {encoder!r} reads; allowed: {longest}."
+        )
     model = model.eval().to(device)
     spoken = [position for position, text in enumerate(texts) if text.strip()]
     vectors = np.zeros((len(texts), model.config.hidden_size), dtype=np.float32)

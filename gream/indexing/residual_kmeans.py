@@ -65,7 +65,7 @@ class BalancedResidualKMeans:
 
         Raises:
             ConfigError: a codebook is larger than the number of vectors.
-            DataError: `X` is not a matrix of finite numbers.
+            DataError: `X` is not a matrix of finite numbers, or has one row.
         """
         # Here, so that reading codes and giving new items theirs needs no torch.
         import torch
@@ -73,6 +73,8 @@ class BalancedResidualKMeans:
         from gream.indexing.balanced_kmeans import balanced_kmeans
 
         X = _checked(X)
+        if len(X) < 2:
+            raise DataError("one item cannot be told apart from others by codes; an index needs at least two.")
         if max(self.sizes) > len(X):
             raise ConfigError(
                 f"codebook_size = {max(self.sizes)} is more than the {len(X)} vectors to cluster; "

@@ -6,6 +6,7 @@ continuation of the assistant turn that already holds the user's sequence; a rea
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, TypeVar
 
 from gream.corpora.example import Example
@@ -18,6 +19,7 @@ IGNORED = -100
 Shown = TypeVar("Shown")
 
 _SENTINEL = "{content}"
+_ONE_DAY = datetime(2024, 7, 26)  # A day on a calendar; no moment anywhere.
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,8 @@ class Prompter:
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of texts, without anything added."""
+        if not texts:  # The library's tokenizers look at the first text.
+            return []
         ids: list[list[int]] = self.tokenizer(list(texts), add_special_tokens=False)["input_ids"]
         return ids
 
@@ -116,7 +120,10 @@ class Prompter:
         """What the chat template puts before and after the user's words, up to where the assistant's begin."""
         system = [{"role": "system", "content": self._system}] if self._system else []
         text: str = self.tokenizer.apply_chat_template(
-            [*system, {"role": "user", "content": _SENTINEL}], add_generation_prompt=True, tokenize=False
+            [*system, {"role": "user", "content": _SENTINEL}],
+            add_generation_prompt=True,
+            tokenize=False,
+            strftime_now=_ONE_DAY.strftime,  # Some templates tell the date: tomorrow's prompts must be those learnt.
         )
         head, _, tail = text.partition(_SENTINEL)
         return head, tail

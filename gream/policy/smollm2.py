@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from gream.artifacts import MANIFEST, atomic_folder, file_digest, open_artifact
+from gream.documents import locked
 from gream.errors import ArtifactError
 
 KIND: Final = "backbone"
@@ -26,10 +27,12 @@ def smollm2_folder(cache: Path) -> Path:
         ArtifactError: the package with the weights is not installed, or something else stands in its place in `cache`.
     """
     folder = cache / "smollm2-135m-instruct"
-    if (folder / MANIFEST).is_file():
-        open_artifact(folder, KIND)
-    else:
-        _convert(_gguf_path(), folder)
+    # Processes of one training job come here at once: one converts, the others wait for it.
+    with locked(cache / f".{folder.name}.lock"):
+        if (folder / MANIFEST).is_file():
+            open_artifact(folder, KIND)
+        else:
+            _convert(_gguf_path(), folder)
     return folder
 
 

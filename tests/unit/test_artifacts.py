@@ -1,5 +1,10 @@
 """An artifact is complete or absent, and a damaged one is noticed."""
 
+import os
+import shutil
+import stat
+from pathlib import Path
+
 import pytest
 
 from gream.artifacts import atomic_folder, content_digest, open_artifact, verify_artifact, write_text_atomic
@@ -34,6 +39,39 @@ def test_a_failed_rewrite_leaves_the_old_one(tmp_path):
     assert (tmp_path / "a" / "part" / "file.txt").read_text() == "old"
     make(tmp_path / "a", "new")
     assert (tmp_path / "a" / "part" / "file.txt").read_text() == "new"
+
+
+def test_a_rewrite_that_is_stopped_while_it_removes_the_old_one_leaves_the_new_one_whole(tmp_path, monkeypatch):
+    make(tmp_path / "a", "old")
+    remove = shutil.rmtree
+
+    def stopped(path, **options):
+        (path / "part" / "file.txt").unlink(missing_ok=True)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(shutil, "rmtree", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        make(tmp_path / "a", "new")
+    monkeypatch.setattr(shutil, "rmtree", remove)
+    verify_artifact(tmp_path / "a", "thing")
+    assert (tmp_path / "a" / "part" / "file.txt").read_text() == "new"
+
+
+def test_a_rewrite_that_cannot_be_put_in_place_leaves_the_old_one(tmp_path, monkeypatch):
+    make(tmp_path / "a", "old")
+    rename = Path.rename
+
+    def refused(path, target):
+        if (path / "part" / "file.txt").read_text() == "new":
+            raise PermissionError
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", refused)
+    with pytest.raises(PermissionError):
+        make(tmp_path / "a", "new")
+    verify_artifact(tmp_path / "a", "thing")
+    assert (tmp_path / "a" / "part" / "file.txt").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
 @pytest.mark.parametrize("names", [["notes.txt"], ["manifest.json"], ["deep/rows.csv", "manifest.json"]])
@@ -102,3 +140,15 @@ def test_text_is_replaced_whole(tmp_path):
     write_text_atomic(tmp_path / "deep" / "file.txt", "one")
     write_text_atomic(tmp_path / "deep" / "file.txt", "two")
     assert [(path.name, path.read_text()) for path in (tmp_path / "deep").iterdir()] == [("file.txt", "two")]
+
+
+def test_a_new_text_is_as_open_as_any_file_and_an_old_one_stays_as_it_was(tmp_path):
+    before = os.umask(0o027)
+    try:
+        write_text_atomic(tmp_path / "new", "words")
+        (tmp_path / "old").write_text("words")
+        (tmp_path / "old").chmod(0o604)
+        write_text_atomic(tmp_path / "old", "other words")
+    finally:
+        os.umask(before)
+    assert [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("new", "old")] == [0o640, 0o604]

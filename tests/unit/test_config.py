@@ -42,6 +42,8 @@ def test_unknown_section_names_the_sections():
     ("override", "part"),
     [
         ("srpo.steps=-1", "srpo.steps = -1 is not allowed: Input should be greater than or equal to 0"),
+        ("srpo.beta=inf", "srpo.beta = inf is not allowed: Input should be a finite number"),
+        ("model.dropout=1.0", "model.dropout = 1.0 is not allowed: Input should be less than 1"),
         ("sft.method=half", "sft.method = 'half' is not allowed: Input should be 'full' or 'lora'"),
         ("srpo.group_size=4", "[srpo] pass_k must be below group_size: with K = 4 and G = 4"),
         ("corpus.reasoning_stages=['intent']", "[corpus] reasoning_stages must have evidence or relevant among them"),

@@ -1,10 +1,13 @@
 """Prompts are read as a plain forward pass reads them, with less work."""
 
+import copy
+
 import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from gream.decoding.prefill import WORTH_SHARING, least_saved, read_prompts
+from gream.errors import ArtifactError
 
 pytestmark = pytest.mark.unit
 
@@ -26,6 +29,14 @@ def assert_read_as_by_plain_passes(model, prompts):
         for ours, theirs in zip(read.cache.layers, plain.past_key_values.layers, strict=True):
             torch.testing.assert_close(ours.keys[row][:, kept], theirs.keys[0], rtol=1e-4, atol=1e-5)
             torch.testing.assert_close(ours.values[row][:, kept], theirs.values[0], rtol=1e-4, atol=1e-5)
+
+
+def test_a_model_that_computes_no_numbers_is_not_asked_on(model):
+    damaged = copy.deepcopy(model)
+    with torch.no_grad():
+        damaged.get_input_embeddings().weight[7, 3] = torch.nan
+    with pytest.raises(ArtifactError, match="not numbers: its weights are damaged"):
+        read_without_gradients(damaged, [[3, 7], [3, 4]])
 
 
 @pytest.fixture

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -104,3 +106,16 @@ def test_what_cannot_be_told_apart_is_refused(sequences, message):
 def test_excluding_an_item_that_does_not_exist_is_refused():
     with pytest.raises(RequestError, match="item number 2 is outside the catalogue of 2 items"):
         TokenTrie.build([(1,), (2,)]).dead_keys([[0], [2]])
+
+
+def test_to_exclude_a_few_items_takes_no_copy_of_the_catalogue():
+    trie = TokenTrie.build([[number // 200, 200 + number % 200] for number in range(40_000)])
+    items = np.array([7, 30_000])
+    tracemalloc.start()
+    try:
+        trie.dead_keys([items])
+        trie.paths(items)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < trie.first_child.nbytes / 4

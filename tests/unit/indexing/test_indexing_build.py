@@ -85,6 +85,15 @@ def test_held_out_interactions_do_not_touch_the_index(catalog, built):
     assert index.item_tokens != built[0].item_tokens
 
 
+def test_titles_alone_are_compared_with_whatever_else_the_index_sees(catalog, built):
+    alike = replace(catalog, items=catalog.items.with_columns(pl.lit("A thing").alias(columns.TITLE)))
+    _, audit = build_index(alike, PROFILES, CONFIG, seed=1)
+    assert audit.title_only_collision_rate == 1.0  # Who was taken with whom would tell some apart.
+    assert audit.collision_rate < 1.0
+    _, by_text = build_index(catalog, PROFILES, CONFIG.model_copy(update={"collaborative_weight": 0.0}), seed=1)
+    assert built[1].title_only_collision_rate == by_text.title_only_collision_rate
+
+
 def test_text_alone_groups_like_texts(catalog):
     index, _ = build_index(catalog, PROFILES, CONFIG.model_copy(update={"collaborative_weight": 0.0}), seed=1)
     assert index.space is None

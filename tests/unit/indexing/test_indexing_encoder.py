@@ -80,3 +80,10 @@ def test_blank_texts_alone_are_zero(decoder):
 def test_an_unknown_encoder_is_named(tmp_path):
     with pytest.raises(ConfigError, match="'minilm' and the name or folder"):
         encode_texts(["a"], str(tmp_path / "nothing"))
+
+
+def test_more_tokens_than_the_encoder_reads_are_refused():
+    with pytest.raises(
+        ConfigError, match=r"max_tokens = 1024 is more than 'minilm' reads; allowed: 512"
+    ):
+        encode_texts(["short"], "minilm", max_tokens=1024)

@@ -7,7 +7,13 @@ from scipy.optimize import linear_sum_assignment
 
 from gream.errors import ConfigError, DataError
 from gream.indexing import BalancedResidualKMeans
-from gream.indexing.balanced_kmeans import balanced_assignment, balanced_kmeans, size_bounds
+from gream.indexing.balanced_kmeans import (
+    PATIENCE,
+    _cheapest_with_room,
+    balanced_assignment,
+    balanced_kmeans,
+    size_bounds,
+)
 from gream.indexing.residual_kmeans import nearest_codes, shrink
 
 pytestmark = pytest.mark.unit
@@ -31,6 +37,22 @@ def test_sizes_are_always_within_the_bounds(n, k, kind):
     assert sizes.sum() == n
     assert lower <= sizes.min()
     assert sizes.max() <= upper
+
+
+def test_points_that_are_alike_are_dealt_out_in_a_few_rounds(monkeypatch):
+    points = torch.from_numpy(normal(1_000, 8))
+    points[:500] = 0.0  # As those of items without a text.
+    rounds = []
+
+    def counted(cost, movable, source, room):
+        rounds.append(len(movable))
+        return _cheapest_with_room(cost, movable, source, room)
+
+    monkeypatch.setattr("gream.indexing.balanced_kmeans._cheapest_with_room", counted)
+    labels, _ = balanced_kmeans(points, 100, 1, torch.Generator().manual_seed(0))
+    sizes = torch.bincount(labels, minlength=100)
+    assert (sizes.min() >= 9, sizes.max() <= 11) == (True, True)
+    assert len(rounds) <= 2 * PATIENCE  # 43 of them without: each would fill one cluster.
 
 
 def test_assignment_moves_the_points_with_least_regret():
@@ -119,6 +141,8 @@ def test_nearest_codes_by_hand():
 def test_wrong_input_is_named():
     with pytest.raises(ConfigError, match="codebook_size = 256 is more than the 10 vectors"):
         BalancedResidualKMeans().fit(normal(10, 2))
+    with pytest.raises(DataError, match="an index needs at least two"):
+        BalancedResidualKMeans(2, shrink(1, 2, 256)).fit(normal(1, 2))
     spoiled = normal(10, 2)
     spoiled[3, 1] = np.nan
     with pytest.raises(DataError, match="vector 3 holds NaN"):

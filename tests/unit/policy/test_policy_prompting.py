@@ -1,3 +1,5 @@
+import copy
+
 import pytest
 
 from gream.corpora.example import Example
@@ -73,3 +75,10 @@ def test_a_system_prompt_comes_first(tokenizer):
     prompts = {**load_prompts("policy"), "system": "You recommend films."}
     (ids,) = Prompter(tokenizer, prompts, 2, 1).direct([[]])
     assert tokenizer.decode(ids).startswith("<|im_start|>system\nYou recommend films.<|im_end|><|im_start|>user\n")
+
+
+def test_prompts_are_the_same_whatever_the_day(tokenizer):
+    dated = copy.deepcopy(tokenizer)
+    dated.chat_template = "{{ strftime_now('%d %B %Y') }} {{ messages[-1]['content'] }}"
+    prompter = Prompter(dated, load_prompts("policy"), history_window=2, reasoning_window=1)
+    assert prompter.decode(prompter.direct([[]])[0]).startswith("26 July 2024 ")

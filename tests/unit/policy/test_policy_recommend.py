@@ -65,6 +65,20 @@ def test_each_history_has_random_numbers_of_its_own(policy, monkeypatch):
     assert alone[0].tolist() == together[1].tolist()
 
 
+def test_with_the_same_luck_only_what_the_prompt_shows_makes_another_chain(policy):
+    """The fourth item back is out of the window of three, but the random numbers follow from it too."""
+    histories = [["m5", *HISTORY], ["m6", *HISTORY], ["m5", "m0", "m3", "m8"]]
+    own = [answer.chain for answer in policy.recommend_batch(histories, k=1, mode="reasoning")]
+    same = [
+        answer.chain
+        for answer in policy.recommend_batch(histories, k=1, mode="reasoning", luck=[histories[0]] * len(histories))
+    ]
+    assert own[0] != own[1]
+    assert own[0] == same[0] == same[1] != same[2]
+    with pytest.raises(RequestError, match=r"uniforms must have the shape .* = \(3, "):
+        policy.recommend_batch(histories, mode="reasoning", luck=[HISTORY])
+
+
 def test_more_items_than_there_are_is_all_of_them(policy, items):
     found = policy.recommend(HISTORY, k=1_000_000)
     assert sorted(item.item_id for item in found) == sorted(items["item_id"])
@@ -89,6 +103,11 @@ def test_each_chain_gets_one_answer(policy, items):
         assert len({one.chain for one in rows[0]}) > 1
         assert rows == policy.reason_batch(histories, chains=6, seed=3, excludes=excludes, answer=answer)
         assert rows != policy.reason_batch(histories, chains=6, seed=4, excludes=excludes, answer=answer)
+
+
+@pytest.mark.parametrize("mode", ["direct", "reasoning"])
+def test_nobody_is_answered_with_nothing(policy, mode):
+    assert policy.recommend_batch([], mode=mode) == []
 
 
 def test_an_empty_history_is_answered(policy):
