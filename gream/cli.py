@@ -7,6 +7,7 @@ them.
 import json
 import math
 import os
+import shutil
 from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
@@ -25,7 +26,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 class GreamGroup(click.Group):
-    """A group that also lists commands from entry points, and ends on a `GreamError` with its message alone."""
+    """A group that also lists commands from entry points, and ends on what is meant to be read with one sentence."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Own commands and those of entry points, by name."""
@@ -39,8 +40,8 @@ class GreamGroup(click.Group):
         return super().get_command(ctx, cmd_name)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command; an error that is meant to be read, or a package that is not there, ends it without a
-        traceback."""
+        """Run a command; an error that is meant to be read, a package that is not there, or a file that the system
+        refuses ends it without a traceback."""
         try:
             return super().invoke(ctx)
         except GreamError as error:
@@ -50,12 +51,29 @@ class GreamGroup(click.Group):
                 f"this command needs {error.name}, which is not installed: pip install 'gream[train,serve,monitor]' or"
                 " `make .venv/loop.stamp` in a clone."
             ) from error
+        except OSError as error:
+            said = _said_of_files(error)
+            if said is None:
+                raise
+            raise click.ClickException(said) from error
 
     @staticmethod
     def _around() -> dict[str, EntryPoint]:
         """Entry points by name; an image leaves some of the packages around `gream` out, and so their commands."""
         found = entry_points(group="gream.commands")
         return {entry.name: entry for entry in found if find_spec(entry.module.partition(".")[0])}
+
+
+def _said_of_files(error: OSError) -> str | None:
+    """What the system says of files or of a disk, as a sentence; None where it says nothing."""
+    if isinstance(error, shutil.Error) and isinstance(error.args[0], list):
+        _, _, reason = error.args[0][0]  # Of the first file of a folder that was being copied.
+        return f"{reason}."
+    # Click ends without a word where whoever reads our output has had enough.
+    if error.errno is None or isinstance(error, BrokenPipeError):
+        return None
+    files = " -> ".join(str(file) for file in (error.filename, error.filename2) if file is not None)
+    return f"{files}: {error.strerror}." if files else f"{error.strerror}."
 
 
 def profile_options(command: Command) -> Command:

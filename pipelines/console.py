@@ -14,8 +14,10 @@ from typing import Final, TextIO
 STAGE_LINE: Final = re.compile(r"\[(\d+/\d+ )?[a-z]+\] ")
 BAR_LINE: Final = re.compile(r"\d+%\||\d+(it|s)? \[\d+:\d+")
 """A tqdm bar with a total, or without one."""
-ERROR_LINE: Final = re.compile(r"^gream\.errors\.\w+: (.+)")
-"""Last line of the traceback of an error that is meant to be read."""
+ERROR_LINE: Final = re.compile(
+    r"^(?:(?:gream|pipelines|components)(?:\.\w+)*\.\w+Error|OSError|PermissionError|FileNotFoundError): (.+)"
+)
+"""Last line of the traceback of an error that is meant to be read: one of ours, or what the system says of a file."""
 
 CURSOR_MOVE: Final = re.compile(r"\x1b\[[A-Z]")
 """How nested bars find their line."""

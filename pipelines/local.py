@@ -58,8 +58,9 @@ def run_locally(request: LocalRun) -> Path:
         finished_run(training_pipeline, name, workspace, arguments) as run,
         published_folder(request.out / name) as folder,
     ):
-        Path(run.outputs["policy"].path).rename(folder / "policy")
-        Path(run.outputs["catalog"].path).rename(folder / "catalog")
+        # The results may be on another file system than the workspace.
+        shutil.move(run.outputs["policy"].path, folder / "policy")
+        shutil.move(run.outputs["catalog"].path, folder / "catalog")
         shutil.copyfile(run.outputs["report"].path, folder / "report.html")
         shutil.copyfile(run.outputs["metrics"].path, folder / "metrics.json")
         shutil.copyfile(run.log, folder / "run.log")

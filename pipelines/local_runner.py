@@ -16,11 +16,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from kfp import local
 
+from gream.documents import locked
 from gream.errors import GreamError
 from pipelines.console import StageConsole
+from pipelines.locks import held_if_free
 
 
 class RunError(GreamError):
@@ -53,22 +56,19 @@ def finished_run(pipeline: Any, name: str, workspace: Path, arguments: Mapping[s
     Raises:
         RunError: a step failed; the message is that of the step, with the place of the full log.
     """
-    roots, logs = workspace / "kfp", workspace / "logs"
-    for folder in (roots, logs):
-        folder.mkdir(parents=True, exist_ok=True)
-    # Runs that start in the same second have one name; neither may take away what the other is reading.
-    kfp_root = Path(tempfile.mkdtemp(dir=roots, prefix=f"{name}-"))
-    log = logs / f"{kfp_root.name}.log"
-    local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(kfp_root))
-    with _console(log) as console:
-        try:
-            outputs = pipeline(**arguments).outputs
-        except RuntimeError as error:
-            message = console.error or "it ended without a message that is meant to be read."
-            own = pipeline.pipeline_spec.pipeline_info.name
-            raise RunError(f"{_failed_step(str(error), own)}: {message} Everything that was printed: {log}") from error
-    yield FinishedRun(outputs, log)
-    shutil.rmtree(kfp_root)
+    logs = workspace / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    with _kfp_root(workspace / "kfp", name) as kfp_root:
+        log = logs / f"{kfp_root.name}.log"
+        local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(kfp_root))
+        with _console(log) as console:
+            try:
+                outputs = pipeline(**arguments).outputs
+            except RuntimeError as error:
+                message = console.error or "it ended without a message that is meant to be read."
+                step = _failed_step(str(error), pipeline.pipeline_spec.pipeline_info.name)
+                raise RunError(f"{step}: {message} Everything that was printed: {log}") from error
+        yield FinishedRun(outputs, log)
 
 
 def run_name(data: str, profile: str) -> str:
@@ -100,6 +100,35 @@ def absolute(text: str) -> str:
     """Steps run in processes of their own: a path that exists here is given to them in full."""
     path = Path(text)
     return str(path.resolve()) if text and path.exists() else text
+
+
+@contextmanager
+def _kfp_root(roots: Path, name: str) -> Iterator[Path]:
+    """A folder for KFP's outputs, which goes when the run ends; that of a run that was killed goes now.
+
+    Most of them are hard links to outputs of stages: as long as they are there, tidying the workspace frees no room.
+    """
+    for lock in roots.glob("*.lock"):
+        with held_if_free(lock) as free:
+            if free:
+                _delete_root(lock)
+    # Runs that start in the same second have one name; neither may take away what the other is reading.
+    root = roots / f"{name}-{uuid4().hex[:8]}"
+    lock = root.with_name(f"{root.name}.lock")
+    with locked(lock):
+        try:
+            root.mkdir()
+            yield root
+        finally:
+            _delete_root(lock)
+
+
+def _delete_root(lock: Path) -> None:
+    """Delete the folder that a lock guards, then the lock: what cannot be deleted now is found by the next run."""
+    root = lock.with_name(lock.name.removesuffix(".lock"))
+    shutil.rmtree(root, ignore_errors=True)
+    if not root.exists():
+        lock.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -9,9 +9,11 @@ The policy's pointer moves last: whoever follows it finds the rest.
 from pathlib import Path
 
 from gream.artifacts import content_digest
+from gream.errors import StoreError
 from gream.objectstore import Pointer, publish_artifact
 from gream.objectstore.bucket import Bucket
 from gream.objectstore.uri import ArtifactUri
+from pipelines.doctor.store import reads_as_written
 
 
 def require_store(uri: str) -> None:
@@ -19,9 +21,12 @@ def require_store(uri: str) -> None:
 
     Raises:
         ConfigError: the URI or the environment does not fit.
-        StoreError: the store does not answer or refuses.
+        StoreError: the store does not answer, or refuses to be read or written.
     """
     Pointer(_below(uri, "policy")).read()
+    place = ArtifactUri.parse_unpinned(uri)
+    if not reads_as_written(Bucket.from_environment(place.bucket), place.prefix):
+        raise StoreError(f"{place} does not read as written: look for a cache before the store.")
 
 
 def publish_run(run: Path, uri: str) -> str:

@@ -132,23 +132,7 @@ def fetch_artifact(uri: str, cache: Path) -> Path:
         StoreError: nothing is published there, or the store does not answer or refuses.
         ArtifactError: what is stored is incomplete or damaged.
     """
-    digest = artifact_version(uri)
-    target = cache / digest
-    if _is_sound(target):
-        return target
-    cache.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(dir=cache, prefix=f".{digest[:VERSION_DIGITS]}.partial-"))
-    try:
-        _download(ArtifactUri.parse(uri), digest, staging)
-        staging.chmod(0o755)
-        try:
-            staging.rename(target)
-        except OSError:
-            if not _is_sound(target):  # Else another process has fetched it meanwhile.
-                raise
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-    return target
+    return _fetch(uri, cache, _is_sound)
 
 
 def fetch_parts(uri: str, parts: Sequence[str], cache: Path) -> Path:
@@ -165,15 +149,25 @@ def fetch_parts(uri: str, parts: Sequence[str], cache: Path) -> Path:
     Raises:
         As `fetch_artifact`.
     """
+    return _fetch(uri, cache, Path.is_dir, parts)
+
+
+def _fetch(uri: str, cache: Path, is_there: Callable[[Path], bool], parts: Sequence[str] = ()) -> Path:
+    """`cache/digest`, downloaded into a folder beside it unless it is there; with `parts`, those alone."""
     digest = artifact_version(uri)
     target = cache / digest
-    if target.is_dir():
+    if is_there(target):
         return target
     cache.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(dir=cache, prefix=f".{digest[:VERSION_DIGITS]}.partial-"))
     try:
         _download(ArtifactUri.parse(uri), digest, staging, parts)
-        staging.rename(target)
+        staging.chmod(0o755)
+        try:
+            staging.rename(target)
+        except OSError:
+            if not is_there(target):  # Else another process has fetched it meanwhile.
+                raise
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return target

@@ -8,13 +8,17 @@ from pathlib import Path
 from gream.monitoring.decision_log import DecisionLog
 from gream.monitoring.entries import Outcome
 from gream.monitoring.runs import RunOrder, RunState
+from pipelines.locks import held_if_free
 
 _LOG = logging.getLogger("gream.monitor")
 
 
 @dataclass(frozen=True)
 class LocalRuns:
-    """See `gream.monitoring.runs.Runs`; the fields are those of `pipelines.local_retraining.RetrainRequest`."""
+    """See `gream.monitoring.runs.Runs`; the fields are those of `pipelines.local_retraining.RetrainRequest`.
+
+    A run outlasts rounds of the monitor that a schedule starts meanwhile. They know it by a lock in the workspace.
+    """
 
     champion: str
     data: str
@@ -26,18 +30,29 @@ class LocalRuns:
     workspace: Path
     out: Path
 
-    def state(self, _: str) -> RunState:
-        """See `Runs.state`: whoever can ask is the process that would run it, so it was killed, or never started."""
-        return "unknown"
+    def state(self, decision: str) -> RunState:
+        """See `Runs.state`. Where no process is at it, it was killed, or never started: one that ends says so in the
+        record."""
+        with held_if_free(self._lock(decision)) as free:
+            return "unknown" if free else "running"
 
     def start(self, order: RunOrder) -> None:
-        """See `Runs.start`; returns when the run has ended or its challenger is on trial.
+        """See `Runs.start`; returns when the run has ended or its challenger is on trial, or at once where another
+        round of the monitor is at it.
 
         One that fails is over: its outcome is recorded.
 
         Raises:
             ConfigError: the profile or an override is not allowed.
         """
+        with held_if_free(self._lock(order.decision)) as free:
+            if free:
+                self._run(order)
+
+    def _lock(self, decision: str) -> Path:
+        return self.workspace / "retraining" / f"{decision}.lock"
+
+    def _run(self, order: RunOrder) -> None:
         from pipelines.local_retraining import RetrainRequest, retrain_locally
         from pipelines.local_runner import RunError
 

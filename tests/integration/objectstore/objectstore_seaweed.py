@@ -16,6 +16,8 @@ from urllib3 import PoolManager, Retry
 from urllib3.exceptions import HTTPError
 
 ACCESS_KEY, SECRET_KEY = "gream-test", "b7c1-not-to-be-shown"
+READING_KEY = "gream-reader"
+"""May read alone; with the same secret."""
 START_LIMIT_S = 60
 # Each bucket takes a volume, and each test a bucket. Unsaid, there are as many as the free disk has room for when full.
 VOLUMES = 1_000
@@ -33,12 +35,12 @@ class SeaweedFs:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         (folder / "data").mkdir(parents=True)
-        identity = {
-            "name": "gream",
-            "credentials": [{"accessKey": ACCESS_KEY, "secretKey": SECRET_KEY}],
-            "actions": ["Admin", "Read", "Write", "List", "Tagging"],
-        }
-        (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
+        rights = {ACCESS_KEY: ["Admin", "Read", "Write", "List", "Tagging"], READING_KEY: ["Read", "List"]}
+        identities = [
+            {"name": key, "credentials": [{"accessKey": key, "secretKey": SECRET_KEY}], "actions": actions}
+            for key, actions in rights.items()
+        ]
+        (folder / "s3.json").write_text(json.dumps({"identities": identities}))
         names = [name for door in PORTS for name in (door, f"{door}.grpc")]
         self._ports = dict(zip(names, _free_ports(len(names)), strict=True))
         host = f"127.0.0.1:{self._ports['s3.port']}"

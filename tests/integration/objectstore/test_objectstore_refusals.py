@@ -1,10 +1,11 @@
 """What a person reads when keys, bucket or server are wrong: one sentence, no secret, nothing written."""
 
 import pytest
-from objectstore_seaweed import ACCESS_KEY, SECRET_KEY
+from objectstore_seaweed import ACCESS_KEY, READING_KEY, SECRET_KEY
 
 from gream.errors import StoreError
 from gream.objectstore import artifact_version, fetch_artifact, publish_artifact
+from pipelines.publish import require_store
 
 pytestmark = pytest.mark.integration
 
@@ -23,6 +24,14 @@ def test_wrong_keys(bucket, make_artifact, tmp_path, monkeypatch, keys):
             with pytest.raises(StoreError, match=rf"does not accept the keys \({code}\): check AWS_ACCESS") as caught:
                 action()
             assert "wrong-key-5d1" not in str(caught.value)
+    assert keys() == []
+
+
+def test_keys_that_may_only_read_are_refused_before_a_run(bucket, monkeypatch, keys):
+    require_store(f"s3://{bucket}/shop")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", READING_KEY)
+    with pytest.raises(StoreError, match=r"does not allow the keys this on s3://.*, publishing s3:PutObject"):
+        require_store(f"s3://{bucket}/shop")
     assert keys() == []
 
 

@@ -1,9 +1,12 @@
 """The `gream` command explains itself, answers at once, and fails in one sentence."""
 
+import errno
+import shutil
 import subprocess
 import sys
 from importlib.metadata import EntryPoint
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -100,6 +103,57 @@ def test_a_package_that_is_not_installed_is_named(invoke, monkeypatch, tmp_path)
     result = invoke("front")
     assert result.exit_code == 1
     assert "this command needs not_installed_here, which is not installed: pip install" in result.stderr
+
+
+@pytest.fixture
+def fail(invoke, monkeypatch):
+    """Runs a command that ends with an error."""
+
+    def fail(error):
+        @click.command()
+        def front():
+            raise error
+
+        monkeypatch.setitem(main.commands, "front", front)
+        return invoke("front")
+
+    return fail
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "No space left on device."),
+        (PermissionError(errno.EACCES, "Permission denied", "/runs"), "/runs: Permission denied."),
+        (OSError(errno.EXDEV, "Invalid cross-device link", "/a", None, "/b"), "/a -> /b: Invalid cross-device link."),
+        (shutil.Error([("/a", "/b", "[Errno 28] No space left on device: '/b'")]), "No space left on device: '/b'."),
+    ],
+)
+def test_what_the_system_says_of_files_ends_in_one_sentence(fail, error, sentence):
+    result = fail(error)
+    assert result.exit_code == 1
+    assert result.stderr.endswith(f"{sentence}\n")
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_an_error_that_the_system_says_nothing_of_keeps_its_traceback(fail):
+    with pytest.raises(OSError, match=r"^a mistake in the code$"):
+        fail(OSError("a mistake in the code"))
+
+
+def test_a_reader_that_has_had_enough_is_told_nothing(fail):
+    result = fail(BrokenPipeError(errno.EPIPE, "Broken pipe"))
+    assert (result.exit_code, result.output) == (1, "")
+
+
+def test_a_workspace_that_cannot_be_made_ends_in_one_sentence(invoke, tmp_path):
+    (tmp_path / "items.csv").write_text("item_id,title\nA,Lamp\nB,Chair\nC,Table\n")
+    (tmp_path / "interactions.csv").write_text("user_id,item_id,timestamp\nu,A,1\nu,B,2\nu,C,3\n")
+    workspace = tmp_path / "items.csv" / "workspace"
+    result = invoke("data", "--data", str(tmp_path), "--set", "data.k_core=0", "--workspace", str(workspace))
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[-1] == f"Error: {workspace / 'ingest'}: Not a directory."
+    assert "Traceback" not in result.stderr
 
 
 @pytest.mark.parametrize("out", ["shop", ".", "runs", "runs/workspace", "runs/workspace/ingest/new"])

@@ -9,7 +9,7 @@ import threading
 import time
 from contextlib import nullcontext
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 from xml.sax.saxutils import escape
 
 
@@ -24,6 +24,7 @@ class TinyS3(ThreadingHTTPServer):
         lost_answers: how many of the next conditional writes to keys that end in `lost_key` are done and answered 500.
         cut_after: bytes after which the next download breaks off, or None.
         ranges: the `Range` header of each download.
+        meeting: where the downloads of several readers wait for each other, or None.
     """
 
     daemon_threads = True
@@ -39,6 +40,7 @@ class TinyS3(ThreadingHTTPServer):
         self.lost_key = "current.json"
         self.cut_after: int | None = None
         self.ranges: list[str | None] = []
+        self.meeting: threading.Barrier | None = None
 
     @property
     def url(self) -> str:
@@ -55,10 +57,12 @@ class _Handler(BaseHTTPRequestHandler):
         if self._fails():
             return
         if "list-type" in self.path:
-            self._answer(200, b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>")
+            self._list(key)
         elif key not in store.objects:
             self._error(404, "NoSuchKey")
         else:
+            if store.meeting is not None:
+                store.meeting.wait()
             wanted = self.headers.get("Range")
             store.ranges.append(wanted)
             content = store.objects[key][int(wanted[len("bytes=") : -1]) if wanted else 0 :]
@@ -93,6 +97,19 @@ class _Handler(BaseHTTPRequestHandler):
         for key in re.findall("<Key>(.*?)</Key>", body):
             self.server.objects.pop(f"{urlsplit(self.path).path.rstrip('/')}/{key}", None)
         self._answer(200, b"<DeleteResult></DeleteResult>")
+
+    def _list(self, bucket: str) -> None:
+        (prefix,) = parse_qs(urlsplit(self.path).query)["prefix"]
+        found = {key.removeprefix(f"{bucket}/"): content for key, content in self.server.objects.items()}
+        entries = "".join(
+            f"<Contents><Key>{escape(key)}</Key><Size>{len(content)}</Size></Contents>"
+            for key, content in found.items()
+            if key.startswith(prefix)
+        )
+        body = (
+            f"<ListBucketResult><Name>{bucket[1:]}</Name><IsTruncated>false</IsTruncated>{entries}</ListBucketResult>"
+        )
+        self._answer(200, body.encode())
 
     def _condition_holds(self, key: str) -> bool:
         there = self.server.objects.get(key)

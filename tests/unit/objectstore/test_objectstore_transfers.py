@@ -2,14 +2,17 @@
 
 import hashlib
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 from background_server import in_background
 
-from gream.artifacts import MANIFEST
+from gream.artifacts import MANIFEST, content_digest
 from gream.errors import ArtifactError, StoreError
 from gream.objectstore import artifact_version, fetch_artifact, publish_artifact
+from gream.objectstore.artifacts import fetch_parts
 from gream.objectstore.bucket import Bucket
 
 pytestmark = pytest.mark.unit
@@ -90,3 +93,16 @@ def test_a_manifest_cannot_write_outside_its_folder(server, tmp_path, name):
 def test_a_version_that_is_not_there_is_named(server, tmp_path):
     with pytest.raises(StoreError, match=f"^s3://models/movies has no complete version {'0f' * 32}"):
         fetch_artifact(f"s3://models/movies@{'0f' * 32}", tmp_path / "cache")
+
+
+@pytest.mark.parametrize("fetch", [fetch_artifact, lambda uri, cache: fetch_parts(uri, ["text"], cache)])
+def test_of_two_readers_that_fetch_a_version_at_once_both_get_it(server, artifact, tmp_path, fetch):
+    version = content_digest(artifact)
+    for file in (MANIFEST, "text"):
+        server.objects[f"/models/movies/versions/{version}/{file}"] = (artifact / file).read_bytes()
+    server.meeting = threading.Barrier(2, timeout=10)
+    with ThreadPoolExecutor(2) as pool:
+        fetched = list(pool.map(lambda _: fetch(f"s3://models/movies@{version}", tmp_path / "cache"), range(2)))
+    assert fetched == [tmp_path / "cache" / version] * 2
+    assert (fetched[0] / "text").read_text() == "content"
+    assert list((tmp_path / "cache").iterdir()) == [tmp_path / "cache" / version]

@@ -67,6 +67,26 @@ def test_message_of_a_readable_error_is_kept():
     assert console.error == "ratings.csv has no column 'title'."
 
 
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("gream.indexing.semantic_index.OutgrownError: no room for item 7.", "no room for item 7."),
+        ("gream.stages.launch.TrainingError: rank 1 was killed.", "rank 1 was killed."),
+        ("OSError: [Errno 28] No space left on device", "[Errno 28] No space left on device"),
+        ("PermissionError: [Errno 13] Permission denied: '/data'", "[Errno 13] Permission denied: '/data'"),
+        ("FileNotFoundError: [Errno 2] No such file: '/data'", "[Errno 2] No such file: '/data'"),
+        ("gream.monitor: the run goes on", None),
+        ("torch.distributed.elastic.ChildFailedError: x", None),
+        ("    raise gream.errors.DataError: x", None),
+        ("KeyError: 'gream.errors.DataError: x'", None),
+    ],
+)
+def test_a_message_is_readable_where_an_error_of_ours_or_of_the_system_says_it(line, message):
+    console = StageConsole(StringIO(), StringIO())
+    console.write(f"    {line}\n")
+    assert console.error == message
+
+
 def test_stages_of_a_retraining_have_no_number():
     screen = StringIO()
     console = StageConsole(screen, StringIO())

@@ -1,5 +1,7 @@
-"""Retrainings through a KFP server, and the commands of the monitor."""
+"""Retrainings through a KFP server or on this machine, and the commands of the monitor."""
 
+import multiprocessing
+import os
 from pathlib import Path
 
 import pytest
@@ -10,9 +12,12 @@ from pipelines_kfp_stub import kfp_stub
 from gream.cli import main
 from gream.errors import ConfigError
 from gream.monitoring.runs import RunOrder
+from pipelines import local_retraining
 from pipelines.kfp_connection import Connection
 from pipelines.kfp_server import KfpError, KfpServer
+from pipelines.local_retraining import RetrainResult
 from pipelines.monitor.kfp_runs import KfpRuns
+from pipelines.monitor.local_runs import LocalRuns
 
 pytestmark = pytest.mark.unit
 
@@ -100,6 +105,52 @@ def test_a_retraining_on_a_cluster_is_of_the_profile_that_the_environment_says(k
     assert result.exit_code == 0, result.output
     form = kfp.runs["run-0"]["runtime_config"]["parameters"]
     assert (form["profile"], form["overrides"]) == ("paper", ["sft.sharding=full", "retrain.srpo_steps=20"])
+
+
+@pytest.fixture
+def here(tmp_path):
+    """What each round of a monitor on this machine makes for itself."""
+
+    def here():
+        places = {name: str(tmp_path / name) for name in ("champion", "data", "evidence", "decisions")}
+        paths = {name: tmp_path / name for name in ("workspace", "out")}
+        return LocalRuns(**places, canary="", profile="laptop", overrides=(), **paths)
+
+    return here
+
+
+def test_a_run_on_this_machine_that_outlasts_its_round_is_not_started_by_the_next_one(here, monkeypatch):
+    started, seen = [], []
+
+    def retrain(request):
+        started.append(request.decision)
+        seen.append((here().state(ORDER.decision), here().state("champion-2-3")))
+        if len(started) == 1:
+            here().start(ORDER)
+        return RetrainResult("promoted", "It is better.", request.out)
+
+    monkeypatch.setattr(local_retraining, "retrain_locally", retrain)
+    assert here().state(ORDER.decision) == "unknown"
+    here().start(ORDER)
+    assert started == [ORDER.decision]
+    assert seen == [("running", "unknown")]
+
+
+def test_a_run_on_this_machine_that_was_killed_is_started_again(here, monkeypatch):
+    monkeypatch.setattr(local_retraining, "retrain_locally", lambda _request: os._exit(9))
+    killed = multiprocessing.get_context("fork").Process(target=here().start, args=(ORDER,))
+    killed.start()
+    killed.join()
+    assert killed.exitcode == 9
+    started = []
+    monkeypatch.setattr(
+        local_retraining,
+        "retrain_locally",
+        lambda request: started.append(request.decision) or RetrainResult("promoted", "It is better.", request.out),
+    )
+    assert here().state(ORDER.decision) == "unknown"
+    here().start(ORDER)
+    assert started == [ORDER.decision]
 
 
 def test_a_projected_token_is_read_from_its_file(tmp_path):
