@@ -34,6 +34,7 @@ class Cluster:
         s3_secret: Secret with `accesskey` and `secretkey` for it; KFP's own is the default.
         queue: Kueue's local queue that pods wait in; empty where there is no Kueue.
         keep_days: after which a run's end deletes from claim and mirror what no run has used meanwhile.
+        at_once: branches of an experiment, a variant under a seed each, that run at a time.
     """
 
     gpus: int = 0
@@ -46,6 +47,7 @@ class Cluster:
     s3_secret: str = "mlpipeline-minio-artifact"
     queue: str = ""
     keep_days: int = 30
+    at_once: int = 1
 
     def __post_init__(self) -> None:
         """Raise a `ConfigError` where the choices do not fit together."""
@@ -53,6 +55,8 @@ class Cluster:
             raise ConfigError(f"gpus = {self.gpus} and nodes = {self.nodes}: at least 0 and 1 are needed.")
         if self.keep_days < 1:
             raise ConfigError(f"keep_days = {self.keep_days}: at least 1 is needed, or a run loses its own outputs.")
+        if self.at_once < 1:
+            raise ConfigError(f"at_once = {self.at_once}: at least 1 is needed.")
         if self.nodes > 1 and not (self.gpus and self.claim):
             raise ConfigError(
                 f"nodes = {self.nodes} needs gpus, and a ReadWriteMany claim that all of these nodes write to."

@@ -28,6 +28,13 @@ def cluster_options(command: Command) -> Command:
     defaults = Cluster()
     for option in (
         click.option(
+            "--at-once",
+            default=defaults.at_once,
+            show_default=True,
+            help="Branches of an experiment at a time. More end sooner, but what they share and is not there yet each "
+            "makes for itself, or waits for with its accelerators where there is a claim.",
+        ),
+        click.option(
             "--keep-days",
             default=defaults.keep_days,
             show_default=True,

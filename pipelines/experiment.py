@@ -1,8 +1,8 @@
 """The experiment pipeline: variants of a training under the same seeds, and how they compare.
 
 Ablations, grids and audits of the index are all of this form: a setting that is changed, everything else equal, the
-same users. Every variant goes through all steps; the store of stages (`gream.stages.store`) makes what variants share
-once, where they share a workspace or its mirror.
+same users. Every variant goes through all steps, one after the other: so what variants share is made by the first of
+them, and found by the others in the workspace or its mirror (`gream.stages.store`). A cluster may run several at once.
 """
 
 from typing import Any, NamedTuple
@@ -33,7 +33,7 @@ class ExperimentOutputs(NamedTuple):
 def define_experiment(cluster: Cluster | None = None) -> Any:
     """The pipeline, for a cluster, or for KFP's local runner; see `pipelines.training.define_training`."""
     step = step_maker(cluster)
-    at_once = None if cluster else 1  # Two trainings on one machine would take each other's cores and memory.
+    at_once = cluster.at_once if cluster else 1  # Two on one machine would take each other's cores and memory.
 
     def experiment_pipeline(
         variants: list[str],
@@ -54,7 +54,7 @@ def define_experiment(cluster: Cluster | None = None) -> Any:
             overrides: Single settings that all variants share, as a JSON list such as ["srpo.steps=50"].
             seeds: That each variant is run with; intervals are over users, seeds are shown beside.
             seen_items: Whether items of a user's history may be recommended: as-dataset, exclude, or keep.
-            workspace: Folder on a shared volume for stage outputs and checkpoints; what variants share is made once.
+            workspace: Folder on a shared volume for stage outputs and checkpoints; what is there is not made again.
 
         Returns:
             The comparison, as JSON and as a page.

@@ -72,15 +72,15 @@ def build_index(
     size = config.codebook_size
     if config.shrink_to_catalog:
         size = shrink(len(item_ids), config.levels, size)
-    space, vectors = None, text
+    space, points = None, text
     if config.collaborative_weight > 0:
         collaborative = collaborative_vectors(leave_last_one_out(catalog).train.values(), item_ids, seed)
-        space, vectors = combine(text, collaborative, config.collaborative_weight)
+        space, points = combine(text, collaborative, config.collaborative_weight)
 
-    def quantise(vectors: np.ndarray) -> BalancedResidualKMeans:
-        return BalancedResidualKMeans(config.levels, size, seed, config.iterations).fit(vectors)
+    def quantise(points: np.ndarray) -> BalancedResidualKMeans:
+        return BalancedResidualKMeans(config.levels, size, seed, config.iterations).fit(points)
 
-    kmeans = quantise(vectors)
+    kmeans = quantise(points)
     index = SemanticIndex.from_codes(
         item_ids,
         kmeans.codes,

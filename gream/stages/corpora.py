@@ -15,7 +15,10 @@ from gream.stages.enrich import REPLIES
 from gream.stages.store import Recipe, RunContext, produce
 from gream.stages.warm_start import is_warm, training_profile
 
-CODE: Final = ("corpora", "prompts", "data/assembly.py", "data/split.py", "indexing/tokens.py", "enrichment")
+CODE: Final = (
+    *("corpora", "data/assembly.py", "data/catalog.py", "data/split.py", "enrichment"),
+    *("indexing/semantic_index.py", "indexing/tokens.py", "prompts"),
+)
 
 
 def run(

@@ -11,7 +11,7 @@ from gream.share import WHOLE, Share
 from gream.stages.shares import check_shares
 from gream.stages.store import Recipe, RunContext, produce
 
-CODE: Final = ("enrichment", "prompts", "data/assembly.py", "data/split.py")
+CODE: Final = ("enrichment", "prompts", "data/assembly.py", "data/catalog.py", "data/split.py")
 REPLIES: Final = "llm-replies.sqlite"
 """In the workspace: every answer of a language model, for all runs and stages, so that none is paid for twice. Where a
 pod's workspace is on no volume it goes with the pod: a mirror (`gream.stages.mirror`) has no copy of it."""
@@ -58,7 +58,7 @@ def _recipe(catalog: Path, share: Share, context: RunContext) -> Recipe:
         stage="enrich",
         kind=KIND,
         settings={"enrichment": context.profile.enrichment.model_dump()},
-        seed=context.seed,
+        seed=0,  # Nothing is drawn: runs of all seeds share the profiles.
         inputs={"catalog": catalog},
         code=CODE,
         part="" if share.is_whole else str(share),

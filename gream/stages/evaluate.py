@@ -24,7 +24,10 @@ METRICS: Final = "metrics.json"
 """Complete but for `seconds`, which are known when the stage has ended."""
 USERS: Final = "users.parquet"
 EXAMPLES: Final = "examples.json"
-CODE: Final = (*sorted({*measured.CODE_OF_BASELINES, *measured.CODE_OF_POLICIES}), "evaluation")
+CODE: Final = (
+    *sorted({*measured.CODE_OF_BASELINES, *measured.CODE_OF_POLICIES}),
+    *("evaluation", "indexing/audit.py", "indexing/collision_limit.py"),
+)
 
 
 def run(catalog: Path, sft_policy: Path, policy: Path, context: RunContext) -> Path:

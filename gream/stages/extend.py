@@ -18,7 +18,10 @@ from gream.indexing.semantic_index import SemanticIndex
 from gream.policy.bundle import INDEX, ITEMS, KIND, replace_items
 from gream.stages.store import Recipe, RunContext, produce
 
-CODE: Final = ("indexing", "data/assembly.py", "policy/bundle.py", "stages/index.py")
+CODE: Final = (
+    *("data/assembly.py", "data/catalog.py", "data/split.py", "indexing"),
+    *("policy/bundle.py", "prompts", "stages/index.py"),
+)
 
 
 def run(catalog: Path, item_profiles: Path, champion: Path, context: RunContext) -> Path:

@@ -24,7 +24,11 @@ if TYPE_CHECKING:
 KIND: Final = "gate"
 VERDICT: Final = "verdict.json"
 PAGE: Final = "verdict.html"
-CODE: Final = ("data/held_out.py", "decoding", "evaluation", "policy", "promotion")
+CODE: Final = (
+    *(f"data/{name}.py" for name in ("assembly", "catalog", "fresh", "held_out", "split", "transitions")),
+    *(f"indexing/{name}.py" for name in ("audit", "collision_limit", "semantic_index", "tokens")),
+    *("decoding", "evaluation", "monitoring/served_items.py", "policy", "promotion", "prompts"),
+)
 
 
 def run(catalog: Path, hold_out: Path, champion: Path, challenger: Path, context: RunContext) -> Path:

@@ -21,7 +21,7 @@ from gream.share import Share
 from gream.stages.shares import check_shares
 from gream.stages.store import Recipe, RunContext, produce
 
-CODE: Final = ("indexing", "data/assembly.py", "data/split.py")
+CODE: Final = ("indexing", "data/assembly.py", "data/catalog.py", "data/split.py")
 
 
 def run(catalog: Path, item_profiles: Path, context: RunContext, vectors: Sequence[Path] = ()) -> Path:
@@ -147,6 +147,9 @@ def _vectors_recipe(catalog: Path, item_profiles: Path, share: Share, context: R
         },
         seed=0,  # Nothing is drawn: runs of all seeds share the vectors.
         inputs={"catalog": catalog, "item_profiles": item_profiles},
-        code=("data/assembly.py", "indexing/encoder.py", "indexing/vectors.py", "indexing/build.py"),
+        code=(
+            *("data/assembly.py", "data/catalog.py"),
+            *("indexing/build.py", "indexing/encoder.py", "indexing/vectors.py"),
+        ),
         part="vectors" if share.is_whole else f"vectors, {share}",
     )

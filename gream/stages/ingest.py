@@ -38,7 +38,7 @@ def run(source: str, seen_items: str, context: RunContext) -> Path:
         stage="ingest",
         kind=KIND,
         settings={"data": config.model_dump(), "seen_items": seen_items, "source": _identity(source)},
-        seed=context.seed,
+        seed=context.seed if config.texts_removed else 0,  # Nothing else is drawn.
         inputs={},
         code=CODE,
     )

@@ -2,7 +2,8 @@
 
 A stage describes its work as a `TrainingJob` and hands it to a launcher. The store's promises are kept by the process
 that launches: it holds the lock, finds what an earlier attempt has left in the work folder, and moves the finished
-artifact into place. The processes that train only fill `target` and write checkpoints to `work`.
+policy into place. The processes that train only write to the work folder, checkpoints and at last the policy: what they
+save there after the process that launched them was killed is found by its next attempt.
 """
 
 import json
@@ -36,7 +37,6 @@ class TrainingJob(BaseModel):
         inputs: artifact folders, by the names that the stage's recipe has for them.
         profile: every setting.
         seed: of every random choice.
-        target: where the policy is to be saved.
         work: folder that outlives a kill, for checkpoints; all processes see it.
     """
 
@@ -46,8 +46,12 @@ class TrainingJob(BaseModel):
     inputs: dict[str, Path]
     profile: Profile
     seed: int
-    target: Path
     work: Path
+
+    @property
+    def policy(self) -> Path:
+        """Where the policy is to be saved."""
+        return self.work / "policy"
 
     def do(self) -> dict[str, Any]:
         """Train, as one of the processes that are meant to; the notes for `gream.stages.store.stage_facts`."""

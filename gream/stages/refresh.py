@@ -4,8 +4,11 @@ Two outputs of one reading. What decides them is pinned by content: the catalog'
 the names and sizes of the evidence's parts, which never change under their names.
 """
 
+import fcntl
 import hashlib
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -26,7 +29,12 @@ from gream.monitoring.feedback_reader import feedback_parts, read_feedback
 from gream.objectstore.uri import ArtifactUri, is_store_uri
 from gream.stages.store import Recipe, RunContext, produce
 
-CODE: Final = ("columns.py", "data/assembly.py", "data/fresh.py", "data/tables.py", "monitoring/feedback_reader.py")
+CODE: Final = (
+    "columns.py",
+    *(f"data/{name}.py" for name in ("assembly", "catalog", "fresh", "held_out")),
+    *(f"data/{name}.py" for name in ("table_files", "tables", "text", "timestamps")),
+    *(f"monitoring/{name}.py" for name in ("evidence", "evidence_reader", "feedback_reader", "request_log")),
+)
 
 
 @dataclass(frozen=True)
@@ -54,52 +62,55 @@ def run(data: FreshData, context: RunContext) -> tuple[Path, Path]:
         ConfigError: a URI or the environment does not fit.
         ArtifactError: the catalog is damaged.
         DataError: no saved catalog or no evidence stands there, the table of new items cannot be read, there are no
-            fresh events, or the hold-out would be empty.
+            fresh events, the hold-out would be empty, or the evidence changed while it was read.
         StoreError: a store does not answer or refuses.
     """
     new_items = complete_items(read_items(Path(data.items), ColumnMapping())) if data.items else None
     folder = _saved_catalog(data.catalog, context.workspace)
     base = Catalog.load(folder)
-    evidence, window = _evidence(data, last_event(base) + 1, context.workspace)
-    parts = feedback_parts(evidence, window) if window else []
-    recipe = Recipe(
-        stage="refresh",
-        kind=KIND,
-        settings={
-            "catalog": content_digest(folder),
-            "facts": base.facts.model_dump(),
-            "evidence": hashlib.sha256(repr(parts).encode()).hexdigest(),
-            "items": file_digest(Path(data.items)) if data.items else "",
-            "hold_out_since": data.cut.hold_out_since,
-            "until": data.cut.until,
-        },
-        seed=0,  # Nothing is drawn.
-        inputs={},
-        code=CODE,
-    )
+    with _evidence(data, last_event(base) + 1, context.workspace) as (evidence, window):
+        parts = feedback_parts(evidence, window) if window else []
+        recipe = Recipe(
+            stage="refresh",
+            kind=KIND,
+            settings={
+                "catalog": content_digest(folder),
+                "facts": base.facts.model_dump(),
+                "evidence": hashlib.sha256(repr(parts).encode()).hexdigest(),
+                "items": file_digest(Path(data.items)) if data.items else "",
+                "hold_out_since": data.cut.hold_out_since,
+                "until": data.cut.until,
+            },
+            seed=0,  # Nothing is drawn.
+            inputs={},
+            code=CODE,
+        )
 
-    @cache
-    def refreshed() -> tuple[Catalog, HeldOut]:
-        if window is None:
-            return join_feedback(base, pl.DataFrame(schema=FEEDBACK_SCHEMA), new_items, data.cut)
-        read = read_feedback(evidence, window)
-        joined, held = join_feedback(base, read.events, new_items, data.cut)
-        skipped = dict(joined.facts.skipped)
-        for one in read.skipped:
-            add_skipped(skipped, "unreadable_feedback_files" if one.rows is None else "unsound_feedback", one.rows or 1)
-        return replace(joined, facts=joined.facts.model_copy(update={"skipped": skipped})), held
+        @cache
+        def refreshed() -> tuple[Catalog, HeldOut]:
+            if window is None:
+                return join_feedback(base, pl.DataFrame(schema=FEEDBACK_SCHEMA), new_items, data.cut)
+            read = read_feedback(evidence, window)
+            if feedback_parts(evidence, window) != parts:  # The outputs are named by what was there before.
+                raise DataError(f"{evidence} changed while it was read; start again.")
+            joined, held = join_feedback(base, read.events, new_items, data.cut)
+            skipped = dict(joined.facts.skipped)
+            for one in read.skipped:
+                reason = "unreadable_feedback_files" if one.rows is None else "unsound_feedback"
+                add_skipped(skipped, reason, one.rows or 1)
+            return replace(joined, facts=joined.facts.model_copy(update={"skipped": skipped})), held
 
-    def make_catalog(target: Path, _: Path) -> dict[str, Any]:
-        refreshed()[0].save(target)
-        return {}
+        def make_catalog(target: Path, _: Path) -> dict[str, Any]:
+            refreshed()[0].save(target)
+            return {}
 
-    def make_hold_out(target: Path, _: Path) -> dict[str, Any]:
-        refreshed()[1].save(target)
-        return {}
+        def make_hold_out(target: Path, _: Path) -> dict[str, Any]:
+            refreshed()[1].save(target)
+            return {}
 
-    catalog = produce(recipe, make_catalog, context.workspace)
-    apart = replace(recipe, kind=held_out.KIND, part="hold-out")
-    return catalog, produce(apart, make_hold_out, context.workspace)
+        catalog = produce(recipe, make_catalog, context.workspace)
+        apart = replace(recipe, kind=held_out.KIND, part="hold-out")
+        return catalog, produce(apart, make_hold_out, context.workspace)
 
 
 def _saved_catalog(catalog: str, workspace: Path) -> Path:
@@ -122,14 +133,22 @@ def _saved_catalog(catalog: str, workspace: Path) -> Path:
     return produce(recipe, make, workspace)
 
 
-def _evidence(data: FreshData, since: int, workspace: Path) -> tuple[Path, Window | None]:
-    """The folder of the evidence, and when its fresh feedback arrived; None where the catalog reaches to the end."""
+@contextmanager
+def _evidence(data: FreshData, since: int, workspace: Path) -> Iterator[tuple[Path, Window | None]]:
+    """The folder of the evidence, and when its fresh feedback arrived; None where the catalog reaches to the end.
+
+    What comes from a store is this run's alone for that long: another run deletes there what is too old for itself.
+    """
     window = Window(since, data.cut.until) if since < data.cut.until else None
     if not is_store_uri(data.evidence):
-        return Path(data.evidence), window
+        yield Path(data.evidence), window
+        return
     from gream.monitoring.feedback_store import pull_feedback
 
     folder = workspace / "evidence" / hashlib.sha256(data.evidence.encode()).hexdigest()[:12]
-    if window:
-        pull_feedback(data.evidence, window, folder)
-    return folder, window
+    folder.mkdir(parents=True, exist_ok=True)
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if window:
+            pull_feedback(data.evidence, window, folder)
+        yield folder, window

@@ -15,7 +15,10 @@ KIND: Final = "report"
 PAGE: Final = "report.html"
 METRICS: Final = "metrics.json"
 SUMMARY: Final = "summary.txt"
-CODE: Final = ("evaluation", "stages/evaluate.py")
+CODE: Final = (
+    *("data/catalog.py", "data/split.py", "evaluation", "policy/recommendations.py", "prompts", "stages/evaluate.py"),
+    *(f"indexing/{name}.py" for name in ("audit", "collision_limit", "semantic_index", "tokens")),
+)
 
 
 def run(sft_policy: Path, policy: Path, evaluation: Path, context: RunContext) -> Path:

@@ -36,11 +36,15 @@ CHAMPION: Final = "champion"
 CODE: Final = (
     "corpora/curriculum.py",
     "corpora/replay.py",
+    "data/assembly.py",
+    "data/catalog.py",
+    "data/fresh.py",
     "data/split.py",
     "data/transitions.py",
     "decoding",
     "evaluation/metrics.py",
     "indexing/semantic_index.py",
+    "indexing/tokens.py",
     "policy",
     "prompts",
     "training/checkpoints.py",
@@ -101,8 +105,10 @@ def run(
     )
 
     def make(target: Path, work: Path) -> dict[str, Any]:
-        job = TrainingJob(stage="sft", inputs=inputs, profile=profile, seed=context.seed, target=target, work=work)
-        return launcher.launch(job)
+        job = TrainingJob(stage="sft", inputs=inputs, profile=profile, seed=context.seed, work=work)
+        notes = launcher.launch(job)
+        job.policy.rename(target)
+        return notes
 
     return produce(recipe, make, context.workspace)
 
@@ -152,7 +158,7 @@ def train(job: TrainingJob) -> dict[str, Any]:
     narrow(model, getattr(torch, profile.model.dtype))
     facts = PolicyFacts.of(profile, shop.facts.dataset, "sft", job.seed, last_event(shop))
     policy = _with_prior(Policy(model, tokenizer, index, shop.items, facts), shop, job)
-    save_policy(job.target, model, tokenizer, index, shop.items, policy.facts, policy.prior)
+    save_policy(job.policy, model, tokenizer, index, shop.items, policy.facts, policy.prior)
     return {"log": log}
 
 

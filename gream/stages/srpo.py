@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from gream.policy.policy import Policy
     from gream.training.rollouts import Sampler, Task
 
-CODE: Final = ("data/transitions.py", "decoding", "policy", "training")
+CODE: Final = (
+    *("data/transitions.py", "decoding", "indexing/semantic_index.py", "indexing/tokens.py"),
+    *("policy", "prompts", "training"),
+)
 
 
 def run(
@@ -57,8 +60,10 @@ def run(
 
     def make(target: Path, work: Path) -> dict[str, Any]:
         inputs = dict(recipe.inputs)
-        job = TrainingJob(stage="srpo", inputs=inputs, profile=profile, seed=context.seed, target=target, work=work)
-        return launcher.launch(job) if profile.srpo.steps else HERE.launch(job)
+        job = TrainingJob(stage="srpo", inputs=inputs, profile=profile, seed=context.seed, work=work)
+        notes = (launcher if profile.srpo.steps else HERE).launch(job)
+        job.policy.rename(target)
+        return notes
 
     return produce(recipe, make, context.workspace)
 
@@ -105,7 +110,7 @@ def train(job: TrainingJob) -> dict[str, Any]:
     facts = PolicyFacts.of(job.profile, policy.facts.dataset, "srpo", job.seed, policy.facts.trained_until)
     # SRPO moves the policy little: the weights of its prior stay those that were fitted after SFT.
     facts = facts.model_copy(update={"prior": policy.facts.prior})
-    save_policy(job.target, model, policy.tokenizer, policy.index, policy.items, facts, policy.prior)
+    save_policy(job.policy, model, policy.tokenizer, policy.index, policy.items, facts, policy.prior)
     return {"log": log}
 
 

@@ -195,6 +195,7 @@ def test_every_step_has_a_pod_and_every_pod_a_step(compiled):
         ({"claim": ""}, "a workspace needs a claim or a remote"),
         ({"remote": "gs://bucket/x"}, "is no place in an S3 store"),
         ({"keep_days": 0}, "keep_days = 0: at least 1 is needed"),
+        ({"at_once": 0}, "at_once = 0: at least 1 is needed"),
     ],
 )
 def test_choices_that_do_not_fit(choices, message):

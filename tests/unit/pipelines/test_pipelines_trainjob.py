@@ -15,8 +15,9 @@ from kubernetes_stub import kubernetes_stub
 
 from gream.artifacts import atomic_folder, write_text_atomic
 from gream.profile_files import load_profile
+from gream.stages import sft, srpo
 from gream.stages.launch import FAILURE, JOB, NOTES, TrainingError, TrainingJob
-from gream.stages.store import Recipe, produce
+from gream.stages.store import Recipe, open_run, produce, stage_facts
 from pipelines import trainjob_launcher
 from pipelines.cluster import Cluster
 from pipelines.trainjob import of_step
@@ -87,14 +88,7 @@ def job(tmp_path):
     copy.symlink_to(stored)
     work = tmp_path / "workspace" / "sft" / f"{'a1b2c3' * 10}dead.work"
     work.mkdir(parents=True)
-    return TrainingJob(
-        stage="sft",
-        inputs={"catalog": copy},
-        profile=load_profile("laptop"),
-        seed=0,
-        target=work / "artifact",
-        work=work,
-    )
+    return TrainingJob(stage="sft", inputs={"catalog": copy}, profile=load_profile("laptop"), seed=0, work=work)
 
 
 def condition(kind):
@@ -241,6 +235,39 @@ def test_next_attempt_watches_the_job_that_is_still_at_work(kubernetes, launcher
     kubernetes.on_get = finish
     assert launcher.launch(job) == {"log": []}
     assert kubernetes.created == []
+
+
+class Lost:
+    """A launcher whose pod goes without a word, after these processes were started."""
+
+    processes = TEMPLATE.nodes * TEMPLATE.processes
+
+    def launch(self, job):
+        self.job = job
+        job.file()
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(("stage", "inputs"), [(sft, ("catalog", "index", "corpus")), (srpo, ("corpus", "policy"))])
+def test_next_attempt_takes_the_policy_of_a_job_that_ended_meanwhile(kubernetes, launcher, tmp_path, stage, inputs):
+    for name in inputs:
+        with atomic_folder(tmp_path / name, name):
+            pass
+    given = *(tmp_path / name for name in inputs), open_run("laptop", [], seed=0, workspace=str(tmp_path / "workspace"))
+    lost = Lost()
+    with pytest.raises(KeyboardInterrupt):
+        stage.run(*given, lost)
+    with atomic_folder(lost.job.policy, "policy") as folder:
+        (folder / "weights").write_text("days of work")
+    write_text_atomic(lost.job.work / NOTES, '{"log": [{"loss": 1.5}]}')
+    name = f"gream-{lost.job.stage}-{lost.job.work.name[:12]}"
+    kubernetes.trainjobs[name] = {"metadata": {"name": name}}
+    end(kubernetes.trainjobs[name], "Complete")
+
+    made = stage.run(*given, launcher)
+    assert (made / "weights").read_text() == "days of work"
+    assert stage_facts(made)["notes"] == {"log": [{"loss": 1.5}]}
+    assert (kubernetes.created, kubernetes.deleted) == ([], [name])
 
 
 def test_next_attempt_replaces_a_job_that_failed(kubernetes, launcher, job):

@@ -31,8 +31,11 @@ QUICK = [
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory) -> Path:
-    path = tmp_path_factory.mktemp("policy") / "policy"
-    write_tiny_policy(path, with_prior=True)
+    return audited_policy(tmp_path_factory.mktemp("policy") / "policy", seed=0)
+
+
+def audited_policy(path: Path, seed: int) -> Path:
+    write_tiny_policy(path, seed, with_prior=True)
     index = SemanticIndex.load(path / INDEX)
     shutil.rmtree(path / INDEX)
     codes = np.arange(len(index.item_ids))[:, None]
@@ -52,10 +55,12 @@ def shop(bundle) -> Catalog:
     return Catalog(pl.DataFrame(events, schema=schema, orient="row"), items, facts)
 
 
-def evaluated(shop: Catalog, bundle: Path, home: Path, seed: int = 0, more: tuple[str, ...] = ()) -> Path:
+def evaluated(
+    shop: Catalog, bundle: Path, home: Path, seed: int = 0, more: tuple[str, ...] = (), start: Path | None = None
+) -> Path:
     shop.save(home / "catalog")
     context = open_run("laptop", [*QUICK, *more], seed, str(home / "workspace"))
-    return evaluate.run(home / "catalog", bundle, bundle, context)
+    return evaluate.run(home / "catalog", start or bundle, bundle, context)
 
 
 def test_every_seed_measures_the_same_users(shop, bundle, tmp_path):
@@ -63,6 +68,32 @@ def test_every_seed_measures_the_same_users(shop, bundle, tmp_path):
     users = [pl.read_parquet(folder / evaluate.USERS) for folder in found]
     assert users[0].height > 0
     assert users[0]["user_id"].to_list() == users[1]["user_id"].to_list()
+
+
+def test_each_row_is_of_the_policy_that_it_names(shop, bundle, tmp_path):
+    """As that policy, asked alone, finds the last item of each user among ten."""
+    start = audited_policy(tmp_path / "start", seed=1)
+    everybody = ("evaluation.max_users=0", "evaluation.reasoning_users=0")
+    folder = evaluated(shop, bundle, tmp_path, more=everybody, start=start)
+    users = pl.read_parquet(folder / evaluate.USERS)
+    sequences = [shop.sequences()[user] for user in users["user_id"]]
+
+    def alone(policy: Policy, mode: str) -> list[float]:
+        lists = policy.recommend_batch([items[:-1] for items in sequences], 10, mode)
+        return [
+            float(items[-1] in {item.item_id for item in found}) for items, found in zip(sequences, lists, strict=True)
+        ]
+
+    policy, before = Policy.load(bundle), Policy.load(start)
+    expected = {
+        "direct": alone(policy, "direct"),
+        "reasoning": alone(policy, "reasoning"),
+        "sft_direct": alone(before, "direct"),
+        "sft_reasoning": alone(before, "reasoning"),
+        "without_prior": alone(policy.without_prior(), "direct"),
+    }
+    assert {system: users[f"{system}/recall@10"].to_list() for system in expected} == expected
+    assert len(set(map(tuple, expected.values()))) == len(expected)  # Or rows could be taken for each other.
 
 
 def test_a_killed_evaluation_goes_on_with_what_is_not_measured_yet(shop, bundle, tmp_path, monkeypatch, capsys):

@@ -19,6 +19,18 @@ def test_texts_are_removed_where_a_profile_asks_for_it(tmp_path):
     assert brands == {0.0: ["Acme", "Acme"], 0.5: ["", "Acme"]}
 
 
+def test_seeds_share_a_catalog_of_which_nothing_is_drawn(tmp_path):
+    (tmp_path / "interactions.csv").write_text("user_id,item_id,timestamp\nu,a,1000000001\nu,b,1000000002\n")
+    (tmp_path / "items.csv").write_text("item_id,title,brand\na,Lamp,Acme\nb,Chair,Acme\n")
+
+    def catalogs(*settings):
+        runs = (open_run("laptop", ["data.k_core=0", *settings], seed, str(tmp_path / "runs")) for seed in range(2))
+        return [ingest.run(str(tmp_path), "as-dataset", context) for context in runs]
+
+    assert len(set(catalogs())) == 1
+    assert len(set(catalogs("data.texts_removed=0.5"))) == 2
+
+
 def test_tables_with_their_own_column_names(tmp_path):
     shop = tmp_path / "shop"
     shop.mkdir()

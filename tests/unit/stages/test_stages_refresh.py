@@ -1,6 +1,9 @@
 """The data of a retraining: made from evidence on disk, and named by what is in it."""
 
 import shutil
+from contextlib import suppress
+from dataclasses import replace
+from threading import Thread
 
 import polars as pl
 import pytest
@@ -11,6 +14,7 @@ from gream.data.fresh import Cut
 from gream.data.held_out import HeldOut
 from gream.errors import DataError
 from gream.monitoring.evidence import FEEDBACK_SCHEMA
+from gream.monitoring.feedback_reader import read_feedback
 from gream.stages import refresh
 from gream.stages.refresh import FreshData
 from gream.stages.store import open_run
@@ -81,6 +85,53 @@ def test_what_arrives_between_the_two_outputs_is_in_neither(data, tmp_path, monk
     monkeypatch.setattr(Catalog, "save", save_slowly)
     _, hold_out = run(data, tmp_path)
     assert HeldOut.load(hold_out).cases["user_id"].to_list() == ["ada", "ben"]
+
+
+def test_evidence_that_changes_while_it_is_read_makes_nothing(data, tmp_path, monkeypatch):
+    write(tmp_path / "evidence", 0, [("e4", "ben", "b", START + 7)], "part-2-1.parquet")
+    (late,) = (tmp_path / "evidence").rglob("part-2-1.parquet")
+
+    def read_without_it(folder, window):
+        late.rename(tmp_path / "away")
+        return read_feedback(folder, window)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(refresh, "read_feedback", read_without_it)
+        with pytest.raises(DataError, match=r"evidence changed while it was read; start again\.$"):
+            run(data, tmp_path)
+    (tmp_path / "away").rename(late)
+    catalog, _ = run(data, tmp_path)
+    assert Catalog.load(catalog).sequences() == {"ada": ["a", "b", "c"], "ben": ["b"]}
+
+
+def test_what_is_too_old_for_another_run_stays_while_this_one_reads_it(data, tmp_path, monkeypatch):
+    def pull(_uri, window, folder):
+        """As from a store: the hour before the cut goes where it is older than the window."""
+        shutil.copytree(tmp_path / "evidence", folder, dirs_exist_ok=True)
+        if window.start >= START + HOUR:
+            shutil.rmtree(folder / "feedback" / "date=2024-10-04" / "hour=00")
+
+    shop = Catalog.load(tmp_path / "shop")
+    replace(shop, interactions=shop.interactions.with_columns(pl.col("timestamp") + HOUR + 9)).save(tmp_path / "newer")
+    stored = replace(data, evidence="s3://shop/evidence")
+
+    def other_run():
+        with suppress(DataError):  # There is nothing before its cut.
+            run(replace(stored, catalog=str(tmp_path / "newer")), tmp_path)
+
+    other = Thread(target=other_run)
+
+    def read_beside_the_other(folder, window):
+        if other.ident is None:
+            other.start()
+            other.join(timeout=0.5)
+        return read_feedback(folder, window)
+
+    monkeypatch.setattr("gream.monitoring.feedback_store.pull_feedback", pull)
+    monkeypatch.setattr(refresh, "read_feedback", read_beside_the_other)
+    catalog, _ = run(stored, tmp_path)
+    other.join()
+    assert Catalog.load(catalog).sequences() == {"ada": ["a", "b", "c"]}
 
 
 def test_a_part_that_comes_late_makes_another_output(data, tmp_path):

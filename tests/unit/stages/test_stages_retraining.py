@@ -1,5 +1,7 @@
 """A retraining goes on from the champion while the index speaks its language, and its gate measures both."""
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -182,6 +184,23 @@ def test_policy_says_until_when_it_was_trained(continued, shop, tmp_path):
     reinforced = srpo.run(corpus, policy, run_of(tmp_path, STILL), champion=policy)
     assert stage_facts(reinforced)["settings"]["srpo"]["steps"] == 0
     assert read_facts(reinforced).trained_until == until
+
+
+def test_what_is_held_out_is_not_counted_into_the_prior_of_a_training(shop, bundle, tmp_path, monkeypatch):
+    """Everybody goes on to other items in validation and test: the counts stay."""
+    monkeypatch.setattr(prior_weights, "fit_prior_weights", lambda *_: PriorWeights(direct=0.2, reasoning=0.4))
+    catalog, profiles = shop
+    index, before = bundle / "semantic_index", Catalog.load(catalog)
+    context = run_of(tmp_path, "corpus.reasoning_samples=8", "corpus.itemsearch_samples=1", "corpus.seqrec_passes=1")
+    last = pl.int_range(pl.len()).reverse().over("user_id") < 2
+    item = pl.when(last).then(pl.lit("item-0")).otherwise("item_id").alias("item_id")
+    replace(before, interactions=before.interactions.with_columns(item)).save(tmp_path / "other")
+    corpus = corpora.run(catalog, profiles, index, context)
+    counts = [
+        Policy.load(sft.run(events, index, corpus, context)).prior.counts for events in (catalog, tmp_path / "other")
+    ]
+    assert counts[0].nnz > 0
+    assert (counts[0] != counts[1]).nnz == 0
 
 
 def test_an_index_made_anew_begins_from_the_profile_s_backbone(shop, bundle, tmp_path):

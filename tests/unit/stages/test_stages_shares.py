@@ -28,8 +28,8 @@ def shop(tmp_path_factory):
     return folder
 
 
-def run_of(workspace: Path, *settings: str) -> RunContext:
-    return open_run("laptop", [*SETTINGS, *settings], seed=0, workspace=str(workspace))
+def run_of(workspace: Path, *settings: str, seed: int = 0) -> RunContext:
+    return open_run("laptop", [*SETTINGS, *settings], seed, str(workspace))
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +68,11 @@ def test_one_share_is_the_whole_and_nothing_is_done_twice(whole, tmp_path, capsy
         "[2/8 enrich] done in 0 s",
         "[2/8 enrich] done already, reused",
     ]
+
+
+def test_runs_of_all_seeds_share_the_profiles_since_a_language_model_may_be_paid_for_them(whole, tmp_path):
+    made = {enrich.run(whole[0], run_of(tmp_path, seed=seed)) for seed in range(3)}
+    assert len(made) == 1
 
 
 def test_a_share_that_is_there_is_not_done_again(whole, tmp_path, capsys):

@@ -4,16 +4,13 @@ import itertools
 import json
 import os
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-import gream
 from gream.artifacts import atomic_folder, open_artifact
 from gream.errors import ArtifactError
-from gream.stages import EVERY_STAGE
 from gream.stages.store import Recipe, deliver, produce, stage_facts
 
 pytestmark = pytest.mark.unit
@@ -228,14 +225,3 @@ def test_a_folder_of_somebody_else_is_kept(recipe, tmp_path):
     with pytest.raises(ArtifactError, match=r"photos holds something else; name another folder\."):
         deliver(done, tmp_path / "photos")
     assert (tmp_path / "photos" / "cat.jpg").read_text() == "meow"
-
-
-@pytest.mark.parametrize("stage", EVERY_STAGE)
-def test_each_stage_names_source_that_exists(stage):
-    """A mistyped entry would silently take no code into the fingerprint."""
-    package, code = Path(gream.__file__).parent, import_module(f"gream.stages.{stage}").CODE
-    assert [part for part in code if not (package / part).exists()] == []
-
-
-def test_enrichment_is_done_again_where_the_split_changes_since_it_decides_which_reviews_are_read():
-    assert "data/split.py" in import_module("gream.stages.enrich").CODE
