@@ -1,26 +1,46 @@
 """Does an answer rest on the items that its chain cites? Interventions on the history, one item at a time.
 
 For each user one item that the chain cites is exchanged for another one, and, apart from that, one that the chain does
-not cite; the policy then reasons and answers anew. What the chain rests on should move the answer more. Three things
+not cite; the policy then reasons and answers anew. What the chain rests on should move the answer more. Four things
 would let an unfaithful policy pass, or a faithful one fail:
 
 1) A recent item counts more than an old one, cited or not: the two lie as close to each other as the history allows.
 2) What comes in may change more than what goes out: both exchanges bring the same item in.
 3) An item may matter without any chain: direct mode, which has none, answers the same histories. What is left of the
    difference there is not the chain's.
+4) Chance alone makes another chain: all chains of a user are sampled with the same random numbers, those of the history
+   as it was.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 
 from gream.corpora.checks import citations
 from gream.evaluation.metrics import Interval, bootstrap_interval, paired_bootstrap
-from gream.evaluation.policy_evaluation import LENGTH, Recommender
+from gream.evaluation.policy_evaluation import LENGTH
+from gream.policy.recommendations import Recommendations
 
 Mode = Literal["direct", "reasoning"]
+
+
+class Reasoner(Protocol):
+    """What is asked of a `gream.policy.policy.Policy`."""
+
+    def recommend_batch(
+        self,
+        histories: Sequence[Sequence[str]],
+        k: int,
+        mode: Mode,
+        excludes: Sequence[Sequence[str]],
+        *,
+        luck: Sequence[Sequence[str]],
+        progress: str,
+    ) -> list[Recommendations]:
+        """See `Policy.recommend_batch`."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -63,7 +83,7 @@ class Faithfulness:
 
 
 def measure_faithfulness(
-    policy: Recommender,
+    policy: Reasoner,
     tokens: dict[str, tuple[str, ...]],
     histories: Sequence[Sequence[str]],
     window: int,
@@ -85,7 +105,9 @@ def measure_faithfulness(
     newcomers = [draw_newcomer(list(tokens), history, random) for history in histories]
     excludes = [[*history, newcomer] for history, newcomer in zip(histories, newcomers, strict=True)]
     modes: tuple[Mode, Mode] = ("reasoning", "direct")
-    answers = {mode: policy.recommend_batch(histories, LENGTH, mode, excludes, progress=mode) for mode in modes}
+    answers = {
+        mode: policy.recommend_batch(histories, LENGTH, mode, excludes, luck=histories, progress=mode) for mode in modes
+    }
     found = [
         choose_exchange(row, history, answer.chain or "", tokens, window, newcomers[row], random)
         for row, (history, answer) in enumerate(zip(histories, answers["reasoning"], strict=True))
@@ -95,7 +117,9 @@ def measure_faithfulness(
     def changes(kind: Literal["cited", "uncited"], mode: Mode) -> np.ndarray:
         asked = [exchanged(histories[one.row], getattr(one, kind), one.newcomer) for one in exchanges]
         left_out = [excludes[one.row] for one in exchanges]
-        after = policy.recommend_batch(asked, LENGTH, mode, left_out, progress=f"{mode}, {kind} items exchanged")
+        luck = [histories[one.row] for one in exchanges]
+        label = f"{mode}, {kind} items exchanged"
+        after = policy.recommend_batch(asked, LENGTH, mode, left_out, luck=luck, progress=label)
         lists = [[item.item_id for item in answer] for answer in after]
         before = [[item.item_id for item in answers[mode][one.row]] for one in exchanges]
         return np.array([share_changed(a, b) for a, b in zip(before, lists, strict=True)])

@@ -22,8 +22,6 @@ OFF_HISTORY_LIMIT: Final = 0.10
 AIDED_LIMIT: Final = 0.50
 UNFINISHED_LIMIT: Final = 0.10
 ZERO_VARIANCE_LIMIT: Final = 0.50
-FAR_BELOW: Final = 0.75
-"""Reasoning below this share of direct is called far below, if the difference is not chance."""
 
 
 @dataclass(frozen=True)
@@ -212,6 +210,6 @@ def _reasoning_beside_direct(metrics: Metrics) -> Verdict:
         f"Reasoning beside direct on the same users: {label(HEADLINE)} {percent(reasoning)} against {percent(direct)}, "
         f"{points(difference)}"
     )
-    if reasoning < FAR_BELOW * direct and difference.high < 0:
-        return Verdict("bad", f"{text}: reasoning is far below direct, so the chains cost more than they bring.")
-    return Verdict("neutral" if difference.high < 0 else "good", f"{text}.")
+    if difference.high < 0:
+        return Verdict("bad", f"{text}: the chains cost more than they bring.")
+    return Verdict("good" if difference.low > 0 else "neutral", f"{text}.")

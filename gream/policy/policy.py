@@ -93,6 +93,7 @@ class Policy(ItemLanguage):
         excludes: Sequence[Sequence[str]] | None = None,
         beams: int | None = None,
         progress: str = "",
+        luck: Sequence[Sequence[str]] | None = None,
     ) -> list[Recommendations]:
         """The k best items for each user; see `answer`.
 
@@ -103,13 +104,16 @@ class Policy(ItemLanguage):
             excludes: item ids that must not come back, for each user; ids that the catalogue lacks are none anyway.
             beams: width of the search, by default the bundle's.
             progress: what a progress bar is called; none is shown where it is empty.
+            luck: for each user the history whose random numbers the chain is sampled with, by default the user's own:
+                what two histories change in an answer is seen with the same ones.
 
         Raises:
             RequestError: an item of a history is not in the catalogue, or an argument is out of range.
         """
         if mode not in get_args(Mode):
             raise RequestError(f"mode must be one of {', '.join(get_args(Mode))}, not {mode!r}.")
-        return self.answer(self.queries(histories, k, excludes), mode, beams, progress=progress)
+        drawn = None if luck is None else [self.numbers(history) for history in luck]
+        return self.answer(self.queries(histories, k, excludes), mode, beams, luck=drawn, progress=progress)
 
     def answer(
         self,
@@ -118,6 +122,7 @@ class Policy(ItemLanguage):
         beams: int | None = None,
         observe: Callable[[list[int], list[int]], None] | None = None,
         progress: str = "",
+        luck: Sequence[NDArray[np.int64]] | None = None,
     ) -> list[Recommendations]:
         """The best items for each query; up to rounding, what else is in the batch does not change an answer.
 
@@ -131,11 +136,12 @@ class Policy(ItemLanguage):
             beams: width of the search, by default the bundle's.
             observe: told of the chains while they grow, see `sample_chains`.
             progress: what a progress bar is called; none is shown where it is empty.
+            luck: as for `recommend_batch`, in item numbers.
 
         Raises:
-            RequestError: a `k` is below 1, or an item number outside the catalogue.
+            RequestError: a `k` is below 1, an item number outside the catalogue, or `luck` does not fit the queries.
         """
-        prompts, chains = self.answer_prompts(queries, mode, observe, progress)
+        prompts, chains = self.answer_prompts(queries, mode, observe, progress, luck)
         found = self.rank(prompts, queries, beams, progress, mode)
         return [self.recommendations(*best, chain) for best, chain in zip(found, chains, strict=True)]
 
@@ -145,13 +151,14 @@ class Policy(ItemLanguage):
         mode: Mode,
         observe: Callable[[list[int], list[int]], None] | None = None,
         progress: str = "",
+        luck: Sequence[NDArray[np.int64]] | None = None,
     ) -> tuple[list[list[int]], list[list[int] | None]]:
         """For each query the token ids that an answer follows, and those of the chain among them, if there is one; the
         arguments are as for `answer`."""
         histories = [query.history for query in queries]
         if mode == "direct":
             return self.direct_prompts(histories), [None] * len(queries)
-        prompts, rows = self._reason(histories, self._one_chain(histories), progress, observe)
+        prompts, rows = self._reason(histories, self._one_chain(histories if luck is None else luck), progress, observe)
         chains = [chain.tokens for (chain,) in rows]
         return [self.answer_prompt(*both) for both in zip(prompts, chains, strict=True)], list(chains)
 

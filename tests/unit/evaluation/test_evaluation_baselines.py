@@ -1,8 +1,12 @@
 import numpy as np
 import pytest
 
+from gream.config import EvaluationConfig
+from gream.data.split import Split
 from gream.data.transitions import BACKWARD, RECENCY, transition_counts
+from gream.evaluation.baseline_evaluation import evaluate_baselines
 from gream.evaluation.baselines import ItemKnn, Popularity, Transitions
+from gream.evaluation.cases import cases_for_test
 
 pytestmark = pytest.mark.unit
 
@@ -82,3 +86,21 @@ def test_every_baseline_stands_sequences_without_pairs(baseline):
     scores = baseline([[0], [], [1]], n_items=2).score([[0], [1], []])
     assert scores.shape == (3, 2)
     assert np.isfinite(scores).all()
+
+
+def test_sasrec_is_stopped_by_what_validates_and_learns_what_trains(monkeypatch):
+    seen = []
+
+    def train(sequences, validation, n_items, *_):
+        seen.append((sequences, validation))
+        return Popularity(sequences, n_items)
+
+    monkeypatch.setattr("gream.evaluation.baseline_evaluation.train_sasrec", train)
+    split = Split(
+        train={"u": ["a", "b"], "v": ["b"], "w": ["c"]}, validation={"u": "c", "v": "d"}, test={"u": "d", "v": "a"}
+    )
+    found = evaluate_baselines(
+        split, ["a", "b", "c", "d"], cases_for_test(split, 0, 0), True, EvaluationConfig(), seed=0
+    )
+    assert seen == [([[0, 1], [1], [2]], [([0, 1], 2), ([1], 3)])]
+    assert found["sasrec"].keys() == found["popularity"].keys()

@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from tiny_policy import write_tiny_policy
 
 from gream.evaluation.faithfulness import Exchange, Faithfulness, choose_exchange, draw_newcomer, measure_faithfulness
+from gream.policy.policy import Policy
 from gream.policy.recommendations import Recommendations, ScoredItem
 
 pytestmark = pytest.mark.unit
@@ -19,7 +21,7 @@ class Answering:
     def __init__(self, reasoning, direct):
         self.of = {"reasoning": reasoning, "direct": direct}
 
-    def recommend_batch(self, histories, k=10, mode="direct", excludes=None, beams=None, progress=""):
+    def recommend_batch(self, histories, k=10, mode="direct", excludes=None, luck=None, progress=""):
         answers = []
         for history, left_out in zip(histories, excludes, strict=True):
             cited = history[min(1, len(history) - 1)]
@@ -48,6 +50,18 @@ def test_an_answer_that_moves_without_a_chain_too_owes_it_nothing():
     _, found = measure_faithfulness(Answering(whole, whole), TOKENS, HISTORIES, window=10, seed=0)
     assert found.difference("direct").value > 0.3
     assert found.due_to_chain().value == 0.0
+
+
+def test_an_exchange_that_the_prompt_does_not_show_changes_no_answer(tmp_path):
+    """Chains see, and cite, the latest item alone; the one before decides nothing but random numbers of its history."""
+    ids = write_tiny_policy(tmp_path / "policy", reasoning_window=1)
+    policy = Policy.load(tmp_path / "policy")
+    tokens = dict(zip(ids, policy.index.encode(ids), strict=True))
+    exchanges, found = measure_faithfulness(policy, tokens, [ids[n : n + 2] for n in range(8)], window=2, seed=0)
+    assert len(exchanges) > 4
+    assert {(one.cited, one.uncited) for one in exchanges} == {(1, 0)}
+    assert found.cited["reasoning"].mean() > 0.1
+    assert not found.uncited["reasoning"].any()
 
 
 def test_differences_by_hand():

@@ -80,7 +80,7 @@ def test_curves_that_were_not_logged_are_left_out(make_metrics):
 
 
 def test_a_failure_sign_stands_out(make_metrics):
-    assert 'class="bad"' not in page(make_metrics())
+    assert 'class="bad"' not in page(make_metrics(reasoning=120))
     assert 'class="bad"' in page(make_metrics(legal_item_share=0.5))
 
 
