@@ -9,6 +9,7 @@ first ten items that the beam returns too, top-1 the share of users for whom bot
 import click
 import numpy as np
 
+from benchmarks.command import Benchmark
 from gream.data.importers import import_catalog
 from gream.data.split import leave_last_one_out
 from gream.policy import Policy
@@ -16,7 +17,7 @@ from gream.policy import Policy
 DEPTH = 10
 
 
-@click.command(help=__doc__)
+@click.command(cls=Benchmark, help=__doc__)
 @click.option("--policy", "folder", required=True, help="Policy bundle.")
 @click.option("--data", default="movielens-100k", show_default=True, help="The data that it was trained on.")
 @click.option("--users", default=200, show_default=True, help="Test users to measure on, drawn by the seed.")

@@ -16,6 +16,7 @@ from pathlib import Path
 import click
 import numpy as np
 
+from benchmarks.command import Benchmark
 from gream import columns
 from gream.data.catalog import Catalog
 from gream.data.importers import import_catalog
@@ -35,7 +36,7 @@ from gream.stages.store import RunContext, open_run
 METRICS = ("recall@10", "ndcg@10")
 
 
-@click.command(help=__doc__)
+@click.command(cls=Benchmark, help=__doc__)
 @click.option("--data", required=True, help="What `gream run --data` takes.")
 @click.option("--share", default=0.05, show_default=True, help="Of the items that is hidden.")
 @click.option("--seed", default=0, show_default=True)

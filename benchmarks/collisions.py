@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import click
 
+from benchmarks.command import Benchmark
 from gream.evaluation.variants import parse_variant
 from gream.indexing.collision_limit import AUDIT
 from gream.indexing.semantic_index import SemanticIndex
@@ -23,7 +24,7 @@ COLUMNS: Final = ("texts removed", "all items", "titles alone", "minimal items",
 SCARCITY: Final = (0.0, 0.25, 0.5, 0.75)
 
 
-@click.command(help=__doc__)
+@click.command(cls=Benchmark, help=__doc__)
 @click.option("--data", required=True, help="What `gream run --data` takes.")
 @click.option("--variant", "variants", multiple=True, default=("laptop:",), show_default=True, help="As above.")
 @click.option(

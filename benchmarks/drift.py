@@ -4,9 +4,9 @@
 
 Each replay is a shop of its own (`benchmarks.simulated_traffic`): a reference of two weeks that sets the thresholds,
 then a week in which nothing changes. The false-alarm rate is the share of those weeks with an alarm of any monitor on
-any day. In some replays that week is also lived through with a shift from its first day on, once for each grade: power
-is the share of replays in which it is noticed within the week, and the day is the median one of the first alarm. A
-flood by one user is no shift: an alarm at it is a false one.
+any day. In some replays the same users also live through that week with a shift from its first day on, once for each
+grade: power is the share of replays in which it is noticed within the week, and the day is the median one of the first
+alarm. A flood by one user is no shift: an alarm at it is a false one.
 
 Evidently judges the same days by the tests and thresholds that `DataDriftPreset` picks by itself, row by row against
 the same reference: an alarm is a day on which it calls any column drifted, or, in the other column, half of them.
@@ -15,6 +15,7 @@ the same reference: an alarm is a day on which it calls any column drifted, or, 
 import os
 import time
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 
 os.environ.setdefault("DO_NOT_TRACK", "1")  # Evidently looks at it while it is imported.
@@ -84,7 +85,7 @@ def main(replays: int, shifted: int, rate: float, seed: int) -> None:
     for number in range(replays):
         shop = Shop(np.random.default_rng([seed, number]))
         reference = shop.days(1, REFERENCE_DAYS)
-        before, quiet = shop.days(REFERENCE_DAYS + 1, 2), shop.days(REFERENCE_DAYS + 3, WEEK)
+        before, quiet = shop.days(REFERENCE_DAYS + 1, 2), week(shop)
         judges = [(ours, our_judge(shop, reference, before, rate, number))]
         if number < shifted:
             judges += evidently_judges(reference, columns, half)
@@ -95,7 +96,7 @@ def main(replays: int, shifted: int, rate: float, seed: int) -> None:
             if number < shifted:
                 tally.flooded.append(first(judged([flood(day, FLOOD) for day in quiet])))
         for name, shift in SHIFTS.items() if number < shifted else ():
-            days = shop.days(REFERENCE_DAYS + 3, WEEK, shift)
+            days = week(shop, shift)
             for tally, judged in judges:
                 tally.shifted.setdefault(name, []).append(first(judged(days)))
     click.echo(f"Configured: an alarm in {rate:.0%} of the weeks in which nothing changes.\n")
@@ -106,6 +107,11 @@ def main(replays: int, shifted: int, rate: float, seed: int) -> None:
     for name in SHIFTS:
         click.echo(line(name, [power(tally.shifted[name]) for tally in rows.values()]))
     click.echo(f"\n{replays} replays, {time.process_time() - started:.0f} s of one core.")
+
+
+def week(shop: Shop, shift: Shift | None = None) -> list[Evidence]:
+    """The week after the days before it; the shop stays where it is, and can live through it another time."""
+    return deepcopy(shop).days(REFERENCE_DAYS + 3, WEEK, shift)
 
 
 def our_judge(shop: Shop, reference: Sequence[Evidence], before: Sequence[Evidence], rate: float, seed: int) -> Judge:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import click
 
+from benchmarks.command import Benchmark
 from benchmarks.engine_requests import K, engine_requests
 from benchmarks.timing import best_of
 from serving.contracts import EngineAnswer, EngineRequest, PolicyEngine
@@ -23,7 +24,7 @@ from serving.engine.vllm_engine import VllmEngine
 ENGINES: dict[str, type[PolicyEngine]] = {"Transformers": TransformersEngine, "vLLM": VllmEngine}
 
 
-@click.command(help=__doc__)
+@click.command(cls=Benchmark, help=__doc__)
 @click.option("--policy", default="runs/latest/policy", show_default=True, type=click.Path(exists=True, path_type=Path))
 @click.option("--batch", "sizes", multiple=True, type=int, default=(1, 16, 64), show_default=True)
 @click.option("--rounds", default=3, show_default=True, help="The best of them counts.")

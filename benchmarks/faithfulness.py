@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 import numpy as np
 
+from benchmarks.command import Benchmark
 from gream import columns
 from gream.data.catalog import Catalog
 from gream.data.split import leave_last_one_out
@@ -20,7 +21,7 @@ from gream.evaluation.metrics import bootstrap_interval
 from gream.policy import Policy
 
 
-@click.command(help=__doc__)
+@click.command(cls=Benchmark, help=__doc__)
 @click.option("--run", "folder", required=True, type=click.Path(path_type=Path), help="Of `gream run`: its folder.")
 @click.option("--users", default=500, show_default=True, help="Test users, drawn by the seed.")
 @click.option("--seed", default=0, show_default=True)

@@ -22,6 +22,7 @@ from pydantic import SecretStr
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from benchmarks.command import Benchmark
 from gream import columns
 from gream.data.catalog import Catalog
 from gream.data.importers import import_catalog
@@ -32,7 +33,7 @@ from serving.settings import ServingSettings
 CALLS, PART = 1_000, 100
 
 
-@click.command(help=__doc__)
+@click.command(cls=Benchmark, help=__doc__)
 @click.option("--data", default="movielens-100k", show_default=True)
 def main(data: str) -> None:
     catalog = import_catalog(data, k_core=5)

@@ -4,6 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from gream.errors import GreamError
+
+
+class NoComparisonError(GreamError):
+    """What was timed is not the same work: results differ by more than they may, or requests were not answered."""
+
 
 @dataclass(frozen=True)
 class Ratio:

@@ -18,6 +18,7 @@ import click
 import torch
 
 from benchmarks import machine
+from benchmarks.command import Benchmark
 from benchmarks.srpo import settings, tasks_of
 from benchmarks.timing import best_of, timed
 from gream import columns
@@ -87,7 +88,7 @@ def sampling_gaps(policy: Policy, sampler: Sampler, groups: Groups, tasks: Seque
     return (found - batch["old_per_token_logps"])[batch["tool_mask"].bool()].abs()
 
 
-@click.command(help=__doc__)
+@click.command(cls=Benchmark, help=__doc__)
 @click.option("--policy", default="runs/latest/policy", show_default=True, type=click.Path(exists=True, path_type=Path))
 @click.option("--prompts", default=CONFIG.prompts_per_step, show_default=True)
 @click.option("--rounds", default=3, show_default=True, help="The best of them counts.")

@@ -13,6 +13,7 @@ from typing import Literal
 import click
 import numpy as np
 
+from benchmarks.command import Benchmark
 from gream.data.catalog import Catalog
 from gream.data.split import leave_last_one_out
 from gream.evaluation.cases import cases_for_test
@@ -24,7 +25,7 @@ METRIC = "recall@10"
 MODES: tuple[Literal["direct"], Literal["reasoning"]] = ("direct", "reasoning")
 
 
-@click.command(help=__doc__)
+@click.command(cls=Benchmark, help=__doc__)
 @click.option("--run", "folder", required=True, type=click.Path(path_type=Path), help="Of `gream run`: its folder.")
 @click.option("--users", default=0, show_default=True, help="Test users, drawn by the seed; 0 for all.")
 @click.option("--seed", default=0, show_default=True)

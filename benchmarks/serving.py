@@ -4,9 +4,11 @@
 
 Every figure is of this one run. Clients are asynchronous workers in one further process: on two cores they take part of
 the machine from the servers, all of them alike. Each worker sends its next request when the last one is answered.
+Requests that fail or are answered with less than was asked for count as errors, and for nothing else.
 """
 
 import asyncio
+import json
 import sys
 import tempfile
 import time
@@ -23,9 +25,10 @@ import aiohttp
 import click
 import numpy as np
 
+from benchmarks.command import Benchmark
 from benchmarks.engine_requests import K, engine_requests
 from benchmarks.plain_service import BEAMS
-from benchmarks.ratio import Ratio
+from benchmarks.ratio import NoComparisonError, Ratio
 from benchmarks.timing import timed
 from gream.data.catalog import Catalog
 from pipelines.loop.server import ServerError, free_port, running
@@ -35,7 +38,13 @@ CLIENTS = 32
 
 @dataclass(frozen=True)
 class Load:
-    """What one level of concurrency measured."""
+    """What one level of concurrency measured.
+
+    Attributes:
+        milliseconds: of each request that was answered in full.
+        errors: requests that were not.
+        seconds: of all together.
+    """
 
     milliseconds: np.ndarray
     errors: int
@@ -66,7 +75,11 @@ class Measured:
 
 
 def measure(policy: Path, requests: int) -> Measured:
-    """Serve and ask; `requests` for each level of concurrency, a quarter of them for the plain service."""
+    """Serve and ask; `requests` for each level of concurrency, a quarter of them for the plain service.
+
+    Raises:
+        NoComparisonError: see `run`.
+    """
     catalog = Catalog.load(policy.resolve().parent / "catalog")
     sequences = catalog.sequences()
     users = list(islice(cycle(sequences), requests))
@@ -90,8 +103,15 @@ def measure(policy: Path, requests: int) -> Measured:
 
 
 def ratios(policy: Path = Path("runs/latest/policy"), requests: int = 1_280) -> list[Ratio]:
-    """Throughput at 32 clients against one request at a time, and against the plain service; one round."""
+    """Throughput at 32 clients against one request at a time, and against the plain service; one round.
+
+    Raises:
+        NoComparisonError: one of the three did not answer all requests in full.
+    """
     measured = measure(policy, requests)
+    loads = {"gream serve": measured.batched[CLIENTS], "one at a time": measured.single, "generate": measured.peer}
+    if failed := [f"{name} {load.errors}" for name, load in loads.items() if load.errors]:
+        raise NoComparisonError(f"requests failed or were answered with less than was asked for: {', '.join(failed)}.")
     ours = measured.batched[CLIENTS].throughput
     return [
         Ratio(
@@ -104,7 +124,7 @@ def ratios(policy: Path = Path("runs/latest/policy"), requests: int = 1_280) -> 
     ]
 
 
-@click.command(help=__doc__)
+@click.command(cls=Benchmark, help=__doc__)
 @click.option("--policy", default="runs/latest/policy", show_default=True, type=click.Path(exists=True, path_type=Path))
 @click.option("--requests", default=1_280, show_default=True, help="For each level of concurrency.")
 def main(policy: Path, requests: int) -> None:
@@ -143,27 +163,39 @@ def engine_alone(policy: Path, requests: int) -> float:
 
 
 def run(url: str, path: str, bodies: Sequence[dict[str, object]], concurrency: int) -> Load:
-    """Send all bodies by so many workers."""
+    """Send all bodies by so many workers.
 
-    async def worker(client: aiohttp.ClientSession, todo: Iterator[dict[str, object]], done: list[float]) -> int:
-        errors = 0
+    Raises:
+        NoComparisonError: none was answered in full.
+    """
+    answers: list[tuple[float, int, bytes]] = []
+
+    async def worker(client: aiohttp.ClientSession, todo: Iterator[dict[str, object]]) -> None:
         for body in todo:
             started = time.perf_counter()
             async with client.post(path, json=body) as answer:
-                await answer.read()
-            done.append(1_000 * (time.perf_counter() - started))
-            errors += answer.status != HTTPStatus.OK
-        return errors
+                said = await answer.read()
+            answers.append((1_000 * (time.perf_counter() - started), answer.status, said))
 
-    async def everything() -> Load:
-        done: list[float] = []
+    async def everything() -> float:
         todo = iter(bodies)
         async with aiohttp.ClientSession(url, timeout=aiohttp.ClientTimeout(120)) as client:
             started = time.perf_counter()
-            errors = await asyncio.gather(*(worker(client, todo, done) for _ in range(concurrency)))
-            return Load(np.array(done), sum(errors), time.perf_counter() - started)
+            await asyncio.gather(*(worker(client, todo) for _ in range(concurrency)))
+            return time.perf_counter() - started
 
-    return asyncio.run(everything())
+    seconds = asyncio.run(everything())
+    # Only now: to read them takes time from the servers.
+    in_full = [taken for taken, status, said in answers if status == HTTPStatus.OK and not is_degraded(said)]
+    if not in_full:
+        raise NoComparisonError(f"{url}{path} answered none of {len(bodies)} requests in full.")
+    return Load(np.array(in_full), len(answers) - len(in_full), seconds)
+
+
+def is_degraded(said: bytes) -> bool:
+    """Whether an answer says that it is less than what was asked for; the plain service's, a bare list, never does."""
+    answer = json.loads(said)
+    return isinstance(answer, dict) and answer["degraded"]
 
 
 def computed_seconds(url: str) -> float:

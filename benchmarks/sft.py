@@ -20,8 +20,9 @@ import click
 import torch
 from trl import SFTConfig
 
+from benchmarks.command import Benchmark
 from benchmarks.machine import DEVICE, name, product_rate
-from benchmarks.ratio import Ratio
+from benchmarks.ratio import NoComparisonError, Ratio
 from benchmarks.sft_runs import Run, as_examples, peer_trainer, quiet, run_gream, run_peer
 from benchmarks.sft_task import Task, movielens, prefix_samples, validation_loss
 from gream.policy.model import build_backbone
@@ -67,8 +68,13 @@ def measure(task: Task, rounds: int, peer_steps: int, passes: int) -> Iterator[R
         yield Round(peer, run_gream(task, passes, RATE, BATCH_TOKENS, seed, every=10, until=peer.losses[-1]))
 
 
-def losses_of_one_batch(task: Task) -> tuple[float, float, float]:
-    """What the peer's trainer, gream's and the judge call the loss of eight samples, with untrained weights."""
+def loss_of_one_batch(task: Task) -> tuple[float, float]:
+    """What the peer's trainer, gream's and the judge call the loss of eight samples, with untrained weights: the peer's
+    figure, and how far the others lie from it, as a share of it.
+
+    Raises:
+        NoComparisonError: further than `LOSS_TOLERANCE`.
+    """
     tokenizer = task.prompter.tokenizer
     models = [build_backbone(task.profile.model, tokenizer, seed=0).eval() for _ in range(3)]
     with quiet(), TemporaryDirectory() as folder, torch.no_grad():
@@ -87,7 +93,11 @@ def losses_of_one_batch(task: Task) -> tuple[float, float, float]:
             float(trainer.compute_loss(trainer.model, next(iter(trainer.get_train_dataloader()))))
             for trainer in (peer, gream)
         )
-    return peer_loss, gream_loss, validation_loss(models[2], examples)
+    losses = (gream_loss, validation_loss(models[2], examples))
+    furthest = max(abs(loss - peer_loss) for loss in losses) / peer_loss
+    if not furthest < LOSS_TOLERANCE:
+        raise NoComparisonError(f"the same samples have a loss of {peer_loss} for the peer, of {losses} for us.")
+    return peer_loss, furthest
 
 
 def floor_tokens_per_second(task: Task) -> float:
@@ -98,9 +108,10 @@ def floor_tokens_per_second(task: Task) -> float:
 
 
 def ratios() -> list[Ratio]:
-    """The default run."""
+    """The default run; raises what `loss_of_one_batch` does."""
     with quiet():
         task = movielens()
+    loss_of_one_batch(task)
     return summary(list(measure(task, ROUNDS, PEER_STEPS, PASSES)))
 
 
@@ -121,7 +132,7 @@ def summary(rounds: list[Round]) -> list[Ratio]:
     ]
 
 
-@click.command(help=__doc__)
+@click.command(cls=Benchmark, help=__doc__)
 @click.option("--rounds", default=ROUNDS, show_default=True, help="Of both trainings, each from other weights.")
 @click.option(
     "--peer-steps", type=click.IntRange(min=10), default=PEER_STEPS, show_default=True, help="Of eight samples."
@@ -137,10 +148,8 @@ def summary(rounds: list[Round]) -> list[Ratio]:
 def main(rounds: int, peer_steps: int, passes: int, overrides: tuple[str, ...]) -> None:
     with quiet():
         task = movielens(overrides)
-    losses = losses_of_one_batch(task)
-    furthest = max(abs(loss - losses[0]) for loss in losses) / losses[0]
-    assert furthest < LOSS_TOLERANCE, losses
-    click.echo(f"{name()}; the same eight samples have a loss of {losses[0]:.5f} for the peer,")
+    loss, furthest = loss_of_one_batch(task)
+    click.echo(f"{name()}; the same eight samples have a loss of {loss:.5f} for the peer,")
     click.echo(f"gream and the judge; they differ by {furthest:.0e} of it at most (allowed: {LOSS_TOLERANCE:.0e})\n")
 
     floor = floor_tokens_per_second(task)

@@ -16,6 +16,7 @@ from typing import Final
 import click
 import numpy as np
 
+from benchmarks.command import Benchmark
 from gream.data.catalog import Catalog
 from gream.data.split import leave_last_one_out
 from gream.evaluation.cases import Cases, cases_for_validation
@@ -30,7 +31,7 @@ DIFFERENT: Final = "different items"
 Values = dict[str, np.ndarray]
 
 
-@click.command(help=__doc__)
+@click.command(cls=Benchmark, help=__doc__)
 @click.option("--data", required=True, help="What `gream run --data` takes.")
 @click.option("--seeds", default=1, show_default=True, type=click.IntRange(min=1), help="Trainings, from seed 0 on.")
 @click.option("--set", "overrides", multiple=True, metavar="SETTING=VALUE", help="Of the laptop profile.")

@@ -3,11 +3,12 @@
     python -m benchmarks.srpo --policy runs/latest/policy
 
 A step is 16 prompts with 8 chains and answers each, and two updates of 64 completions with the KL to the policy before.
-Loss, clipping and KL are TRL's in both. What differs: GREAM reads a prompt once for its group, samples the answer along
-the trie of items, remembers log-probabilities from sampling, and leaves out of the update what has no advantage, since
-all rewards of its group are equal. TRL lets `generate` write freely up to the same length and scores the text, whatever
-it names, and all of it goes through the model, if only for the gradient of the KL term. Dynamic sampling is off here,
-so that both do the same number of rollouts: it would make GREAM's steps longer and each of its groups worth something.
+Loss, clipping and KL are TRL's in both, and both keep activations where TRL by itself would compute them twice. What
+differs: GREAM reads a prompt once for its group, samples the answer along the trie of items, remembers
+log-probabilities from sampling, and leaves out of the update what has no advantage, since all rewards of its group are
+equal. TRL lets `generate` write freely up to the same length and scores the text, whatever it names, and all of it goes
+through the model, if only for the gradient of the KL term. Dynamic sampling is off here, so that both do the same
+number of rollouts: it would make GREAM's steps longer and each of its groups worth something.
 
 A training of one step is taken off one of several, so that loading and the first step's warm-up do not count.
 """
@@ -23,6 +24,7 @@ from datasets import Dataset
 from torch.utils.flop_counter import FlopCounterMode
 from trl import GRPOConfig, GRPOTrainer
 
+from benchmarks.command import Benchmark
 from benchmarks.machine import DEVICE, PRODUCT, product_rate
 from benchmarks.ratio import Ratio
 from benchmarks.sft_runs import quiet
@@ -96,6 +98,7 @@ def grpo_seconds(folder: Path, steps: int) -> float:
             learning_rate=config.learning_rate,
             beta=config.kl_coefficient,
             loss_type="bnpo",
+            gradient_checkpointing=config.gradient_checkpointing,
             bf16=False,
             use_cpu=DEVICE == "cpu",
             save_strategy="no",
@@ -154,7 +157,7 @@ def ratios(folder: Path = Path("runs/latest/policy"), rounds: int = 2) -> list[R
     return [Ratio.of_rounds("a step of SRPO beside one of TRL's GRPOTrainer", ours, theirs, detail)]
 
 
-@click.command(help=__doc__)
+@click.command(cls=Benchmark, help=__doc__)
 @click.option("--policy", default="runs/latest/policy", show_default=True, type=click.Path(exists=True, path_type=Path))
 @click.option("--rounds", default=2, show_default=True)
 def main(policy: Path, rounds: int) -> None:

@@ -30,7 +30,7 @@ def save(path: Path, ratios: Sequence[Ratio]) -> None:
 def render(ratios: Sequence[Ratio], committed: Sequence[Ratio]) -> str:
     """The table, and in words what has become slower or is gone."""
     before = {ratio.name: ratio.ratio for ratio in committed}
-    width = max(map(len, [ratio.name for ratio in ratios]))
+    width = max((len(ratio.name) for ratio in ratios), default=0)
     lines = [f"{'':<{width}}   ratio  of this run's rounds  committed"]
     for ratio in ratios:
         spread = f"{ratio.low:.2f} to {ratio.high:.2f}"

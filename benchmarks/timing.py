@@ -24,12 +24,19 @@ def timed(work: Callable[[], Result]) -> tuple[Result, float]:
     return result, time.perf_counter() - started
 
 
-def rounds_of(rounds: int, work: Callable[[], object]) -> list[float]:
-    """Seconds of each round."""
-    return [timed(work)[1] for _ in range(rounds)]
+def rounds_of(rounds: int, work: Callable[[], Result]) -> tuple[Result, list[float]]:
+    """The last result, and the seconds of each round."""
+    results = [timed(work) for _ in range(rounds)]
+    return results[-1][0], [seconds for _, seconds in results]
 
 
 def best_of(rounds: int, work: Callable[[], Result]) -> tuple[Result, float]:
     """The last result, and the seconds of the quickest round: what else a machine does only ever adds to it."""
-    results = [timed(work) for _ in range(rounds)]
-    return results[-1][0], min(seconds for _, seconds in results)
+    result, seconds = rounds_of(rounds, work)
+    return result, min(seconds)
+
+
+def in_turns(rounds: int, *works: Callable[[], object]) -> list[list[float]]:
+    """Seconds of each round, of one piece of work after the other: what a machine does meanwhile meets them alike."""
+    turns = [[timed(work)[1] for work in works] for _ in range(rounds)]
+    return [list(seconds) for seconds in zip(*turns, strict=True)]

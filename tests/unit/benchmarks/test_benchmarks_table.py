@@ -1,9 +1,15 @@
-"""The table of `make bench`: medians of rounds, and what is told beside the committed ratios."""
+"""The table of `make bench`: medians of rounds, what is told beside the committed ratios, and modules that fail."""
+
+from importlib import import_module
+from types import SimpleNamespace
 
 import pytest
+from click.testing import CliRunner
 
-from benchmarks.ratio import Ratio
+from benchmarks import table
+from benchmarks.ratio import NoComparisonError, Ratio
 from benchmarks.table import load, render, save
+from benchmarks.timing import in_turns
 
 pytestmark = pytest.mark.unit
 
@@ -45,3 +51,47 @@ def test_new_lines_and_missing_ones_are_told():
 def test_the_table_is_kept_with_two_decimals(tmp_path):
     save(tmp_path / "table.json", [Ratio("a", 2.3456, 1.0, 3.999, "in words")])
     assert load(tmp_path / "table.json") == [Ratio("a", 2.35, 1.0, 4.0, "in words")]
+
+
+def test_in_turns_one_piece_of_work_follows_the_other():
+    done = []
+    seconds = in_turns(2, lambda: done.append("ours"), lambda: done.append("theirs"))
+    assert done == ["ours", "theirs", "ours", "theirs"]
+    assert [len(rounds) for rounds in seconds] == [2, 2]
+
+
+@pytest.fixture
+def bench(monkeypatch, tmp_path):
+    """`python -m benchmarks` on two modules of this test's and on one that is not installed; the committed table."""
+    bench = import_module("benchmarks.__main__")
+    modules = {
+        "benchmarks.search": SimpleNamespace(ratios=lambda: [ratio("search", 2.0)]),
+        "benchmarks.index": SimpleNamespace(ratios=lambda: [ratio("index", 3.0)]),
+    }
+    monkeypatch.setattr(bench, "import_module", lambda name: modules[name])
+    monkeypatch.setattr(bench, "MODULES", ("search", "index"))
+    monkeypatch.setattr(bench, "SERVED", tmp_path / "nowhere")
+    monkeypatch.setattr(table, "COMMITTED", tmp_path / "table.json")
+    return bench, modules
+
+
+def test_what_was_measured_is_shown_and_kept(bench):
+    result = CliRunner().invoke(bench[0].main, ["--keep"])
+    assert result.exit_code == 0
+    assert [one.name for one in load(table.COMMITTED)] == ["search", "index"]
+
+
+@pytest.mark.parametrize(
+    "error", [NoComparisonError("other items."), ModuleNotFoundError("No module named 'faiss'"), ValueError("odd")]
+)
+def test_a_module_that_fails_is_named_the_others_are_shown_and_nothing_is_kept(bench, error):
+    def fail():
+        raise error
+
+    main, modules = bench
+    modules["benchmarks.search"].ratios = fail
+    result = CliRunner().invoke(main.main, ["--keep"])
+    assert result.exit_code == 1
+    assert "index    3.00" in result.stdout
+    assert result.stdout.splitlines()[-1] == f"! not measured: search: {error}"
+    assert not table.COMMITTED.exists()
