@@ -13,6 +13,7 @@ Left out and counted in the catalog's `skipped`:
 """
 
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Final
 
 import polars as pl
@@ -90,11 +91,11 @@ def join_feedback(
     add_skipped(skipped, "held_out", held.height)
     if held.is_empty():
         what = (
-            f"there are no fresh events: of the items that are known, none was taken after {last_event(base)}, the "
-            f"catalog's last event, and before until = {cut.until}"
+            f"there are no fresh events: of the items that are known, none was taken after {_clock(last_event(base))}, "
+            f"the catalog's last event, and before until = {_clock(cut.until)}"
             if fresh.is_empty()
-            else f"nobody took an item from hold_out_since = {cut.hold_out_since} to until = {cut.until}: the "
-            "hold-out would be empty"
+            else f"nobody took an item from hold_out_since = {_clock(cut.hold_out_since)} to until = "
+            f"{_clock(cut.until)}: the hold-out would be empty"
         )
         raise DataError(f"{what}. Nothing can be retrained on, or judged by, this window.")
     facts = base.facts.model_copy(
@@ -132,3 +133,7 @@ def _held_out(known: pl.DataFrame, held: pl.DataFrame) -> HeldOut:
             columns.USER, pl.col(HISTORY).fill_null([]), columns.ITEM, columns.TIMESTAMP
         )
     )
+
+
+def _clock(at: int) -> str:
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M} UTC"

@@ -1,11 +1,21 @@
 """What a catalog holds, as a short plain-text table for the terminal."""
 
+from collections.abc import Mapping
+
 import polars as pl
 
 from gream import columns
 from gream.data.catalog import Catalog
 
 _QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
+_LEFT_OUT = {
+    "duplicate_event": "duplicate events",
+    "duplicate_metadata": "further records of an item",
+    "item_without_metadata": "events of items without a record",
+    "k_core": "events below data.k_core",
+    "k_core_items": "items below data.k_core",
+}
+"""What importers leave out; the reasons of a retraining's catalog are shown as they are."""
 
 
 def describe(catalog: Catalog) -> str:
@@ -26,7 +36,7 @@ def describe(catalog: Catalog) -> str:
         ("time", _time(catalog)),
         ("text coverage", _coverage(catalog)),
         ("untitled items", f"{facts.untitled:,}"),
-        ("left out", ", ".join(f"{reason} {count:,}" for reason, count in sorted(facts.skipped.items())) or "nothing"),
+        ("left out", _left_out(facts.skipped)),
         ("protocol", f"leave-last-one-out, seen items {'excluded' if facts.exclude_seen else 'kept'}"),
     ]
     width = max(len(name) for name, _ in rows)
@@ -44,6 +54,11 @@ def _time(catalog: Catalog) -> str:
         return "an order without a clock"
     days = pl.from_epoch(catalog.interactions[columns.TIMESTAMP]).dt.strftime("%Y-%m-%d")
     return f"{days.min()!s} to {days.max()!s}"
+
+
+def _left_out(skipped: Mapping[str, int]) -> str:
+    counts = (f"{count:,} {_LEFT_OUT.get(reason, reason)}" for reason, count in sorted(skipped.items()))
+    return ", ".join(counts) or "nothing"
 
 
 def _coverage(catalog: Catalog) -> str:

@@ -68,8 +68,9 @@ def interval_plot(rows: Sequence[Row], title: str) -> Markup:
     return _figure(parts, height, title)
 
 
-def curve(points: Sequence[tuple[float, float]], title: str) -> Markup:
-    """A line over training steps; long ones also get a running mean, and then the line itself steps back."""
+def curve(points: Sequence[tuple[float, float]], title: str, unit: str = "step") -> Markup:
+    """A line over training steps, or what else `unit` says; long ones also get a running mean, and then the line itself
+    steps back."""
     steps, values = [step for step, _ in points], [value for _, value in points]
     levels = ticks(min(values), max(values), 4)
     low, high = min(levels[0], *values), max(levels[-1], *values)
@@ -92,7 +93,7 @@ def curve(points: Sequence[tuple[float, float]], title: str) -> Markup:
     for step, anchor in ((first, "start"), (last, "end")):
         parts.append(
             Markup('<text class="tick" text-anchor="{}" x="{}" y="{}">{}</text>').format(
-                anchor, place(step, low).partition(",")[0], CURVE_HEIGHT - 10, f"step {step:g}"
+                anchor, place(step, low).partition(",")[0], CURVE_HEIGHT - 10, f"{unit} {step:g}"
             )
         )
     long = len(points) >= SMOOTH_FROM

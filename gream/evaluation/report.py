@@ -10,7 +10,13 @@ from pydantic import BaseModel, ConfigDict
 from gream.evaluation.examples import ExampleUser
 from gream.evaluation.figures import Row, curve, interval_plot
 from gream.evaluation.results import Metrics
-from gream.evaluation.summary import list_systems, pass_cutoffs, protocol_sentence, short_protocol
+from gream.evaluation.summary import (
+    list_systems,
+    pass_cutoffs,
+    protocol_sentence,
+    reasoning_protocol,
+    short_protocol,
+)
 from gream.evaluation.verdicts import NAMES, failure_signs, label, percent, standing
 
 TEMPLATE: Final = "report.html.j2"
@@ -37,7 +43,8 @@ class ReportData(BaseModel):
     sft_log: Log
     """Entries with `step` and `loss`."""
     srpo_log: Log
-    """Entries with `step` and the keys of `SRPO_CURVES`; empty where SRPO did not run."""
+    """Entries with `step`, which counts updates of the weights, and the keys of `SRPO_CURVES`; empty where SRPO did not
+    run."""
     examples: list[ExampleUser]
 
 
@@ -58,6 +65,7 @@ def render_report(data: ReportData) -> str:
         metrics=metrics,
         protocol=protocol_sentence(metrics.protocol),
         short_protocol=short_protocol(metrics.protocol),
+        reasoning_protocol=reasoning_protocol(metrics.protocol),
         standing=standing(metrics),
         signs=failure_signs(metrics),
         list_systems=list_systems(metrics),
@@ -68,7 +76,7 @@ def render_report(data: ReportData) -> str:
         difference_metrics=["recall@10", "ndcg@10", *pass_cutoffs(metrics)[-1:]],
         plots={label(name): _beside_each_other(metrics, name) for name in ("recall@10", "ndcg@10")},
         sft_curve=curve(loss, "SFT loss") if loss else None,
-        srpo_curves={title: curve(points, title) for title, points in srpo.items() if points},
+        srpo_curves={title: curve(points, title, "update") for title, points in srpo.items() if points},
         audit=_audit(metrics),
         longest=max(metrics.seconds.values(), default=0.0) or 1.0,
         examples=data.examples,

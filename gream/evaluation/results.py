@@ -28,6 +28,8 @@ class EvaluationProtocol(Part):
     """Whether items of a user's history are taken out of that user's ranking, for every system alike."""
     users: int
     """Test users that every system was measured on."""
+    reasoning_users: int | None = None
+    """Those of them whom reasoning was measured on; None in a file of before this was noted."""
     items: int
     """Size of the catalogue; every ranking is over all of it."""
     beams: int

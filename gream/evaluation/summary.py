@@ -57,18 +57,32 @@ def pass_cutoffs(metrics: Metrics) -> list[str]:
 def protocol_sentence(protocol: EvaluationProtocol) -> str:
     """The protocol in words."""
     seen = "taken out of the ranking" if protocol.exclude_seen else "kept in the ranking"
+    some = f" Rows of reasoning: {protocol.reasoning_users:,} of them." if _some_reasoned(protocol) else ""
     return (
         f"Leave-last-one-out, {protocol.users:,} test users, all {protocol.items:,} items ranked, items of the history "
-        f"{seen}; {100 * protocol.confidence:.0f}% intervals over users."
+        f"{seen}; {100 * protocol.confidence:.0f}% intervals over users.{some}"
     )
 
 
 def short_protocol(protocol: EvaluationProtocol) -> str:
     """The protocol in a few words, for beside a table."""
-    return (
-        f"Items of the history {'taken out' if protocol.exclude_seen else 'kept'}; {protocol.users:,} users; "
-        f"{100 * protocol.confidence:.0f}% intervals."
-    )
+    some = f", {protocol.reasoning_users:,} of them in rows of reasoning" if _some_reasoned(protocol) else ""
+    return _short(protocol, f"{protocol.users:,} users{some}; ")
+
+
+def reasoning_protocol(protocol: EvaluationProtocol) -> str:
+    """The same for beside a table of reasoning alone."""
+    return _short(protocol, "" if protocol.reasoning_users is None else f"{protocol.reasoning_users:,} users; ")
+
+
+def _short(protocol: EvaluationProtocol, users: str) -> str:
+    seen = "taken out" if protocol.exclude_seen else "kept"
+    return f"Items of the history {seen}; {users}{100 * protocol.confidence:.0f}% intervals."
+
+
+def _some_reasoned(protocol: EvaluationProtocol) -> bool:
+    """Whether reasoning was measured on some of the users alone."""
+    return protocol.reasoning_users not in (None, protocol.users)
 
 
 def _table(systems: Mapping[str, Intervals], metrics: Sequence[str]) -> list[str]:

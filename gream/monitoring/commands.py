@@ -3,9 +3,13 @@
 import getpass
 import time
 import uuid
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import click
+
+if TYPE_CHECKING:
+    from gream.monitoring.decision_log import DecisionLog
+    from gream.monitoring.entries import Entry
 
 HOUR = 3_600
 Result = Literal["promoted", "refused", "indexed", "failed"]
@@ -21,10 +25,9 @@ def decisions() -> None:
 @click.option("--last", default=20, show_default=True, type=click.IntRange(min=1), help="How many entries.")
 def show(log: str, last: int) -> None:
     """Print the latest entries of LOG, the newest last."""
-    from gream.monitoring.decision_log import DecisionLog
     from gream.monitoring.describe import describe
 
-    for entry in DecisionLog(log).entries()[-last:]:
+    for entry in _recorded(log).entries()[-last:]:
         click.echo(describe(entry))
 
 
@@ -34,24 +37,22 @@ def show(log: str, last: int) -> None:
 @click.option("--hours", type=click.FloatRange(min=0, min_open=True), help="For how long; without it, until a thaw.")
 def freeze(log: str, reason: str, hours: float | None) -> None:
     """Let no run start, whatever the monitors say."""
-    from gream.monitoring.decision_log import DecisionLog
     from gream.monitoring.entries import Freeze
 
     now = int(time.time())
     until = None if hours is None else now + round(hours * HOUR)
-    DecisionLog(log).append(Freeze(at=now, by=getpass.getuser(), reason=reason, until=until))
-    click.echo("Frozen.")
+    _order(log, Freeze(at=now, by=getpass.getuser(), reason=reason, until=until))
+    click.echo(f"Frozen, in {log}.")
 
 
 @decisions.command()
 @click.argument("log")
 def thaw(log: str) -> None:
     """End a freeze."""
-    from gream.monitoring.decision_log import DecisionLog
     from gream.monitoring.entries import Thaw
 
-    DecisionLog(log).append(Thaw(at=int(time.time()), by=getpass.getuser()))
-    click.echo("Thawed.")
+    _recorded(log).append(Thaw(at=int(time.time()), by=getpass.getuser()))
+    click.echo(f"Thawed, in {log}.")
 
 
 @decisions.command()
@@ -61,13 +62,12 @@ def thaw(log: str) -> None:
 @click.option("--hours", default=24.0, show_default=True, type=click.FloatRange(min=0, min_open=True))
 def override(log: str, action: str, reason: str, hours: float) -> None:
     """Order what the next decision is to be, once; what forbids a run still does."""
-    from gream.monitoring.decision_log import DecisionLog
     from gream.monitoring.entries import Override
 
     now = int(time.time())
     order = {"id": uuid.uuid4().hex, "at": now, "by": getpass.getuser(), "action": action}
-    DecisionLog(log).append(Override.model_validate(order | {"reason": reason, "until": now + round(hours * HOUR)}))
-    click.echo(f"Ordered: {action}.")
+    _order(log, Override.model_validate(order | {"reason": reason, "until": now + round(hours * HOUR)}))
+    click.echo(f"Ordered: {action}, in {log}.")
 
 
 @decisions.command()
@@ -77,10 +77,9 @@ def override(log: str, action: str, reason: str, hours: float) -> None:
 def outcome(log: str, result: Result, reason: str) -> None:
     """Record how the run that is under way ended, where it cannot do so itself any more."""
     from gream.monitoring.decision import running
-    from gream.monitoring.decision_log import DecisionLog
     from gream.monitoring.entries import Outcome
 
-    record = DecisionLog(log)
+    record = _recorded(log)
     run = running(record.entries())
     if run is None:
         raise click.ClickException("no run is under way.")
@@ -89,3 +88,32 @@ def outcome(log: str, result: Result, reason: str) -> None:
     if stands != wanted:
         raise click.ClickException(f"{run.id} had ended a moment before, {stands.result}: {stands.text}")
     click.echo(f"{run.id}: {result}.")
+
+
+def _recorded(log: str) -> "DecisionLog":
+    """The record, which must exist: a mistyped place would pass for one that holds nothing.
+
+    Raises:
+        ClickException: there is none.
+    """
+    from gream.monitoring.decision_log import DecisionLog
+
+    if not _exists(log):
+        raise click.ClickException(f"there is no record of decisions at {log}.")
+    return DecisionLog(log)
+
+
+def _order(log: str, order: "Entry") -> None:
+    """Record an order, also as the first entry, before the monitor has been around; that it was the first is said."""
+    from gream.monitoring.decision_log import DecisionLog
+
+    existed = _exists(log)
+    DecisionLog(log).append(order)
+    if not existed:
+        click.echo(f"{log} did not exist: a new record.")
+
+
+def _exists(log: str) -> bool:
+    from gream.documents import open_document
+
+    return open_document(log).read().tag is not None

@@ -45,7 +45,7 @@ def feedback_parts(folder: Path, window: Window) -> list[tuple[str, int]]:
         DataError: there is no folder of evidence.
     """
     if not folder.is_dir():
-        raise DataError(f"{folder} is not a folder of evidence.")
+        raise DataError(f"{folder} is not a folder of evidence, such as `gream serve` writes.")
     hours = range(window.start // HOUR, (window.end - 1) // HOUR + 1)
     found = [(hour, place) for hour, place in _hours(folder) if hour in hours]
     files = [file for _, place in sorted(found) for file in sorted(place.glob("*.parquet"))]

@@ -1,6 +1,7 @@
 """Telling people: decisions that a human must see go to Prometheus' Alertmanager, which knows whom to wake and how.
 
 An alert ends by itself when the next window's judgement is due, and goes on if that window tells of the same cause.
+docs/monitoring.md says what to do about each.
 """
 
 import json

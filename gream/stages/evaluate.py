@@ -73,6 +73,7 @@ def run(catalog: Path, sft_policy: Path, policy: Path, context: RunContext) -> P
             protocol=EvaluationProtocol(
                 exclude_seen=exclude_seen,
                 users=len(cases.users),
+                reasoning_users=len(cases.sample(config.reasoning_users, SAMPLE_SEED)[1].users),
                 items=len(shop.item_ids),
                 beams=config.beams,
                 chains=config.chains,

@@ -7,6 +7,7 @@ the names and sizes of the evidence's parts, which never change under their name
 import fcntl
 import hashlib
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -20,7 +21,7 @@ from gream.artifacts import content_digest, file_digest, link_or_copy, verify_ar
 from gream.data import held_out
 from gream.data.assembly import add_skipped, complete_items
 from gream.data.catalog import KIND, Catalog, is_catalog
-from gream.data.fresh import Cut, join_feedback, last_event
+from gream.data.fresh import TAKEN, Cut, join_feedback, last_event
 from gream.data.held_out import HeldOut
 from gream.data.tables import ColumnMapping, read_items
 from gream.errors import DataError
@@ -93,7 +94,10 @@ def run(data: FreshData, context: RunContext) -> tuple[Path, Path]:
             read = read_feedback(evidence, window)
             if feedback_parts(evidence, window) != parts:  # The outputs are named by what was there before.
                 raise DataError(f"{evidence} changed while it was read; start again.")
-            joined, held = join_feedback(base, read.events, new_items, data.cut)
+            try:
+                joined, held = join_feedback(base, read.events, new_items, data.cut)
+            except DataError as error:
+                raise DataError(f"{error}{_arrived_since(evidence, data.cut.until)}") from error
             skipped = dict(joined.facts.skipped)
             for one in read.skipped:
                 reason = "unreadable_feedback_files" if one.rows is None else "unsound_feedback"
@@ -131,6 +135,16 @@ def _saved_catalog(catalog: str, workspace: Path) -> Path:
     settings = {"catalog": artifact_version(pinned)}
     recipe = Recipe(stage="refresh", kind=KIND, settings=settings, seed=0, inputs={}, code=CODE, part="catalog")
     return produce(recipe, make, workspace)
+
+
+def _arrived_since(evidence: Path, until: int) -> str:
+    """What helps where the feedback that is missed came later, such as a minute ago."""
+    window = Window(until, max(until, int(time.time())) + 1)
+    taken = read_feedback(evidence, window).events.filter(pl.col("kind").is_in(TAKEN))
+    if taken.is_empty():
+        return ""
+    remedy = "they count with a later --until (default: the last full hour)"
+    return f" Clicks and purchases that have arrived since: {taken.height:,}; {remedy}."
 
 
 @contextmanager

@@ -101,7 +101,7 @@ def test_the_summary_states_the_facts():
     assert facts["repeats"] == "1 events return to an item"
     assert facts["time"] == "1970-01-01 to 1970-01-02"
     assert facts["text coverage"] == "title 66.7%, description 33.3%, brand 33.3%, categories 33.3%"
-    assert facts["left out"] == "duplicate_event 3, k_core 1,200"
+    assert facts["left out"] == "3 duplicate events, 1,200 events below data.k_core"
     assert facts["protocol"] == "leave-last-one-out, seen items kept"
 
 

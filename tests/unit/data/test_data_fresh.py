@@ -131,9 +131,10 @@ def test_a_catalog_that_reaches_beyond_the_cut_gives_what_is_held_out_too():
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ([], "there are no fresh events: of the items that are known, none was taken after 100"),
+        ([], "there are no fresh events: of the items that are known, none was taken after 1970-01-01 00:01 UTC"),
+        ([], "the catalog's last event, and before until = 1970-01-01 00:05 UTC. Nothing can be retrained on"),
         ([("ada", "zzz", 210)], "there are no fresh events"),
-        ([("ada", "c", 199)], r"nobody took an item from hold_out_since = 200 to until = 300"),
+        ([("ada", "c", 199)], "from hold_out_since = 1970-01-01 00:03 UTC to until = 1970-01-01 00:05 UTC: the"),
     ],
 )
 def test_a_window_that_nothing_can_be_judged_by_is_refused(rows, message):

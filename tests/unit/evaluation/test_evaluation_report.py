@@ -73,10 +73,49 @@ def test_the_page_shows_every_part(make_metrics):
     assert "found by reasoning" not in html
 
 
+@pytest.fixture
+def caption(make_metrics):
+    """The words beside the table of a section, where reasoning was measured on so many of 400 users."""
+
+    def caption(section, reasoned):
+        metrics = make_metrics()
+        protocol = metrics.protocol.model_copy(update={"reasoning_users": reasoned})
+        html = page(metrics.model_copy(update={"protocol": protocol}))
+        return html.partition(f"<h2>{section}</h2>")[2].partition("</p>")[0]
+
+    return caption
+
+
+@pytest.mark.parametrize("section", ["Beside the baselines", "Paired differences"])
+def test_tables_with_rows_of_reasoning_say_how_many_users_these_have(caption, section):
+    assert "taken out; 400 users, 50 of them in rows of reasoning; 95% intervals." in caption(section, 50)
+    assert "taken out; 400 users; 95% intervals." in caption(section, 400)
+    assert "taken out; 400 users; 95% intervals." in caption(section, None)
+
+
+def test_the_table_of_reasoning_names_its_own_users_or_none(caption):
+    assert "taken out; 50 users; 95% intervals." in caption("Reasoning", 50)
+    assert "taken out; 400 users; 95% intervals." in caption("Reasoning", 400)
+    assert "taken out; 95% intervals." in caption("Reasoning", None)
+
+
 def test_curves_that_were_not_logged_are_left_out(make_metrics):
     html = page(make_metrics(), srpo_log=[])
     assert "SRPO did not run" in html
     assert "SRPO: mean reward" not in html
+
+
+def test_srpo_s_axis_counts_updates_since_a_step_of_its_settings_is_several(make_metrics):
+    html = page(make_metrics())
+    kl = html.partition("SRPO: KL to the SFT policy</h3>")[2].partition("</svg>")[0]
+    assert re.findall(r">(\w+ \d+)</text>", kl) == ["update 1", "update 2"]
+    assert ">step 20</text>" in html.partition("SFT loss</h3>")[2].partition("</svg>")[0]
+
+
+def test_a_history_of_three_digits_shows_all_of_them(make_metrics):
+    """What scrolls is cut off at its edge: a digit takes up to .65 em, a full stop and the gap behind it .8."""
+    (room,) = re.findall(r"\.history ol \{ padding-left: ([\d.]+)em; \}", page(make_metrics()))
+    assert float(room) > 3 * 0.65 + 0.8
 
 
 def test_a_failure_sign_stands_out(make_metrics):

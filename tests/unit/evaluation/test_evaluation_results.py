@@ -35,6 +35,13 @@ def test_what_was_saved_is_loaded(make_metrics, tmp_path):
     assert Metrics.load(tmp_path / "metrics.json") == metrics
 
 
+def test_a_file_of_before_reasoning_s_users_were_noted_is_loaded(make_metrics, tmp_path):
+    content = make_metrics().model_dump()
+    del content["protocol"]["reasoning_users"]
+    (tmp_path / "metrics.json").write_text(json.dumps(content))
+    assert Metrics.load(tmp_path / "metrics.json").protocol.reasoning_users is None
+
+
 @pytest.mark.parametrize(
     ("content", "why"), [("{", "Expecting property name"), ('{"dataset": "x"}', "profile: Field required"), ("[]", "")]
 )

@@ -114,6 +114,18 @@ def test_the_table_holds_every_system_and_the_protocol(make_metrics):
     assert "Pass@10" in table
 
 
+def test_the_table_says_on_how_many_users_reasoning_was_measured(make_metrics):
+    metrics = make_metrics()
+
+    def table(reasoned):
+        protocol = metrics.protocol.model_copy(update={"reasoning_users": reasoned})
+        return " ".join(summary_table(metrics.model_copy(update={"protocol": protocol})).split())
+
+    assert "95% intervals over users. Rows of reasoning: 50 of them. " in table(50)
+    assert "Rows of reasoning" not in table(400)
+    assert "Rows of reasoning" not in table(None)
+
+
 def test_the_other_protocol_and_a_missing_baseline(make_metrics):
     metrics = make_metrics()
     protocol = EvaluationProtocol(exclude_seen=False, users=400, items=12, beams=5, chains=10, resamples=100)

@@ -51,3 +51,21 @@ def test_an_overlay_changes_both_as_the_page_says(with_the_pages_lines):
     assert load_profile(settings["GREAM_PROFILE"], settings["GREAM_OVERRIDES"].split())
     assert settings["GREAM_CHAMPION"] == "s3://gream/policies/champion"
     assert held["monitoring"]["data"] == file
+
+
+def test_the_first_aid_reaches_its_places(objects, repository):
+    page = (repository / "docs" / "monitoring.md").read_text().partition("## First aid\n")[2].partition("\n## ")[0]
+    block = page.partition("```sh\n")[2].partition("```")[0]
+    settings = maps(objects)["settings"]["data"]
+    assert f"LOG={settings['GREAM_DECISIONS']} CHAMPION={settings['GREAM_CHAMPION']}\n" in block
+    services = {
+        (one["metadata"]["namespace"], one["metadata"]["name"]): {str(port["port"]) for port in one["spec"]["ports"]}
+        for one in of_kind(objects, "Service")
+    }
+    for namespace, service, port in re.findall(r"kubectl -n (\S+) port-forward service/(\S+) \d+:(\d+)", page):
+        if service == "object-store" and settings["GREAM_S3_ENDPOINT"].startswith("https:"):
+            continue  # A store outside.
+        assert port in services[namespace, service]
+    for secret in of_kind(objects, "Secret"):
+        if secret["metadata"]["name"] == "object-store":
+            assert set(re.findall(r"\$\(key (\w+)\)", block)) == secret["data"].keys()

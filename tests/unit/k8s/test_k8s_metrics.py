@@ -9,6 +9,11 @@ import yaml
 pytestmark = pytest.mark.unit
 
 OF_HISTOGRAMS = {"le"}
+OF_KUBE_STATE_METRICS = {
+    name: {"namespace", "cronjob"} for name in ("kube_cronjob_status_last_successful_time", "kube_cronjob_created")
+}
+"""As its documentation has them."""
+METRIC = re.compile(r"\b(?:gream|kube)_\w+")
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +23,7 @@ def exported(tmp_path_factory):
     from serving.engine.metrics import EngineMetrics
 
     suffixes = {"counter": ["_total"], "gauge": [""], "histogram": ["_bucket", "_sum", "_count"]}
-    found = {}
+    found = dict(OF_KUBE_STATE_METRICS)
     for metrics in (ApiMetrics(), EngineMetrics("transformers")):
         for metric in vars(metrics).values():
             if hasattr(metric, "describe"):
@@ -55,14 +60,14 @@ def expressions(repository):
 
 
 def test_every_metric_is_exported(expressions, exported):
-    asked = {name for expression in expressions for name in re.findall(r"\bgream_\w+", expression)}
+    asked = {name for expression in expressions for name in METRIC.findall(expression)}
     assert len(asked) > 15
     assert asked <= set(exported), asked - set(exported)
 
 
 def test_every_label_is_one_of_its_metrics_or_of_their_target(expressions, exported, from_targets):
     for expression in expressions:
-        names = re.findall(r"\bgream_\w+", expression)
+        names = METRIC.findall(expression)
         labels = set().union(*(exported[name] for name in names)) | OF_HISTOGRAMS | from_targets
         grouped = {label.strip() for group in re.findall(r"by \(([^)]*)\)", expression) for label in group.split(",")}
         matched = set(re.findall(r'(\w+)\s*(?:=~|!~|!=|=)\s*"', expression))
@@ -89,6 +94,34 @@ def test_policies_are_compared_among_engines_of_one_pointer(repository, exported
     groups = [group.split(", ") for group in re.findall(r"by \(([^)]*)\)", expression)]
     assert groups == [["app_kubernetes_io_instance"], ["app_kubernetes_io_instance", "version"]]
     assert "app_kubernetes_io_instance" not in exported["gream_policy_engine_policy_info"], "the target's own"
+
+
+def seconds_between(schedule):
+    """Of a CronJob that comes every hour or every day."""
+    minute, hour, *days = schedule.split()
+    assert minute.isdecimal()
+    assert days == ["*", "*", "*"]
+    assert hour == "*" or hour.isdecimal()
+    return 3_600 if hour == "*" else 86_400
+
+
+def test_a_job_that_keeps_its_schedule_is_no_alarm_and_one_that_stays_away_is(repository):
+    base = repository / "k8s" / "base"
+    namespace = yaml.safe_load((base / "kustomization.yaml").read_text())["namespace"]
+    things = [thing for file in base.glob("*.yaml") for thing in yaml.safe_load_all(file.read_text())]
+    jobs = {thing["metadata"]["name"]: thing["spec"] for thing in things if thing["kind"] == "CronJob"}
+    watched = {}
+    for expression in alert_expressions(repository):
+        if found := re.findall(r'\{namespace="(.*?)", cronjob="(.*?)"\}', expression):
+            ((where, job),) = set(found)
+            assert where == namespace
+            assert set(METRIC.findall(expression)) == set(OF_KUBE_STATE_METRICS)
+            watched[job] = 3_600 * int(re.findall(r"\) > (\d+) \* 3600$", expression.strip())[0])
+    assert watched.keys() == jobs.keys()
+    for job, limit in watched.items():
+        turn = seconds_between(jobs[job]["schedule"])
+        late = jobs[job]["startingDeadlineSeconds"] + jobs[job]["jobTemplate"]["spec"]["activeDeadlineSeconds"]
+        assert turn + late < limit <= 3 * turn
 
 
 def test_panels_stand_beside_each_other(repository):

@@ -88,12 +88,13 @@ def run(place):
     return run
 
 
-def test_people_read_and_steer_at_the_command_line(run, log):
-    assert run("freeze", "A sale is on.", "--hours", "2").output == "Frozen.\n"
-    order = log.entries()[0]
+def test_people_read_and_steer_at_the_command_line(run, log, place):
+    log.decide(report(), NOW, SETTINGS)
+    assert run("freeze", "A sale is on.", "--hours", "2").output == f"Frozen, in {place}.\n"
+    order = log.entries()[-1]
     assert order.until == order.at + 7_200
-    assert run("thaw").output == "Thawed.\n"
-    assert run("override", "retrain", "New prices.").output == "Ordered: retrain.\n"
+    assert run("thaw").output == f"Thawed, in {place}.\n"
+    assert run("override", "retrain", "New prices.").output == f"Ordered: retrain, in {place}.\n"
     assert log.entries()[-1].until == log.entries()[-1].at + DAY
     shown = run("show").output
     for words in ("frozen by", "A sale is on.", "thawed by", "orders retrain until", "New prices."):
@@ -101,11 +102,27 @@ def test_people_read_and_steer_at_the_command_line(run, log):
     assert len(run("show", "--last", "1").output.splitlines()) == 1
 
 
+@pytest.mark.parametrize("command", [["show"], ["thaw"], ["outcome", "failed", "Killed."]])
+def test_a_mistyped_record_is_not_taken_for_an_empty_one(run, place, command):
+    told = run(*command)
+    assert (told.exit_code, told.output) == (1, f"Error: there is no record of decisions at {place}.\n")
+    assert not place.parent.exists()
+
+
+@pytest.mark.parametrize(
+    ("order", "done"), [(["freeze", "Stop."], "Frozen"), (["override", "retrain", "Go."], "Ordered: retrain")]
+)
+def test_an_order_may_be_the_first_entry_and_says_so(run, log, place, order, done):
+    assert run(*order).output == f"{place} did not exist: a new record.\n{done}, in {place}.\n"
+    assert len(log.entries()) == 1
+
+
 def test_a_lost_run_is_closed_at_the_command_line(run, log):
+    log.decide(report(-1), NOW - DAY, SETTINGS)
     assert "no run is under way" in run("outcome", "failed", "Killed.").output
     decision = log.decide(report(alarms=["hit_rate"]), NOW, SETTINGS)
     assert run("outcome", "failed", "Killed.").output == f"{decision.id}: failed.\n"
-    (_, ended) = log.entries()
+    (*_, ended) = log.entries()
     assert isinstance(ended, Outcome)
     assert running(log.entries()) is None
     shown = run("show").output

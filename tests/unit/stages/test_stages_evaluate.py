@@ -12,6 +12,7 @@ from tiny_policy import write_tiny_policy
 
 from gream.data.catalog import Catalog, CatalogFacts
 from gream.errors import ArtifactError
+from gream.evaluation.results import Metrics
 from gream.indexing.audit import audit_collisions
 from gream.indexing.collision_limit import with_audit
 from gream.indexing.semantic_index import SemanticIndex
@@ -68,6 +69,9 @@ def test_every_seed_measures_the_same_users(shop, bundle, tmp_path):
     users = [pl.read_parquet(folder / evaluate.USERS) for folder in found]
     assert users[0].height > 0
     assert users[0]["user_id"].to_list() == users[1]["user_id"].to_list()
+    protocol = Metrics.load(found[0] / evaluate.METRICS).protocol
+    reasoned = users[0]["reasoning/recall@10"].is_not_nan().sum()
+    assert (protocol.users, protocol.reasoning_users) == (5, 3) == (users[0].height, reasoned)
 
 
 def test_each_row_is_of_the_policy_that_it_names(shop, bundle, tmp_path):

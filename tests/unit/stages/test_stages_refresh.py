@@ -41,7 +41,7 @@ def data(tmp_path):
 def write(folder, hour, rows, name="part-1-1.parquet"):
     target = folder / "feedback" / "date=2024-10-04" / f"hour={hour:02}"
     target.mkdir(parents=True, exist_ok=True)
-    full = [(event, user, item, "click", at, None, at) for event, user, item, at in rows]
+    full = [(event, user, item, *(kind or ["click"]), at, None, at) for event, user, item, at, *kind in rows]
     pl.DataFrame(full, schema=FEEDBACK_SCHEMA, orient="row").write_parquet(target / name)
 
 
@@ -134,6 +134,22 @@ def test_what_is_too_old_for_another_run_stays_while_this_one_reads_it(data, tmp
     assert Catalog.load(catalog).sequences() == {"ada": ["a", "b", "c"]}
 
 
+LATER = [("e7", "ada", "a", START + 2 * HOUR), ("e8", "ada", "b", START + 3 * HOUR - 1)]
+
+
+@pytest.mark.parametrize("later", [[], LATER])
+def test_a_window_that_ends_too_early_tells_of_what_came_later(data, tmp_path, later):
+    shutil.rmtree(tmp_path / "evidence" / "feedback")
+    write(tmp_path / "evidence", 2, [*later, ("e9", "ada", "c", START + 2 * HOUR, "impression")])
+    remedy = "they count with a later --until (default: the last full hour)."
+    told = f" Clicks and purchases that have arrived since: 2; {remedy}"
+    with pytest.raises(DataError) as refused:
+        run(data, tmp_path)
+    text = str(refused.value)
+    assert "after 2024-10-03 23:59 UTC, the catalog's last event, and before until = 2024-10-04 02:00 UTC. " in text
+    assert text.endswith(f"by, this window.{told if later else ''}")
+
+
 def test_a_part_that_comes_late_makes_another_output(data, tmp_path):
     first, _ = run(data, tmp_path)
     write(tmp_path / "evidence", 0, [("e4", "ben", "b", START + 7)], "part-2-1.parquet")
@@ -164,5 +180,5 @@ def test_new_items_come_from_a_table(data, tmp_path):
 def test_places_that_hold_something_else_are_named(data, tmp_path):
     with pytest.raises(DataError, match="is not a saved catalog"):
         run(FreshData(str(tmp_path), data.evidence, "", CUT), tmp_path)
-    with pytest.raises(DataError, match="is not a folder of evidence"):
+    with pytest.raises(DataError, match=r"no is not a folder of evidence, such as `gream serve` writes\.$"):
         run(FreshData(data.catalog, str(tmp_path / "no"), "", CUT), tmp_path)
