@@ -6,7 +6,13 @@ from collections.abc import Iterable
 
 from gream.errors import DataError
 
-_INVISIBLE = re.compile(r"<(script|style)\b.*?</\1\s*>|<!--.*?-->", re.IGNORECASE | re.DOTALL)
+_OPENS = re.compile(r"<(?:(script|style)\b|!--)", re.IGNORECASE)
+_CLOSES = {
+    "script": re.compile(r"</script\s*>", re.IGNORECASE),
+    "style": re.compile(r"</style\s*>", re.IGNORECASE),
+    "": re.compile("-->"),
+}
+"""What ends a script, a style and a comment."""
 _TAG = re.compile(r"</?[a-zA-Z][^<>]*>")
 _HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 """A surrogate without its partner: JSON can spell one, UTF-8 cannot."""
@@ -21,8 +27,26 @@ def clean_text(raw: str) -> str:
     >>> clean_text("Dead&nbsp;Sea<br/>Salt &lt;b&gt;pure&lt;/b&gt;, pH &lt; 6")
     'Dead Sea Salt pure , pH < 6'
     """
-    visible = _INVISIBLE.sub(" ", html.unescape(_HALF_CHARACTER.sub("\N{REPLACEMENT CHARACTER}", raw)))
+    visible = _without_invisible(html.unescape(_HALF_CHARACTER.sub("\N{REPLACEMENT CHARACTER}", raw)))
     return " ".join(_TAG.sub(" ", visible).split())
+
+
+def _without_invisible(text: str) -> str:
+    """A text without scripts, styles and comments; what is opened and never closed stays.
+
+    One expression for all of it would look for an end that is not there again after each of a seller's openings.
+    """
+    parts, done, place, endless = [], 0, 0, set()
+    while (opening := _OPENS.search(text, place)) is not None:
+        kind = (opening[1] or "").lower()
+        place = opening.end()
+        closing = None if kind in endless else _CLOSES[kind].search(text, place)
+        if closing is None:
+            endless.add(kind)
+            continue
+        parts.append(text[done : opening.start()])
+        done = place = closing.end()
+    return " ".join([*parts, text[done:]])
 
 
 def whole_id(value: object, place: str) -> str:

@@ -324,3 +324,17 @@ def engines(shape):
 
 def variables(pod):
     return {one["name"]: one.get("value") for one in pod.containers[0]["env"]}
+
+
+def test_feasts_server_which_asks_for_no_key_has_a_door_of_its_own(objects):
+    doors = {
+        policy["metadata"]["name"]: {
+            label
+            for rule in policy["spec"].get("ingress", [])
+            for peer in rule["from"]
+            for label in peer.get("namespaceSelector", {}).get("matchLabels", {})
+        }
+        for policy in of_kind(objects, "NetworkPolicy")
+    }
+    assert doors["feast"] == {"gream.dev/features"}
+    assert "gream.dev/client" in doors["api"]
