@@ -160,14 +160,20 @@ def _read_manifest(path: Path, kind: str) -> dict[str, Any]:
     try:
         manifest: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
-        raise ArtifactError(
-            f"{path} is not a complete {kind}: it has no {MANIFEST}. Run the stage that makes it again."
-        ) from error
+        raise ArtifactError(_said_of_nothing(path, kind)) from error
     except ValueError as error:  # No JSON, or no UTF-8.
         raise _no_manifest(file) from error
     if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
         raise _no_manifest(file)
     return manifest
+
+
+def _said_of_nothing(path: Path, kind: str) -> str:
+    if not path.is_dir():
+        return f"there is no folder {path}."
+    if (path / kind / MANIFEST).is_file():
+        return f"{path} is not a {kind}: did you mean {path / kind}?"
+    return f"{path} is not a complete {kind}: it has no {MANIFEST}. Run the stage that makes it again."
 
 
 def _no_manifest(file: Path) -> ArtifactError:

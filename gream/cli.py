@@ -48,8 +48,8 @@ class GreamGroup(click.Group):
             raise click.ClickException(str(error)) from error
         except ModuleNotFoundError as error:
             raise click.ClickException(
-                f"this command needs {error.name}, which is not installed: pip install 'gream[train,serve,monitor]' or"
-                " `make .venv/loop.stamp` in a clone."
+                f"this command needs {error.name}, which is not installed: in the clone, `make .venv/loop.stamp` or"
+                " pip install -e '.[train,pipelines,serve,monitor]'."
             ) from error
         except OSError as error:
             said = _said_of_files(error)
@@ -174,7 +174,13 @@ def evaluate(out: Path | None, **options: Any) -> None:
 
 @main.command()
 @click.option("--policy", required=True, help="Folder of a policy bundle, e.g. runs/latest/policy.")
-@click.option("--history", required=True, multiple=True, metavar="TITLE", help="An item of the history; oldest first.")
+@click.option(
+    "--history",
+    required=True,
+    multiple=True,
+    metavar="TITLE",
+    help="An item of the history, by its title or its id; oldest first.",
+)
 @click.option("--mode", type=click.Choice(["direct", "reasoning"]), default="direct", show_default=True)
 @click.option("-k", default=10, show_default=True, type=click.IntRange(min=1), help="How many items.")
 @click.option("--again", is_flag=True, help="Items of the history may be recommended again.")

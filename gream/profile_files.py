@@ -1,12 +1,13 @@
 """Profiles as files: `gream/profiles/NAME.toml`, or the path of one of the same shape.
 
-Single values are overridden with `section.key=value` (the value in TOML syntax). A wrong key or value names itself, its
-file and what is allowed.
+Single values are overridden with `section.key=value` (the value in TOML syntax). A wrong key or value names itself, the
+file or the override that it stands in, and what is allowed.
 """
 
 import difflib
+import operator
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -43,15 +44,15 @@ def load_profile(name_or_path: str, overrides: Sequence[str] = ()) -> Profile:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not valid TOML: {error}.") from error
     values.setdefault("name", path.stem)
-    for override in overrides:
-        _apply_override(values, override)
+    set_by = {_apply_override(values, override): override for override in overrides}
     try:
         return Profile.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(_explain(error, path)) from error
+        raise ConfigError(_explain(error, path, set_by)) from error
 
 
-def _apply_override(values: dict[str, Any], override: str) -> None:
+def _apply_override(values: dict[str, Any], override: str) -> tuple[str, str]:
+    """Set a value, and give its section and key."""
     key, separator, text = override.partition("=")
     parts = key.strip().split(".")
     if not separator or len(parts) != 2:
@@ -64,21 +65,32 @@ def _apply_override(values: dict[str, Any], override: str) -> None:
     if not isinstance(values.setdefault(section, {}), dict):
         raise ConfigError(f"override {override!r}: {section!r} is a value, not a section of a profile.")
     values[section][name] = value
+    return section, name
 
 
-def _explain(error: ValidationError, path: Path) -> str:
+def _explain(error: ValidationError, path: Path, set_by: Mapping[tuple[str, str], str]) -> str:
     """The first problem of a validation error, in words."""
     problem = error.errors()[0]
+    source = _source(problem["loc"], path, set_by)
     where = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
         *parents, wrong = [str(part) for part in problem["loc"]]
         fields = Profile.model_fields if not parents else _section_fields(parents[0])
         near = difflib.get_close_matches(wrong, fields, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
-        return f"{path}: unknown key {where!r}; allowed are {', '.join(sorted(fields))}.{hint}"
+        return f"{source}: unknown key {where!r}; allowed are {', '.join(sorted(fields))}.{hint}"
     if problem["type"] == "value_error":  # Values that do not fit together; the message names them.
-        return f"{path}: [{where}] {problem['ctx']['error']}."
-    return f"{path}: {where or 'profile'} = {problem['input']!r} is not allowed: {problem['msg']}."
+        return f"{source}: [{where}] {problem['ctx']['error']}."
+    hint = ' Write it as {timestamp = "when"}.' if problem["type"] == "dict_type" else ""
+    return f"{source}: {where or 'profile'} = {problem['input']!r} is not allowed: {problem['msg']}.{hint}"
+
+
+def _source(place: Sequence[int | str], path: Path, set_by: Mapping[tuple[str, str], str]) -> str:
+    """Where a problem comes from: an override, the file, or, where values of a section do not fit together, both."""
+    told = [f"--set {override}" for key, override in set_by.items() if all(map(operator.eq, key, place))]
+    if not told:
+        return str(path)
+    return told[0] if len(place) > 1 else f"{path} with {' '.join(told)}"
 
 
 def _section_fields(section: str) -> dict[str, Any]:

@@ -12,7 +12,14 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--policy", required=True, help="The policy bundle: a folder, file://... or s3://bucket/prefix.")
+@click.option(
+    "--policy",
+    default="runs/latest/policy",
+    envvar="GREAM_POLICY",
+    show_default=True,
+    show_envvar=True,
+    help="The policy bundle: a folder, file://... or s3://bucket/prefix.",
+)
 @click.option("--engine", type=click.Choice(["transformers", "vllm"]), help="What computes.  [default: transformers]")
 @click.option(
     "--catalog",
@@ -35,10 +42,14 @@ def serve(policy: str, engine: str | None, catalog: Path | None, port: int, host
     from serving.api.keys import ApiKeys
     from serving.engine.policy_source import CACHE, PolicySource
     from serving.evidence.pusher import require_store
+    from serving.feedback.feedback import hold
     from serving.launch import require_port, serve_until_stopped
-    from serving.settings import load_settings
+    from serving.settings import SETTINGS, load_settings
+    from serving.variables import unread
 
     settings = load_settings()
+    for name in unread(os.environ, SETTINGS):
+        click.echo(f"{name} is no setting of GREAM: nothing reads it.", err=True)
     source = PolicySource(policy, settings.state / CACHE)
     if source.folder is not None:  # Before the long start; a store is asked by the engine.
         source.digest()
@@ -51,13 +62,14 @@ def serve(policy: str, engine: str | None, catalog: Path | None, port: int, host
     environment = home | os.environ | {"GREAM_POLICY": policy} | ({} if engine is None else {"GREAM_ENGINE": engine})
     if not _is_loopback(host) and not keys.digests:
         click.echo(f"Whoever reaches {host}:{port} may ask for recommendations: GREAM_API_KEYS is not set.", err=True)
-    catalog = catalog or _catalog_beside(source.folder)
-    if catalog is None:
-        click.echo("No catalog beside the policy: histories begin with the feedback that comes in.", err=True)
-    else:
-        _fill_feature_store(catalog, settings)
-        if _is_loopback(host):
-            environment.setdefault("GREAM_SAMPLE_USERS", str(catalog.resolve() / "interactions.parquet"))
+    with hold(settings.state):  # Nothing is written beside another server; ours takes the lock when it starts.
+        catalog = catalog or _catalog_beside(source.folder)
+        if catalog is None:
+            click.echo("No catalog beside the policy: histories begin with the feedback that comes in.", err=True)
+        else:
+            _fill_feature_store(catalog, source.folder, settings)
+            if _is_loopback(host):
+                environment.setdefault("GREAM_SAMPLE_USERS", str(catalog.resolve() / "interactions.parquet"))
     serve_until_stopped(host, port, environment)
 
 
@@ -70,12 +82,15 @@ def _catalog_beside(policy: Path | None) -> Path | None:
     return beside if is_catalog(beside) else None
 
 
-def _fill_feature_store(catalog: Path, settings: "ServingSettings") -> None:
+def _fill_feature_store(catalog: Path, policy: Path | None, settings: "ServingSettings") -> None:
     from gream.data.catalog import Catalog
+    from gream.policy.catalog_fit import require_fit
     from serving.contracts import FeatureStoreError
     from serving.features.build import build_features
 
     loaded = Catalog.load(catalog)
+    if policy is not None:  # A store's policy comes here with the engine.
+        require_fit(policy, loaded)
     click.echo(f"Filling the feature store with the histories of {loaded.facts.dataset}.")
     try:
         build_features(loaded, settings)

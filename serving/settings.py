@@ -1,5 +1,6 @@
 """Settings of the online path, from the environment (`GREAM_...`), checked at the door."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -7,6 +8,7 @@ from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_va
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from gream.errors import ConfigError
+from serving.variables import PREFIX, refuse_misspelled
 
 EVIDENCE_FOLDER: Final = "evidence"
 """Folder in the state folder, see `gream.monitoring.evidence`."""
@@ -15,7 +17,7 @@ EVIDENCE_FOLDER: Final = "evidence"
 class ServingSettings(BaseSettings):
     """Everything that decides how the online path runs; every field is the environment variable `GREAM_<FIELD>`."""
 
-    model_config = SettingsConfigDict(env_prefix="GREAM_", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True)
 
     policy: str = "runs/latest/policy"
     """URI of the policy bundle: a folder, `file://...` or `s3://bucket/prefix` (endpoint and keys: see docs)."""
@@ -82,16 +84,21 @@ class ServingSettings(BaseSettings):
         return self.state / EVIDENCE_FOLDER
 
 
+SETTINGS: Final = tuple(field.upper() for field in ServingSettings.model_fields)
+"""As they are called in the environment, without the prefix."""
+
+
 def load_settings() -> ServingSettings:
     """The settings of this process.
 
     Raises:
-        ConfigError: a variable has a value that is not allowed.
+        ConfigError: a variable has a value that is not allowed, or nearly a setting's name.
     """
+    refuse_misspelled(os.environ, SETTINGS)
     try:
         return ServingSettings()
     except ValidationError as error:
         problem = error.errors()[0]
-        variable = f"GREAM_{problem['loc'][0]}".upper()
+        variable = f"{PREFIX}{problem['loc'][0]}".upper()
         reason = str(problem["msg"]).removeprefix("Value error, ")
         raise ConfigError(f"{variable} = {problem['input']!r} is not allowed: {reason}.") from error

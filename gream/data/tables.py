@@ -15,12 +15,13 @@ from gream import columns
 from gream.artifacts import file_digest
 from gream.data.assembly import assemble
 from gream.data.catalog import Catalog, CatalogFacts
-from gream.data.table_files import first_row, read_table, row_namer
+from gream.data.table_files import SEPARATORS, first_row, read_table, row_namer
 from gream.data.text import clean_text, distinct_names
 from gream.data.timestamps import parse_timestamps
 from gream.errors import DataError
 
 _CATEGORY_SEPARATORS = re.compile(r"[|>;]")
+_OTHER_SEPARATORS = re.compile(r"[;|,\t]")
 _TIME_ORDER = "time_order"
 
 
@@ -78,10 +79,14 @@ def _read_events(path: Path, names: ColumnMapping) -> tuple[pl.DataFrame, bool]:
     table = read_table(path)
     if table.is_empty():
         raise DataError(f"{path} has no rows. At least one event is needed.")
-    times = parse_timestamps(_required(table, path, columns.TIMESTAMP, names.timestamp), row_namer(path))
+    user, item, timestamp = (
+        _required(table, path, name, getattr(names, name), field=name)
+        for name in (columns.USER, columns.ITEM, columns.TIMESTAMP)
+    )
+    times = parse_timestamps(timestamp, row_namer(path))
     events = [
-        _ids(_required(table, path, columns.USER, names.user_id), path),
-        _ids(_required(table, path, columns.ITEM, names.item_id), path),
+        _ids(user, path),
+        _ids(item, path),
         times.seconds().alias(columns.TIMESTAMP),
         times.values.alias(_TIME_ORDER),
     ]
@@ -94,20 +99,25 @@ def _read_events(path: Path, names: ColumnMapping) -> tuple[pl.DataFrame, bool]:
     return pl.DataFrame(events), times.ordinal
 
 
-def read_items(path: Path, names: ColumnMapping) -> pl.DataFrame:
+def read_items(path: Path, mapping: ColumnMapping | None = None) -> pl.DataFrame:
     """The columns of an items table that are understood, under our names; see `assemble` for what may be missing.
+
+    Args:
+        path: the table.
+        mapping: its column names; None where they are ours, because nobody could give others.
 
     Raises:
         DataError: the file cannot be read, an id or the column of titles is missing, or an item is twice in it.
     """
-    table = read_table(path)
-    ids = _ids(_required(table, path, columns.ITEM, names.item_id_in_items or names.item_id), path)
+    table, names = read_table(path), mapping or ColumnMapping()
+    id_field, title_field = ("item_id_in_items", columns.TITLE) if mapping else (None, None)
+    ids = _ids(_required(table, path, columns.ITEM, names.item_id_in_items or names.item_id, id_field), path)
     if ids.is_duplicated().any():
         place = row_namer(path)
         second = first_row(~ids.is_first_distinct())
         first = first_row(ids == ids[second])
         raise DataError(f"{place(second)} repeats item {ids[second]!r} of {place(first)}. Keep one of them.")
-    items = [ids, _texts(_required(table, path, columns.TITLE, names.title), path)]
+    items = [ids, _texts(_required(table, path, columns.TITLE, names.title, title_field), path)]
     for name in (columns.DESCRIPTION, columns.BRAND):
         text = _optional(table, path, name, names)
         if text is not None:
@@ -118,13 +128,18 @@ def read_items(path: Path, names: ColumnMapping) -> pl.DataFrame:
     return pl.DataFrame(items)
 
 
-def _required(table: pl.DataFrame, path: Path, name: str, theirs: str) -> pl.Series:
-    if theirs not in table.columns:
+def _required(table: pl.DataFrame, path: Path, name: str, theirs: str, field: str | None) -> pl.Series:
+    """The column that they call `theirs`, as a field of the mapping could tell; None where there is no mapping."""
+    if theirs in table.columns:
+        return table[theirs].alias(name)
+    if path.suffix in SEPARATORS and table.width == 1 and _OTHER_SEPARATORS.search(table.columns[0]):
         raise DataError(
-            f"{path} has no column {theirs!r} for {name}; its columns are {', '.join(table.columns)}. "
-            "Rename it, or name it in the column mapping."
+            f"{path} has one column, {table.columns[0]!r}: separate fields by commas in a .csv, by tabs in a .tsv."
         )
-    return table[theirs].alias(name)
+    mapped = f""", or name it: --set 'data.columns={{{field} = "NAME"}}'""" if field else ""
+    raise DataError(
+        f"{path} has no column {theirs!r} for {name}; its columns are {', '.join(table.columns)}. Rename it{mapped}."
+    )
 
 
 def _optional(table: pl.DataFrame, path: Path, name: str, names: ColumnMapping) -> pl.Series | None:
@@ -132,7 +147,7 @@ def _optional(table: pl.DataFrame, path: Path, name: str, names: ColumnMapping) 
     theirs: str = getattr(names, name)
     if theirs not in table.columns and name not in names.model_fields_set:
         return None
-    return _required(table, path, name, theirs)
+    return _required(table, path, name, theirs, field=name)
 
 
 def _ids(column: pl.Series, path: Path) -> pl.Series:

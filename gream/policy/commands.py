@@ -32,7 +32,7 @@ def extend(policy: Path, items: Path, out: Path) -> None:
     "--out",
     required=True,
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Parquet file: user, rank, item, score.",
+    help="Parquet file: user_id, rank, item_id, score.",
 )
 @click.option("-k", default=10, show_default=True, type=click.IntRange(min=1), help="Items for each user.")
 @click.option("--mode", type=click.Choice(["direct", "reasoning"]), default="direct", show_default=True)
@@ -48,9 +48,11 @@ def score(
 ) -> None:
     """Recommend to every user of a catalog. Killed, it goes on when it is run again."""
     from gream.data.catalog import Catalog
+    from gream.policy.catalog_fit import require_fit
     from gream.policy.user_scores import ScoringOptions, score_users
 
-    as_dataset = Catalog.load(catalog).facts.exclude_seen
-    exclude_seen = as_dataset if seen_items == "as-dataset" else seen_items == "exclude"
+    shop = Catalog.load(catalog)
+    require_fit(policy, shop)
+    exclude_seen = shop.facts.exclude_seen if seen_items == "as-dataset" else seen_items == "exclude"
     users = score_users(policy, catalog, out, ScoringOptions(k, mode, exclude_seen))
     click.echo(f"{users} users: {out}")

@@ -15,7 +15,7 @@ from gream import columns
 from gream.artifacts import verify_artifact
 from gream.data.assembly import complete_items, known_title
 from gream.data.table_files import read_table
-from gream.data.tables import ColumnMapping, read_items
+from gream.data.tables import read_items
 from gream.enrichment.item_text import item_text
 from gream.enrichment.template import template_profile
 from gream.errors import DataError
@@ -44,7 +44,7 @@ def extend_policy(source: Path, items: Path, target: Path) -> list[str]:
     """
     verify_artifact(source, KIND)
     known = pl.read_parquet(source / ITEMS)
-    new = complete_items(read_items(items, ColumnMapping()))
+    new = complete_items(read_items(items))
     if new.is_empty():
         raise DataError(f"{items} has no rows. At least one item is needed.")
     already = new.join(known, on=columns.ITEM, how="semi")

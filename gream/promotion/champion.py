@@ -126,6 +126,8 @@ def install(place: ChampionPlace, bundle: Path) -> Champion:
         StoreError: see `ChampionPlace`.
     """
     if (now := place.read()) is not None:
+        if now.digest == content_digest(bundle):
+            raise PromotionError(f"{now.version} is the champion here already: there is nothing to move.")
         raise PromotionError(f"{now.version} is the champion here: another policy needs a verdict of the gate.")
     return place.move(place.keep(bundle), expected=None)
 

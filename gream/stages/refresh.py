@@ -23,7 +23,7 @@ from gream.data.assembly import add_skipped, complete_items
 from gream.data.catalog import KIND, Catalog, is_catalog
 from gream.data.fresh import TAKEN, Cut, join_feedback, last_event
 from gream.data.held_out import HeldOut
-from gream.data.tables import ColumnMapping, read_items
+from gream.data.tables import read_items
 from gream.errors import DataError
 from gream.monitoring.evidence import FEEDBACK_SCHEMA, Window
 from gream.monitoring.feedback_reader import feedback_parts, read_feedback
@@ -66,7 +66,7 @@ def run(data: FreshData, context: RunContext) -> tuple[Path, Path]:
             fresh events, the hold-out would be empty, or the evidence changed while it was read.
         StoreError: a store does not answer or refuses.
     """
-    new_items = complete_items(read_items(Path(data.items), ColumnMapping())) if data.items else None
+    new_items = complete_items(read_items(Path(data.items))) if data.items else None
     folder = _saved_catalog(data.catalog, context.workspace)
     base = Catalog.load(folder)
     with _evidence(data, last_event(base) + 1, context.workspace) as (evidence, window):

@@ -17,6 +17,8 @@ def checks(url: str) -> list[Check]:
     def readiness() -> dict[str, Any]:
         if not url:
             raise NotAskedError("no API is named: give --api http://HOST:PORT.")
+        if not url.startswith(("http://", "https://")):
+            raise SickError(f"{url} is no URL.", "give --api http://HOST:PORT")
         try:
             response = urllib3.request("GET", f"{url.rstrip('/')}/readyz", timeout=TIMEOUT_S, retries=False)
         except HTTPError as error:

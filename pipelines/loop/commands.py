@@ -9,7 +9,7 @@ REPORT = "timeline.html"
 
 @click.command()
 @click.option("--out", type=click.Path(path_type=Path), default="runs/loop", show_default=True, help="For its folder.")
-@click.option("--visits", default=400, show_default=True, help="Visitors of a day.")
+@click.option("--visits", default=400, show_default=True, type=click.IntRange(min=1), help="Visitors of a day.")
 @click.option("--seed", default=0, show_default=True, help="Of training and of who comes.")
 def loop(out: Path, visits: int, seed: int) -> None:
     """Play weeks of a shop against the really served champion, and let the monitor see to it.

@@ -118,11 +118,18 @@ def status(champion: str, decisions: str, cache: Path, last: int) -> None:
 
     now = open_champion(champion).read()
     metrics = read_facts(champion_parts(champion, now, cache)).metrics if now else {}
-    click.echo(describe_status(now, metrics, DecisionLog(decisions).entries(), int(time.time()), last))
+    history = DecisionLog(decisions).entries()
+    click.echo(describe_status(now, metrics, history, int(time.time()), last))
+    if not history:
+        click.echo(f"There is no record of decisions at {decisions}.")
 
 
 def _runs(choices: dict[str, Any]) -> "Runs":
-    """Where retrainings run, by the options of `monitor`."""
+    """Where retrainings run, by the options of `monitor`.
+
+    Raises:
+        ConfigError: they are to run here, and the profile or an override is not allowed.
+    """
     places = {name: choices[name] for name in ("champion", "evidence", "decisions", "canary", "profile")}
     if choices["runs_on"] == "kfp":
         from pipelines.kfp_connection import Connection
@@ -131,7 +138,9 @@ def _runs(choices: dict[str, Any]) -> "Runs":
 
         form = {**places, "data": choices["catalog"], "overrides": list(choices["overrides"])}
         return KfpRuns(KfpServer(Connection.from_environment()), form)
+    from gream.profile_files import load_profile
     from pipelines.monitor.local_runs import LocalRuns
 
+    load_profile(choices["profile"], choices["overrides"])  # Weeks may pass until a retraining reads it.
     workspace, out = Path(choices["workspace"]), Path("runs/retraining")
     return LocalRuns(**places, data=choices["catalog"], overrides=choices["overrides"], workspace=workspace, out=out)

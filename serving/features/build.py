@@ -24,7 +24,7 @@ def build_features(catalog: Catalog, settings: ServingSettings) -> FeatureStore:
     """Make the store hold the features of a catalog, beside the events that were pushed.
 
     Raises:
-        DataError: the catalog ends before the one that the store was built from.
+        DataError: the catalog ends before the one that the store was built from, or is of another shop.
         FeatureStoreError: the online store cannot be written to now.
     """
     write_offline(catalog, offline_folder(settings), settings.history_window)
@@ -45,7 +45,7 @@ def refresh_features(settings: ServingSettings, catalog: Catalog | None = None) 
 
     Raises:
         ArtifactError: the store has not been built.
-        DataError: the catalog ends before the one that the store was built from.
+        DataError: the catalog ends before the one that the store was built from, or is of another shop.
         FeatureStoreError: the online store cannot be written to now.
     """
     patient = _patient(settings)

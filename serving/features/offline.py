@@ -35,6 +35,8 @@ _ROWS: Final = 10_000
 """Of histories held in memory at a time."""
 _ITEM_ROWS: Final = 200_000
 """Of items' texts."""
+_ONE_IN: Final = 10
+"""Of the items of two catalogs that they must have in common, to be of one shop where their names differ."""
 _LAST_SECOND: Final = 9_223_372_036
 """2262-04-11: where the nanoseconds end in which Feast counts."""
 
@@ -48,8 +50,8 @@ def write_offline(catalog: Catalog, folder: Path, window: int) -> None:
         window: most recent events that a history keeps.
 
     Raises:
-        DataError: the catalog has an event after 2262, or ends before the one that the folder was written from. Redis,
-            where a row replaces an older one only, would silently keep what it has.
+        DataError: the catalog has an event after 2262, or the folder was written from another shop's, or from one that
+            ends later: Redis, where a row replaces an older one only, would silently keep what it has.
     """
     events = add_moments(catalog.interactions)
     newest = events.select(pl.col(columns.TIMESTAMP).max() + 1).item()  # The first second that has seen all events.
@@ -58,8 +60,11 @@ def write_offline(catalog: Catalog, folder: Path, window: int) -> None:
             f"catalog {catalog.facts.dataset!r} has an event at {newest - 1} seconds after 1970; features can be kept "
             f"of events before {_LAST_SECOND} (2262-04-11). Correct its timestamps."
         )
-    _refuse_older(catalog.facts.dataset, newest, folder)
-    with atomic_folder(folder, KIND, newest=newest, window=window, ordinal_time=catalog.facts.ordinal_time) as staging:
+    if (folder / MANIFEST).is_file():
+        _refuse_another_shop(catalog, folder)
+        _refuse_older(catalog.facts.dataset, newest, folder)
+    facts = catalog.facts.model_dump(include={"dataset", "ordinal_time"})
+    with atomic_folder(folder, KIND, newest=newest, window=window, **facts) as staging:
         _write_histories(events, window, staging / f"{names.USER_HISTORY}.parquet")
         _no_events().write_parquet(staging / f"{names.USER_RECENT_EVENTS}.parquet")
         _statistics(events).write_parquet(staging / f"{names.USER_STATISTICS}.parquet")
@@ -75,9 +80,24 @@ def end_of_offline(folder: Path) -> datetime:
     return datetime.fromtimestamp(open_artifact(folder, KIND)["newest"], tz=UTC)
 
 
-def _refuse_older(dataset: str, newest: int, folder: Path) -> None:
-    if not (folder / MANIFEST).is_file():
+def _refuse_another_shop(catalog: Catalog, folder: Path) -> None:
+    """The name alone does not tell: a folder of today's tables may be called after the day."""
+    now = catalog.facts.dataset
+    before = open_artifact(folder, KIND).get("dataset", now)  # Earlier releases noted none.
+    if now == before:
         return
+    items = catalog.items.select(columns.ITEM)
+    theirs = pl.read_parquet(folder / f"{names.ITEM_FEATURES}.parquet", columns=[columns.ITEM]).unique()
+    common = items.join(theirs, on=columns.ITEM, how="semi").height
+    together = items.height + theirs.height - common
+    if common * _ONE_IN < together:
+        raise DataError(
+            f"catalog {now!r} and {before!r}, whose features are in {folder.parent}, share {common:,} of their "
+            f"{together:,} items: they are of different shops. Set GREAM_STATE to a folder for each."
+        )
+
+
+def _refuse_older(dataset: str, newest: int, folder: Path) -> None:
     before, now = end_of_offline(folder), datetime.fromtimestamp(newest, tz=UTC)
     if now < before:
         raise DataError(

@@ -89,12 +89,12 @@ def materialise_incremental(store: FeatureStore, settings: ServingSettings) -> N
     Raises:
         ArtifactError: there are no offline files, or they have never been materialised.
     """
-    end = end_of_offline(offline_folder(settings))
     if store.get_feature_view(USER_HISTORY).most_recent_end_time is None:
         raise ArtifactError(
             f"{features_folder(settings)} has never been materialised, so there is nothing to continue from. "
-            "Run `gream features build` first."
+            "Run `gream features build --catalog FOLDER` first."
         )
+    end = end_of_offline(offline_folder(settings))
     with redirect_stdout(io.StringIO()):
         store.materialize_incremental(end)
 

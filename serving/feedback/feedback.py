@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TextIO
 
 from gream.errors import GreamError
 from gream.monitoring.evidence import FEEDBACK
@@ -35,6 +35,23 @@ class Accepted:
     duplicates: int
 
 
+def hold(state: Path) -> TextIO:
+    """Take the lock of a state folder, which is made where there is none; it is held until the file is closed.
+
+    Raises:
+        FeedbackError: another process holds it, or the folder cannot be written.
+    """
+    try:
+        state.mkdir(parents=True, exist_ok=True)
+        lock = (state / LOCK_FILE).open("w")
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise FeedbackError(f"another server keeps its feedback in {state}; give each its own GREAM_STATE.") from error
+    except OSError as error:
+        raise FeedbackError(f"feedback cannot be kept in {state}: {error}") from error
+    return lock
+
+
 class Feedback:
     """The outbox in a state folder, with its writer and its pump. One process at a time may hold it."""
 
@@ -52,16 +69,10 @@ class Feedback:
         """
         self._max_age_days = max_age_days
         path = state / OUTBOX_FILE
+        self._lock = hold(state)
         try:
-            state.mkdir(parents=True, exist_ok=True)
-            self._lock = (state / LOCK_FILE).open("w")
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             Outbox(path).close()
-        except BlockingIOError as error:
-            raise FeedbackError(
-                f"another server keeps its feedback in {state}; give each its own GREAM_STATE."
-            ) from error
-        except (OSError, sqlite3.Error) as error:
+        except sqlite3.Error as error:
             raise FeedbackError(f"feedback cannot be kept in {state}: {error}") from error
         remember = (max_age_days + 1) * DAY_SECONDS
         self._pump = Pump(path, state / LOG_FOLDER, features, remember, on_backlog)

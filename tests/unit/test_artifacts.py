@@ -125,8 +125,14 @@ def test_a_manifest_that_is_half_written_or_none_is_refused(tmp_path, written):
 
 
 def test_nothing_has_no_digest(tmp_path):
-    with pytest.raises(ArtifactError, match=r"nowhere is not a complete artifact: it has no manifest\.json"):
+    with pytest.raises(ArtifactError, match=r"^there is no folder .*nowhere\.$"):
         content_digest(tmp_path / "nowhere")
+
+
+def test_a_folder_that_holds_what_is_looked_for_says_where(tmp_path):
+    make(tmp_path / "run" / "thing")
+    with pytest.raises(ArtifactError, match=r"run is not a thing: did you mean .*run/thing\?$"):
+        open_artifact(tmp_path / "run", "thing")
 
 
 def test_digest_is_of_the_content_alone(tmp_path):

@@ -1,10 +1,12 @@
 """The `gream` command explains itself, answers at once, and fails in one sentence."""
 
 import errno
+import re
 import shutil
 import subprocess
 import sys
 from importlib.metadata import EntryPoint
+from pathlib import Path
 
 import click
 import pytest
@@ -96,13 +98,22 @@ def test_wrong_input_ends_in_one_sentence(invoke, tmp_path, arguments, message):
     assert "Traceback" not in result.stderr
 
 
+def test_a_loop_without_visitors_is_refused_at_once(invoke, monkeypatch, tmp_path):
+    monkeypatch.setattr("pipelines.loop.stage.Stage", lambda *_: pytest.fail("it begins"))
+    result = invoke("loop", "--visits", "0", "--out", str(tmp_path))
+    assert (result.exit_code, list(tmp_path.iterdir())) == (2, [])
+
+
 def test_a_package_that_is_not_installed_is_named(invoke, monkeypatch, tmp_path):
     (tmp_path / "shop_front.py").write_text("import not_installed_here\n")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(cli, "entry_points", lambda group: [EntryPoint("front", "shop_front:front", "gream.commands")])
     result = invoke("front")
     assert result.exit_code == 1
-    assert "this command needs not_installed_here, which is not installed: pip install" in result.stderr
+    assert "this command needs not_installed_here, which is not installed: in the clone, `make" in result.stderr
+    (installed,) = re.findall(r"pip install (-e '.*')\.$", result.stderr)
+    makefile = Path(__file__).resolve().parents[3] / "Makefile"
+    assert f".venv/loop.stamp: .venv/serve.stamp\n\t$(INSTALL) {installed}\n" in makefile.read_text()
 
 
 @pytest.fixture

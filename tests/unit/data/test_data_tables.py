@@ -4,8 +4,9 @@ import polars as pl
 import pytest
 
 from gream import columns
-from gream.data.tables import ColumnMapping, import_tables
+from gream.data.tables import ColumnMapping, import_tables, read_items
 from gream.errors import DataError
+from gream.profile_files import load_profile
 
 pytestmark = pytest.mark.unit
 
@@ -144,6 +145,33 @@ def test_k_core_takes_unused_items_out_and_counts_them(shop):
 def test_bad_rows_are_named(shop, events, items, message):
     with pytest.raises(DataError, match=message):
         shop(events, items)
+
+
+@pytest.mark.parametrize(
+    ("events", "items", "field"),
+    [
+        (EVENTS.replace("timestamp", "when"), ITEMS, "timestamp"),
+        (EVENTS, ITEMS.replace("item_id", "sku"), "item_id_in_items"),
+        (EVENTS, ITEMS.replace("title", "name"), "title"),
+    ],
+)
+def test_a_column_of_another_name_comes_with_the_setting_that_takes_it(shop, events, items, field):
+    with pytest.raises(DataError) as caught:
+        shop(events, items)
+    assert str(caught.value).endswith(f"""Rename it, or name it: --set 'data.columns={{{field} = "NAME"}}'.""")
+    load_profile("laptop", [f'data.columns={{{field} = "NAME"}}'])
+
+
+def test_where_no_mapping_can_be_given_none_is_offered(tmp_path):
+    (tmp_path / "items.csv").write_text("sku,title\n8,Ink\n")
+    with pytest.raises(DataError, match=r"has no column 'item_id' .*; its columns are sku, title\. Rename it\.$"):
+        read_items(tmp_path / "items.csv")
+
+
+@pytest.mark.parametrize(("suffix", "mark"), [(".csv", ";"), (".csv", "\t"), (".tsv", ",")])
+def test_other_separators_are_named(shop, suffix, mark):
+    with pytest.raises(DataError, match=r"has one column, 'user_id.+timestamp': separate fields by commas in a"):
+        shop(EVENTS.replace(",", mark), ITEMS.replace(",", mark), suffix=suffix)
 
 
 def test_blank_lines_at_the_end_are_no_rows(shop):

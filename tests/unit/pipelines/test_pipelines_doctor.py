@@ -233,6 +233,12 @@ def test_engine_without_a_policy_and_api_that_is_not_there(doctor):
     assert "start it (gream serve)" in gone["policy"]["remedy"]
 
 
+def test_an_api_that_is_no_url_is_said_without_a_warning(doctor, recwarn):
+    policy = findings(doctor("--api", "notaurl", "--json"))["policy"]
+    assert (policy["told"], policy["remedy"]) == ("notaurl is no URL.", "give --api http://HOST:PORT")
+    assert list(recwarn) == []
+
+
 def test_cluster_is_found_as_kubectl_finds_it(doctor, kubernetes, tmp_path, monkeypatch):
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
     named = {"name": "lab", "cluster": {"server": kubernetes.host}}

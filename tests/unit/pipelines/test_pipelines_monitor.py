@@ -176,11 +176,26 @@ def test_the_monitor_without_a_champion_says_what_to_do(monkeypatch, tmp_path):
     assert f"there is no champion at {tmp_path / 'nobody'}: promote one first" in result.output
 
 
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        (("--profile", "lptop"), "'lptop' is neither one of"),
+        (("--set", "srpo.bta=1"), "unknown key 'srpo.bta'"),
+    ],
+)
+def test_a_retraining_that_could_not_start_here_is_refused_before_the_round(monkeypatch, tmp_path, option, message):
+    monkeypatch.setenv("GREAM_EVIDENCE_KEY", "k")
+    places = ("--champion", str(tmp_path / "nobody"), "--decisions", str(tmp_path / "decisions.jsonl"))
+    result = CliRunner().invoke(main, ["monitor", *places, *option])
+    assert result.exit_code == 1
+    assert message in result.output
+
+
 def test_status_of_nothing(tmp_path):
     options = ["--champion", str(tmp_path / "nobody"), "--decisions", str(tmp_path / "decisions.jsonl")]
-    assert (
-        CliRunner().invoke(main, ["status", *options]).output.startswith("There is no champion.\nNo run is under way.")
-    )
+    output = CliRunner().invoke(main, ["status", *options]).output
+    assert output.startswith("There is no champion.\nNo run is under way.")
+    assert output.endswith(f"There is no record of decisions at {tmp_path / 'decisions.jsonl'}.\n")
 
 
 @pytest.mark.parametrize(

@@ -84,6 +84,17 @@ def test_other_options_begin_anew(bundle, catalog, small_slices, tmp_path, monke
     assert pl.read_parquet(target)["rank"].max() == 4
 
 
+def test_another_shops_catalog_is_refused_by_the_command(bundle, items, tmp_path):
+    own = pl.concat([items[:1], *(items[:1].with_columns(item_id=pl.lit(f"own-{number}")) for number in range(10))])
+    events = pl.DataFrame({"user_id": ["u"], "item_id": ["own-1"], "timestamp": [1]})
+    Catalog(events, own, CatalogFacts(dataset="books", source="made up", exclude_seen=True)).save(tmp_path / "catalog")
+    target = tmp_path / "scores.parquet"
+    arguments = ["score", "--policy", bundle, "--catalog", tmp_path / "catalog", "--out", target]
+    result = CliRunner().invoke(main, list(map(str, arguments)))
+    assert (result.exit_code, target.exists()) == (1, False)
+    assert "trained on 'films' and knows 1 of the 11 items of catalog 'books': they are of different" in result.stderr
+
+
 def test_the_command_follows_the_datasets_protocol(bundle, catalog, tmp_path):
     target = tmp_path / "scores.parquet"
     arguments = ["score", "--policy", str(bundle), "--catalog", str(catalog), "--out", str(target), "-k", "9"]

@@ -69,6 +69,8 @@ def test_a_first_champion_is_installed_once(place, bundle):
     install(place, bundle("A"))
     with pytest.raises(PromotionError, match="is the champion here: another policy needs a verdict"):
         install(place, bundle("B"))
+    with pytest.raises(PromotionError, match="is the champion here already: there is nothing to move"):
+        install(place, bundle("A"))
 
 
 def test_what_the_gate_refused_is_not_promoted(place, folder, bundle):

@@ -49,7 +49,7 @@ def test_build_refresh_and_show(invoke, tmp_path):
     ("arguments", "environment", "message"),
     [
         (["show", "nobody"], {}, "the feature store does not know the user 'nobody'."),
-        (["refresh"], {}, "is not a complete offline_features"),
+        (["refresh"], {}, "Run `gream features build --catalog FOLDER` first."),
         (["show", "ann"], {"GREAM_ONLINE_STORE": "mysql"}, "GREAM_ONLINE_STORE = 'mysql' is not allowed"),
         (
             ["show", "ann"],

@@ -103,7 +103,7 @@ def test_a_refresh_leaves_rows_alone_that_have_nothing_new(reader, settings):
 
 
 def test_there_is_nothing_to_refresh_before_a_build(settings):
-    with pytest.raises(ArtifactError, match="Run `gream features build` first"):
+    with pytest.raises(ArtifactError, match="Run `gream features build --catalog FOLDER` first"):
         refresh_features(settings, catalog(FIRST))
 
 

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from gream.cli import main
 from gream.data.catalog import ITEM_SCHEMA, Catalog, CatalogFacts
 from serving import launch
+from serving.feedback.feedback import hold
 
 pytestmark = pytest.mark.unit
 
@@ -39,11 +40,10 @@ def serve(started, bundle, port):
     return run
 
 
-def save_catalog(path):
-    interactions = pl.DataFrame({"user_id": ["u", "u"], "item_id": ["m0", "m1"], "timestamp": [1, 2]})
-    items = {"item_id": ["m0", "m1"], "title": ["A", "B"], "description": ["", ""], "brand": ["", ""]}
-    frame = pl.DataFrame(items | {"categories": [[], []]}, schema=ITEM_SCHEMA)
-    Catalog(interactions, frame, CatalogFacts(dataset="films", source="a test", exclude_seen=True)).save(path)
+def save_catalog(path, item_ids=("m0", "m1"), dataset="films"):
+    interactions = pl.DataFrame({"user_id": ["u", "u"], "item_id": item_ids[:2], "timestamp": [1, 2]})
+    items = pl.DataFrame([(item, "A", "", "", []) for item in item_ids], schema=ITEM_SCHEMA, orient="row")
+    Catalog(interactions, items, CatalogFacts(dataset=dataset, source="a test", exclude_seen=True)).save(path)
 
 
 def test_the_server_gets_the_policy_and_a_home_of_its_own(serve, started, bundle, port, tmp_path):
@@ -71,6 +71,47 @@ def test_a_catalog_fills_the_feature_store(serve, started, bundle, tmp_path, how
     assert started[-1][2]["GREAM_SAMPLE_USERS"] == str(run / "catalog" / "interactions.parquet")
 
 
+def test_a_second_server_in_the_same_folder_is_refused_before_it_touches_anything(serve, started, tmp_path):
+    state = tmp_path / "state"
+    save_catalog(tmp_path / "catalog")
+    with hold(state):
+        before = sorted(state.rglob("*"))
+        result = serve("--catalog", str(tmp_path / "catalog"))
+    sentence = f"Error: another server keeps its feedback in {state}; give each its own GREAM_STATE.\n"
+    assert (result.exit_code, result.output, started) == (1, sentence, [])
+    assert sorted(state.rglob("*")) == before
+
+
+def test_the_server_that_is_started_finds_its_folder_free(serve, started, monkeypatch, tmp_path):
+    monkeypatch.setattr(launch, "serve_until_stopped", lambda *_: hold(tmp_path / "state").close())
+    result = serve()
+    assert result.exit_code == 0, result.output
+
+
+def test_a_catalog_whose_items_the_policy_hardly_knows_is_refused(serve, started, tmp_path):
+    own = [f"own-{number}" for number in range(10)]
+    save_catalog(tmp_path / "grown", ["m0", *own[:9]])
+    save_catalog(tmp_path / "other", ["m0", *own], dataset="books")
+    result = serve("--catalog", str(tmp_path / "other"))
+    assert (result.exit_code, result.output) == (
+        1,
+        "Error: the policy was trained on 'films' and knows 1 of the 11 items of catalog 'books': they are of "
+        "different shops.\n",
+    )
+    assert (started, (tmp_path / "state" / "features").exists()) == ([], False)
+    assert serve("--catalog", str(tmp_path / "grown")).exit_code == 0
+
+
+def test_a_state_folder_with_another_shops_histories_is_refused(serve, started, tmp_path):
+    save_catalog(tmp_path / "first")
+    save_catalog(tmp_path / "second", ["m2", "m3", "m4"], dataset="books")
+    assert serve("--catalog", str(tmp_path / "first")).exit_code == 0
+    result = serve("--catalog", str(tmp_path / "second"))
+    assert (result.exit_code, len(started)) == (1, 1)
+    assert "catalog 'books' and 'films', whose features are in" in result.stderr
+    assert result.stderr.endswith("Set GREAM_STATE to a folder for each.\n")
+
+
 def test_where_others_can_reach_it_no_users_are_shown_and_missing_keys_are_said(serve, started, tmp_path, monkeypatch):
     save_catalog(tmp_path / "catalog")
     arguments = ("--catalog", str(tmp_path / "catalog"), "--host", "0.0.0.0")
@@ -92,6 +133,8 @@ def test_where_others_can_reach_it_no_users_are_shown_and_missing_keys_are_said(
             "Error: s3:// needs the environment variable GREAM_S3_ENDPOINT: the URL of the S3 server.\n",
         ),
         ("GREAM_MAX_K", "3", "Error: GREAM_MAX_K = '3' is not allowed: Input should be greater than or equal to 10.\n"),
+        ("GREAM_MAXK", "50", "Error: GREAM_MAXK is no setting. Did you mean GREAM_MAX_K?\n"),
+        ("gream_api_key", "a:b", "Error: gream_api_key is no setting. Did you mean GREAM_API_KEYS?\n"),
     ],
 )
 def test_settings_that_are_not_allowed_end_it_in_one_sentence(serve, started, monkeypatch, variable, value, message):
@@ -100,10 +143,31 @@ def test_settings_that_are_not_allowed_end_it_in_one_sentence(serve, started, mo
     assert (result.exit_code, result.stderr, started) == (1, message, [])
 
 
+def test_a_variable_that_nothing_reads_is_said_and_those_of_other_parts_are_not(serve, started, monkeypatch):
+    for variable in ("GREAM_CHAMPION", "GREAM_S3_ENDPOINT", "GREAM_LLM_API_KEY", "GREAM_PORT"):
+        monkeypatch.setenv(variable, "tcp://10.0.0.1:3000")
+    result = serve()
+    assert (result.exit_code, len(started)) == (0, 1)
+    assert result.stderr.splitlines()[:-1] == ["GREAM_PORT is no setting of GREAM: nothing reads it."]
+
+
+def test_the_policy_may_come_from_the_environment(started, bundle, port, monkeypatch):
+    monkeypatch.setenv("GREAM_POLICY", str(bundle))
+    result = CliRunner().invoke(main, ["serve", "--port", str(port)])
+    assert result.exit_code == 0, result.output
+    assert started[0][2]["GREAM_POLICY"] == str(bundle)
+
+
 def test_a_missing_policy_is_named(serve, started, tmp_path):
     result = serve(policy=tmp_path / "nothing")
-    assert result.exit_code == 1
-    assert result.stderr.startswith(f"Error: {tmp_path / 'nothing'} is not a complete policy: it has no manifest.json.")
+    assert (result.exit_code, result.stderr) == (1, f"Error: there is no folder {tmp_path / 'nothing'}.\n")
+    assert started == []
+
+
+def test_a_runs_folder_is_not_taken_for_its_policy(serve, started, bundle, tmp_path):
+    (tmp_path / "policy").symlink_to(bundle)
+    result = serve(policy=tmp_path)
+    assert result.stderr == f"Error: {tmp_path} is not a policy: did you mean {tmp_path / 'policy'}?\n"
     assert started == []
 
 

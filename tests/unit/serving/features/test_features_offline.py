@@ -1,3 +1,4 @@
+import json
 from datetime import UTC, datetime, timedelta
 
 import polars as pl
@@ -14,11 +15,11 @@ ITEMS = [("x", "Pen", "", "Kent", ["Office"]), ("y", "Ink", "", "", []), ("z", "
 EVENTS = [("a", "x", 10), ("a", "y", 10), ("a", "x", 12), ("a", "y", 20), ("b", "x", 10)]
 
 
-def catalog(events=EVENTS, items=ITEMS, ordinal_time=False):
+def catalog(events=EVENTS, items=ITEMS, ordinal_time=False, dataset="shop"):
     return Catalog(
         pl.DataFrame(events, schema=INTERACTION_SCHEMA, orient="row"),
         pl.DataFrame(items, schema=ITEM_SCHEMA, orient="row"),
-        CatalogFacts(dataset="shop", source="a test", exclude_seen=False, ordinal_time=ordinal_time),
+        CatalogFacts(dataset=dataset, source="a test", exclude_seen=False, ordinal_time=ordinal_time),
     )
 
 
@@ -120,6 +121,28 @@ def test_a_catalog_that_ends_earlier_is_refused(tmp_path):
     with pytest.raises(DataError, match=r"'shop' ends at 1970-01-01 00:00:13, but the features in .* are newer"):
         write_offline(older, tmp_path / "offline", window=2)
     assert end_of_offline(tmp_path / "offline") == at(21)
+
+
+def test_another_shops_catalog_is_refused_and_one_of_another_name_is_not(tmp_path):
+    offline = tmp_path / "offline"
+    write_offline(catalog(), offline, window=2)
+    books = [ITEMS[0], *((f"book-{number}", "Book", "", "", []) for number in range(8))]
+    other = catalog([("a", "x", 30)], books, dataset="books")
+    with pytest.raises(DataError, match=r"'books' and 'shop', whose features are in .*, share 1 of their 11 items"):
+        write_offline(other, offline, window=2)
+    assert end_of_offline(offline) == at(21)
+    write_offline(catalog([("a", "x", 30)], books[:-1], dataset="2024-05-31"), offline, window=2)  # One item in ten.
+    assert end_of_offline(offline) == at(31)
+
+
+def test_features_that_do_not_say_whose_they_are_are_replaced(tmp_path):
+    offline = tmp_path / "offline"
+    write_offline(catalog(), offline, window=2)
+    manifest = json.loads((offline / "manifest.json").read_text())
+    assert manifest.pop("dataset") == "shop"
+    (offline / "manifest.json").write_text(json.dumps(manifest))
+    write_offline(catalog([("a", "book", 30)], [("book", "Book", "", "", [])], dataset="books"), offline, window=2)
+    assert end_of_offline(offline) == at(31)
 
 
 def test_an_event_after_the_end_of_time_is_refused(tmp_path):
