@@ -60,7 +60,10 @@ def serve(policy: str, engine: str | None, catalog: Path | None, port: int, host
     # BentoML keeps its metrics in its home, and empties them when it starts: one home for each state folder.
     home = {"BENTOML_HOME": str(settings.state.resolve() / "bentoml"), "BENTOML_DO_NOT_TRACK": "true"}
     environment = home | os.environ | {"GREAM_POLICY": policy} | ({} if engine is None else {"GREAM_ENGINE": engine})
-    if not _is_loopback(host) and not keys.digests:
+    if not keys.digests and _is_loopback(host):
+        # Pages of the web are not to ask, which browsers let them do by names of their own that lead here.
+        environment.setdefault("GREAM_ALLOWED_HOSTS", f"localhost,127.0.0.1,[::1],{host}")
+    elif not keys.digests:
         click.echo(f"Whoever reaches {host}:{port} may ask for recommendations: GREAM_API_KEYS is not set.", err=True)
     with hold(settings.state):  # Nothing is written beside another server; ours takes the lock when it starts.
         catalog = catalog or _catalog_beside(source.folder)

@@ -1,6 +1,7 @@
 """Filters as item numbers, so that they work inside the trie."""
 
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Sequence, Set
 
 import numpy as np
 import polars as pl
@@ -26,14 +27,14 @@ class ItemFilters:
             .drop_nulls()
             .select("number", pl.col(columns.CATEGORIES).map_elements(str.casefold, return_dtype=pl.String))
             .group_by(columns.CATEGORIES)
-            .agg("number")
+            .agg(pl.col("number").unique().sort())
         )
         self._numbers: dict[str, NDArray[np.int64]] = {
             name: np.array(numbers, dtype=np.int64) for name, numbers in carried.iter_rows()
         }
 
-    def outside(self, categories: Sequence[str], new_only: bool) -> NDArray[np.int64]:
-        """Sorted numbers of the items that are filtered out.
+    def outside(self, categories: Sequence[str], new_only: bool) -> NDArray[np.bool_]:
+        """For each item whether it is filtered out; a new array, which the caller may change.
 
         Args:
             categories: an item must carry one of them, where any is named.
@@ -44,4 +45,20 @@ class ItemFilters:
             left_out[self._numbers.get(name, [])] = False
         if new_only:
             left_out[: self._trained] = True
-        return np.flatnonzero(left_out)
+        return left_out
+
+    def leave(self, categories: Sequence[str], new_only: bool, excluded: Set[int]) -> bool:
+        """Whether an item remains that is neither filtered out nor excluded; costs the same in any catalogue.
+
+        Args:
+            categories: see `outside`.
+            new_only: see `outside`.
+            excluded: numbers of items that do not count.
+        """
+        named = [self._numbers.get(category.casefold(), np.empty(0, np.int64)) for category in categories]
+        for numbers in named if categories else [range(self._n_items)]:
+            first = bisect_left(numbers, self._trained) if new_only else 0
+            # Of one number more than are excluded, one is not.
+            if any(number not in excluded for number in numbers[first : first + len(excluded) + 1]):
+                return True
+        return False

@@ -57,6 +57,8 @@ class ServingSettings(BaseSettings):
 
     api_keys: SecretStr = SecretStr("")
     """`name:key,name:key`; empty means that no key is asked for."""
+    allowed_hosts: str = ""
+    """`host,host`, without ports: the names by which requests may call this server; empty means any."""
     max_k: Annotated[int, Field(ge=10)] = 100
     """Not below the 10 items that are answered where no k is given."""
     max_history: Annotated[int, Field(ge=1)] = 1_000

@@ -1,13 +1,15 @@
 """Evidence in an S3 store: each replica pushes what it has written, whoever monitors pulls the hours of a window.
 
-Parts never change once they have their name, so a part that is there with its size is there. A push or pull that was
+Parts never change once they have their name, so a part that came down with its size is there. A push or pull that was
 killed, or that the store broke off, goes on with the next call; files that were never finished stay where they are.
+
+A part goes up once. An empty file of its name below `pushed/` marks that the store has had it: what was deleted or
+rewritten there since, to erase a user, is not brought back by the copy that still lies here.
 """
 
 import os
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -19,10 +21,12 @@ from gream.objectstore.uri import ArtifactUri
 
 HOURS: Final = "date=*/hour=*"
 PARTS: Final = "part-*.parquet"
+PUSHED: Final = "pushed"
+"""Folder of the marks, beside those of the tables."""
 
 
 def push_evidence(folder: Path, uri: str, since: int = 0) -> int:
-    """Upload the parts that the store lacks. In the store, only those hours are listed that have parts here.
+    """Upload the parts that the store has never had. In the store, only those hours are listed that have such parts.
 
     Args:
         folder: of the evidence.
@@ -35,83 +39,76 @@ def push_evidence(folder: Path, uri: str, since: int = 0) -> int:
     Raises:
         ConfigError: the URI or the environment does not fit.
         StoreError: the store does not answer or refuses. Nothing is lost; call again.
+        OSError: a part cannot be read, or not be marked. Call again.
     """
     place = ArtifactUri.parse_unpinned(uri)
     bucket = Bucket.from_environment(place.bucket)
     pushed = 0
-    for hour in _hours_here(folder):
-        if not hour.ended_by(since):
-            for file in hour.lacking(bucket, place.prefix):
-                bucket.upload(f"{place.prefix}/{hour.name}/{file.name}", file, file_digest(file), lambda _: None)
+    for hour in _hours(folder):
+        waiting = [] if _ended_by(hour, since) else _unpushed(folder, hour)
+        stored = bucket.sizes(f"{place.prefix}/{hour.as_posix()}") if waiting else {}
+        for file in waiting:
+            key = f"{place.prefix}/{hour.as_posix()}/{file.name}"
+            # There without a mark: of a push that was killed between the two, or of a release that made no marks. Of
+            # whatever size: nobody sees an upload before it is whole, so this is a part that was rewritten.
+            if key not in stored:
+                bucket.upload(key, file, file_digest(file), lambda _: None)
                 pushed += 1
+            mark = folder / PUSHED / hour / file.name
+            mark.parent.mkdir(parents=True, exist_ok=True)
+            mark.touch()
     return pushed
 
 
-def prune_evidence(folder: Path, uri: str, before: int) -> int:
-    """Delete the parts here that the store has too; what it lacks stays.
+def prune_evidence(folder: Path, before: int) -> int:
+    """Delete the parts here that the store has had; the others stay.
 
     Args:
         folder: see `push_evidence`.
-        uri: see `push_evidence`.
         before: only of hours that ended by then, in seconds since 1970 (UTC).
 
     Returns:
         How many were deleted.
 
     Raises:
-        ConfigError: the URI or the environment does not fit.
-        StoreError: the store does not answer or refuses; call again.
+        OSError: the disk refuses; call again.
     """
-    place = ArtifactUri.parse_unpinned(uri)
-    bucket = Bucket.from_environment(place.bucket)
     deleted = 0
-    for hour in _hours_here(folder):
-        if hour.ended_by(before):
-            stored = set(hour.parts) - set(hour.lacking(bucket, place.prefix))
-            for file in stored:
-                file.unlink()
-            deleted += len(stored)
-            with suppress(OSError):  # Something is left in it.
-                hour.folder.rmdir()
-                hour.folder.parent.rmdir()
+    for hour in _hours(folder / PUSHED):
+        if _ended_by(hour, before):
+            for mark in (folder / PUSHED / hour).iterdir():
+                part = folder / hour / mark.name
+                deleted += part.exists()
+                part.unlink(missing_ok=True)  # The mark last: a part without one would go up again.
+                mark.unlink()
+            _remove_empty(folder / PUSHED / hour)
+            _remove_empty(folder / hour)
     return deleted
 
 
-@dataclass(frozen=True)
-class _HourHere:
-    """An hour of a table that has parts on this disk.
-
-    Attributes:
-        table: the folder of the table.
-        folder: the folder of the hour.
-        parts: its finished files.
-    """
-
-    table: Path
-    folder: Path
-    parts: tuple[Path, ...]
-
-    @property
-    def name(self) -> str:
-        """Its folder below that of the evidence."""
-        return self.folder.relative_to(self.table.parent).as_posix()
-
-    def ended_by(self, time: int) -> bool:
-        """Whether the hour was over at a time, in seconds since 1970 (UTC)."""
-        return self.folder < hour_folder(self.table, time // HOUR)
-
-    def lacking(self, bucket: Bucket, prefix: str) -> list[Path]:
-        """The parts that the store does not have."""
-        stored = bucket.sizes(f"{prefix}/{self.name}")
-        return [file for file in self.parts if stored.get(f"{prefix}/{self.name}/{file.name}") != file.stat().st_size]
+def _hours(folder: Path) -> Iterator[Path]:
+    """The hours of both tables that have a folder below this one, as `TABLE/date=.../hour=..`."""
+    for table in (REQUESTS, FEEDBACK):
+        for hour in sorted((folder / table).glob(HOURS)):
+            yield hour.relative_to(folder)
 
 
-def _hours_here(folder: Path) -> Iterator[_HourHere]:
-    for table in (folder / REQUESTS, folder / FEEDBACK):
-        for hour in sorted(table.glob(HOURS)):
-            parts = tuple(sorted(hour.glob(PARTS)))
-            if parts:
-                yield _HourHere(table, hour, parts)
+def _ended_by(hour: Path, time: int) -> bool:
+    """Whether an hour was over at a time, in seconds since 1970 (UTC)."""
+    return hour < hour_folder(Path(hour.parts[0]), time // HOUR)
+
+
+def _unpushed(folder: Path, hour: Path) -> list[Path]:
+    """The finished parts of an hour that have no mark."""
+    marks = folder / PUSHED / hour
+    return [file for file in sorted((folder / hour).glob(PARTS)) if not (marks / file.name).exists()]
+
+
+def _remove_empty(hour: Path) -> None:
+    """Remove the folders of an hour and of its day, unless something is left in them."""
+    with suppress(OSError):
+        hour.rmdir()
+        hour.parent.rmdir()
 
 
 def pull_evidence(uri: str, window: Window, match_seconds: int, folder: Path) -> int:

@@ -15,6 +15,7 @@ from serving.api.engine import AsyncEngine
 from serving.api.errors import answer_http_error, answer_validation_error, error_responses
 from serving.api.evidence import AnswerEvidence
 from serving.api.histories import Histories
+from serving.api.hosts import HostCheck, parse_hosts
 from serving.api.keys import ApiKeys, require_key
 from serving.api.limits import BodyLimit, ConcurrencyLimit
 from serving.api.metrics import ApiMetrics
@@ -33,7 +34,7 @@ SPOOLS: Final = "spool"
 """Folder in the state folder for evidence that is not in its Parquet file yet."""
 
 _LOG = logging.getLogger("gream.evidence")
-_ERRORS = error_responses("body_too_large", "body_too_slow", "internal_error")
+_ERRORS = error_responses("body_too_large", "body_too_slow", "wrong_host", "internal_error")
 _GUARDED_ERRORS = _ERRORS | error_responses("invalid_request", "unauthorized", "too_many_requests")
 
 
@@ -69,6 +70,8 @@ def create_app(settings: ServingSettings, engine: AsyncEngine, features: UserFea
     # The last one is the outermost.
     app.add_middleware(ConcurrencyLimit, max_requests=settings.max_concurrency)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
+    if hosts := parse_hosts(settings.allowed_hosts):
+        app.add_middleware(HostCheck, hosts=hosts)
     app.add_middleware(Observation, metrics=metrics)
     describe_once = cache(partial(describe, app, settings, with_keys=bool(parts.keys.digests)))
     app.openapi = describe_once  # type: ignore[method-assign]

@@ -2,9 +2,9 @@
 
 import unicodedata
 from collections.abc import Iterable, Sequence
+from heapq import nsmallest
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 
 from gream import columns
@@ -107,8 +107,9 @@ class PolicyCatalogue:
 
     def leaves_something(self, exclude: Iterable[str], categories: Sequence[str], new_only: bool) -> bool:
         """Whether any item remains that passes the filters of an `EngineRequest` and is not excluded."""
-        excluded = [self._row[item_id] for item_id in exclude if item_id in self._row]
-        return len(np.union1d(self._filters.outside(categories, new_only), excluded)) < len(self._ids)
+        # On the event loop, for each request of a batch: nothing here may go through the catalogue.
+        excluded = {self._row[item_id] for item_id in exclude if item_id in self._row}
+        return self._filters.leave(categories, new_only, excluded)
 
     def search(self, query: str, limit: int) -> list[str]:
         """Ids of items whose titles hold every word of a query, in any order, without regard to case and accents.
@@ -119,12 +120,25 @@ class PolicyCatalogue:
         words = _plain(query).split()
         if not words:
             return self._ids[:limit]
-        found = [
-            (title.index(words[0]), len(title), row)
-            for row, title in enumerate(self._plain_titles)
-            if all(word in title for word in words)
-        ]
-        return [self._ids[row] for _, _, row in sorted(found)[:limit]]
+        titles = self._plain_titles
+        rows: Sequence[int] = range(len(titles))
+        for word in _telling(words):
+            rows = [row for row in rows if word in titles[row]]
+        found = ((titles[row].index(words[0]), len(titles[row]), row) for row in rows)
+        return [self._ids[row] for _, _, row in nsmallest(limit, found)]
+
+
+def _telling(words: Iterable[str]) -> list[str]:
+    """The words that decide whether a title holds them all, the longest first: after it the fewest titles are left.
+
+    >>> _telling(["star", "a", "stars", "a"])
+    ['stars']
+    """
+    telling: list[str] = []
+    for word in sorted(set(words), key=lambda word: (-len(word), word)):
+        if not any(word in longer for longer in telling):
+            telling.append(word)
+    return telling
 
 
 def _plain(text: str) -> str:

@@ -1,6 +1,6 @@
 """Bodies of the HTTP API. Limits that a platform sets (`max_k`, ...) are checked beside these, in the routes."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -8,6 +8,11 @@ from serving.contracts import WHOLE, FeedbackEvent, Message, Mode
 
 ItemId = Annotated[str, Field(min_length=1, max_length=256)]
 UserId = Annotated[str, Field(min_length=1, max_length=256)]
+Category = Annotated[str, Field(min_length=1, max_length=256)]
+
+FIRST_ERROR: Final = Field(fail_fast=True)
+"""Marks an array that is read no further than its first error: a body has room for half a million of them, and the
+client is told one."""
 
 
 class RecommendRequest(Message):
@@ -25,14 +30,14 @@ class RecommendRequest(Message):
 
     user_id: UserId | None = None
     """History from the feature store. Give this or `history`, not both."""
-    history: list[ItemId] | None = None
+    history: Annotated[list[ItemId], FIRST_ERROR] | None = None
     """Item ids, oldest first."""
     k: Annotated[int, Field(ge=1), WHOLE] = 10
     mode: Mode = "direct"
     exclude_seen: Annotated[bool, Field(strict=True)] = True
     """Whether items of the history are left out."""
-    exclude: tuple[ItemId, ...] = ()
-    categories: tuple[Annotated[str, Field(min_length=1, max_length=256)], ...] = ()
+    exclude: Annotated[tuple[ItemId, ...], FIRST_ERROR] = ()
+    categories: Annotated[tuple[Category, ...], FIRST_ERROR] = ()
     """Only items that carry one of them; empty means all."""
     new_only: Annotated[bool, Field(strict=True)] = False
     """Only items that were added since the policy was trained: it ranks them well among themselves, and hardly ever
@@ -93,7 +98,7 @@ class RecommendResponse(Message):
 class BatchRequest(Message):
     """Several requests at once."""
 
-    requests: Annotated[list[RecommendRequest], Field(min_length=1)]
+    requests: Annotated[list[RecommendRequest], Field(min_length=1), FIRST_ERROR]
 
 
 class BatchResponse(Message):

@@ -1,6 +1,7 @@
 """What the routes work with; one of each for an app."""
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -19,7 +20,10 @@ from serving.settings import ServingSettings
 
 @dataclass(frozen=True)
 class Parts:
-    """The parts of an app. Evidence of answers is kept where there is a key for it, pushed where there is a store."""
+    """The parts of an app. Evidence of answers is kept where there is a key for it, pushed where there is a store.
+
+    A search keeps the interpreter from all else: whoever makes one holds `searching`, so that one runs at a time.
+    """
 
     settings: ServingSettings
     keys: ApiKeys
@@ -30,6 +34,7 @@ class Parts:
     feedback: Feedback
     evidence: AnswerEvidence | None
     metrics: ApiMetrics
+    searching: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 async def _parts(request: Request) -> Parts:

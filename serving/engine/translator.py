@@ -25,13 +25,11 @@ class Translator:
             RequestError: an item of the history is not in the catalogue, or no item is left to recommend.
         """
         history = self._language.numbers(request.history)
-        exclude = np.union1d(
-            self._language.known_numbers(request.exclude),
-            self._filters.outside(request.categories, request.new_only),
-        )
-        if len(exclude) == self._language.trie.n_items:
+        left_out = self._filters.outside(request.categories, request.new_only)
+        left_out[self._language.known_numbers(request.exclude)] = True
+        if left_out.all():
             raise RequestError("no item is left to recommend: every one is excluded, or filtered out.")
-        return Query(history, request.k, exclude)
+        return Query(history, request.k, np.flatnonzero(left_out))
 
     def answer(self, found: Recommendations, batch_size: int, seconds: float) -> EngineAnswer:
         """What the policy found, as the online path sends it.

@@ -1,7 +1,7 @@
 """The pusher: brings the evidence of this replica to the store, where that of all replicas comes together.
 
-Every minute it compares the hours that may have new parts with the store; at the start, every hour, and after a failure
-all that are here. Parts that the store has held for days are deleted here.
+Every minute it looks for new parts in the hours that may have some; at the start, every hour, and after a failure in
+all that are here. What has gone up once goes up no more, and is deleted here after some days.
 """
 
 import logging
@@ -88,7 +88,7 @@ class Pusher:
             push_evidence(self._evidence, self._uri, since=now - RECENT_SECONDS)
             return
         push_evidence(self._evidence, self._uri)
-        prune_evidence(self._evidence, self._uri, before=now - KEEP_SECONDS)
+        prune_evidence(self._evidence, before=now - KEEP_SECONDS)
         self._everything_at = time.monotonic() + EVERYTHING_SECONDS
 
     def _failed(self) -> None:

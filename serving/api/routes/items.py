@@ -1,5 +1,6 @@
 """`GET /items`, `GET /items/{item_id}`."""
 
+import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
@@ -11,16 +12,18 @@ from serving.api.parts import UsesParts
 router = APIRouter(tags=["items"])
 
 
-# Not `async`: searching many titles takes its time, so it runs beside the event loop.
 @router.get("/items", responses=error_responses("engine_not_ready"))
-def search_items(
+async def search_items(
     parts: UsesParts,
     query: Annotated[str, Query(max_length=256, description="Words of a title, in any order.")] = "",
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
 ) -> ItemsView:
     """Items of the served catalogue whose titles hold every word of the query."""
     catalogue = parts.watch.catalogue
-    return ItemsView(items=tuple(catalogue.item(item_id) for item_id in catalogue.search(query, limit)))
+    async with parts.searching:
+        # Searching many titles takes its time, so it runs beside the event loop.
+        found = await asyncio.to_thread(catalogue.search, query, limit)
+    return ItemsView(items=tuple(catalogue.item(item_id) for item_id in found))
 
 
 @router.get("/items/{item_id}", responses=error_responses("unknown_item", "engine_not_ready"))

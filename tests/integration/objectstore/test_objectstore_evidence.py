@@ -1,7 +1,9 @@
 """Evidence of two replicas goes through the store, and a broken push is made good by the next one."""
 
+import shutil
 import time
 from dataclasses import replace
+from io import BytesIO
 
 import pytest
 from evidence_rows import START, request_evidence
@@ -67,14 +69,44 @@ def test_of_old_hours_only_what_the_store_has_is_deleted(bucket, tmp_path, keys)
     uri, here = f"s3://{bucket}/evidence", tmp_path / "here"
     old, new = RequestLog(here).write([request("old"), request("new", hour=1)])
     assert push_evidence(here, uri, since=START + HOUR) == 1  # The hour of the other one is over.
-    assert prune_evidence(here, uri, before=START + HOUR) == 0
+    assert prune_evidence(here, before=START + HOUR) == 0
     assert old.exists()
     assert push_evidence(here, uri) == 1
-    assert prune_evidence(here, uri, before=START + HOUR - 1) == 0
-    assert prune_evidence(here, uri, before=START + HOUR) == 1
-    assert [path for path in here.rglob("*") if path.is_file()] == [new]
+    assert prune_evidence(here, before=START + HOUR - 1) == 0
+    assert prune_evidence(here, before=START + HOUR) == 1
+    assert {path for path in here.rglob("*") if path.is_file()} == {new, here / "pushed" / new.relative_to(here)}
     assert not old.parent.exists()
+    assert not (here / "pushed" / old.relative_to(here)).parent.exists()
     assert len(keys()) == 2
+    assert push_evidence(here, uri) == 0
+
+
+def test_what_was_erased_in_the_store_does_not_come_back_by_itself(bucket, tmp_path, seaweed, keys):
+    uri, here = f"s3://{bucket}/evidence", tmp_path / "one"
+    files = [RequestLog(here).write([request(name)])[0] for name in ("deleted", "redacted", "untouched")]
+    deleted, redacted, untouched = (f"evidence/{file.relative_to(here).as_posix()}" for file in files)
+    assert push_evidence(here, uri) == 3
+    seaweed.client.remove_object(bucket, deleted)
+    seaweed.client.put_object(bucket, redacted, BytesIO(b"nobody"), 6)
+    assert push_evidence(here, uri) == 0
+    RequestLog(here).write([request("deleted")])  # As after a crash between the file and the end of its spool.
+    assert push_evidence(here, uri) == 0
+    assert set(keys()) == {redacted, untouched}
+    assert seaweed.client.stat_object(bucket, redacted).size == 6
+    assert prune_evidence(here, before=START + HOUR) == 3
+    assert push_evidence(here, uri) == 0
+
+
+def test_a_push_that_was_killed_before_it_took_note_goes_up_where_the_store_lacks_it(bucket, tmp_path, seaweed, keys):
+    uri, here = f"s3://{bucket}/evidence", tmp_path / "one"
+    RequestLog(here).write([request("a"), request("b", hour=1)])
+    assert push_evidence(here, uri) == 2
+    shutil.rmtree(here / "pushed")
+    seaweed.client.remove_object(bucket, keys()[0])
+    assert push_evidence(here, uri) == 1
+    assert len(keys()) == 2
+    assert push_evidence(here, uri) == 0
+    assert prune_evidence(here, before=START + 2 * HOUR) == 2
 
 
 @pytest.mark.timeout(120)

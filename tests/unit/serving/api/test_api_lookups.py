@@ -1,7 +1,12 @@
 """Items, users, the policy."""
 
+import threading
+from contextlib import suppress
+
 import polars as pl
 import pytest
+
+from serving.api.catalogue import PolicyCatalogue
 
 pytestmark = pytest.mark.unit
 
@@ -30,6 +35,11 @@ def test_an_unknown_item_is_not_found(client):
         ("runner blade", ["m3"]),
         ("titanic 1997", ["m5"]),
         ("ali", ["m0", "m1"]),
+        ("n alien a alien", ["m0", "m1"]),
+        ("i 19", ["m4", "m5", "m0", "m1"]),
+        ("19 i", ["m0", "m1", "m4", "m5"]),
+        ("9 199", ["m5"]),
+        ("a " * 128, ["m0", "m1", "m2", "m3", "m4", "m5"]),
         ("xyz", []),
         ("", ["m0", "m1", "m2", "m3", "m4", "m5"]),
     ],
@@ -42,6 +52,27 @@ def test_items_are_found_by_words_of_their_titles(client, query, found):
 def test_a_search_has_a_limit(client):
     assert len(client.get("/items", params={"limit": 2}).json()["items"]) == 2
     assert client.get("/items", params={"limit": 101}).json()["code"] == "invalid_request"
+
+
+def test_one_search_runs_at_a_time(client, monkeypatch):
+    two, met = threading.Barrier(2), []
+
+    def search(catalogue, query, limit):
+        with suppress(threading.BrokenBarrierError):
+            met.append(two.wait(0.3))
+        return []
+
+    monkeypatch.setattr(PolicyCatalogue, "search", search)
+    searches = [client.portal.start_task_soon(_search, client.app) for _ in range(2)]
+    assert [one.result() for one in searches] == [200, 200]
+    assert met == []
+
+
+async def _search(app):
+    import httpx
+
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://server") as client:
+        return (await client.get("/items")).status_code
 
 
 def test_a_history_is_shown_with_what_the_policy_knows_of_its_items(client):

@@ -6,11 +6,13 @@ import logging
 import sqlite3
 
 import pytest
+from pydantic import ValidationError
 
 from gream.errors import ArtifactError, ConfigError, RequestError
 from serving.api import limits
 from serving.api.keys import ApiKeys
 from serving.api.limits import BodyLimit
+from serving.api.models import BatchRequest
 from serving.api.record import RequestRecord
 from serving.logs import JsonFormatter
 
@@ -48,6 +50,32 @@ def test_machines_and_readers_need_no_key(serve, path):
         assert client.get(path).status_code == 200
 
 
+def test_a_server_for_this_machine_alone_is_called_by_its_names(serve):
+    answers = {
+        "localhost": 200,
+        "LOCALHOST:3000": 200,
+        "127.0.0.1:8080": 200,
+        "[::1]": 200,
+        "[::1]:3000": 200,
+        "evil.example": 421,
+        "evil.example:3000": 421,
+        "localhost.evil.example": 421,
+        "[::1": 421,
+        "": 421,
+    }
+    with serve(allowed_hosts="localhost, 127.0.0.1,[::1]") as client:
+        for host, status in answers.items():
+            for path in ("/users/ann/history", "/livez", "/"):
+                assert client.get(path, headers={"Host": host}).status_code == status, (host, path)
+        refused = client.post("/recommend", json=ASK, headers={"Host": "evil.example"})
+    assert (refused.status_code, refused.json()["code"]) == (421, "wrong_host")
+    assert refused.headers["X-Request-ID"] == refused.json()["request_id"]
+
+
+def test_elsewhere_any_name_will_do(client):
+    assert client.get("/users/ann/history", headers={"Host": "shop.example"}).status_code == 200
+
+
 def test_a_key_is_known_by_its_name():
     keys = ApiKeys.parse("shop:secret, app:with:colon")
     assert (keys.name_of("secret"), keys.name_of("with:colon"), keys.name_of("secret ")) == ("shop", "app", None)
@@ -66,6 +94,26 @@ def test_keys_that_cannot_be_read_are_refused_without_being_shown(text, message)
     with pytest.raises(ConfigError) as refused:
         ApiKeys.parse(text)
     assert str(refused.value) == message
+
+
+@pytest.mark.parametrize(
+    ("requests", "message"),
+    [
+        ([ASK, 1, 1], "body.requests.1: Input should be a valid dictionary or object to extract fields from"),
+        ([{"history": ["m0", 1, 1]}] * 2, "body.requests.0.history.1: Input should be a valid string"),
+        ([{**ASK, "exclude": [1, ""]}], "body.requests.0.exclude.0: Input should be a valid string"),
+        (
+            [{**ASK, "categories": ["a", "", ""]}],
+            "body.requests.0.categories.1: String should have at least 1 character",
+        ),
+    ],
+)
+def test_a_body_is_read_no_further_than_its_first_error(client, requests, message):
+    answer = client.post("/recommend/batch", json={"requests": requests})
+    assert (answer.status_code, answer.json()["message"]) == (422, message)
+    with pytest.raises(ValidationError) as refused:
+        BatchRequest.model_validate({"requests": requests})
+    assert refused.value.error_count() == 1
 
 
 def test_a_body_that_is_announced_as_too_large_is_not_read(serve):

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from gream.cli import main
 from gream.data.catalog import ITEM_SCHEMA, Catalog, CatalogFacts
 from serving import launch
+from serving.api.hosts import parse_hosts
 from serving.feedback.feedback import hold
 
 pytestmark = pytest.mark.unit
@@ -118,9 +119,28 @@ def test_where_others_can_reach_it_no_users_are_shown_and_missing_keys_are_said(
     result = serve(*arguments)
     assert result.exit_code == 0, result.output
     assert "GREAM_API_KEYS is not set" in result.stderr
-    assert "GREAM_SAMPLE_USERS" not in started[-1][2]
+    assert {"GREAM_SAMPLE_USERS", "GREAM_ALLOWED_HOSTS"}.isdisjoint(started[-1][2])
     monkeypatch.setenv("GREAM_API_KEYS", "shop:secret")
     assert serve(*arguments).stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("host", "names"),
+    [("127.0.0.1", {"127.0.0.1"}), ("localhost", {"127.0.0.1"}), ("127.0.0.2", {"127.0.0.1", "127.0.0.2"})],
+)
+def test_a_server_for_this_machine_alone_answers_to_its_names(serve, started, host, names):
+    assert serve("--host", host).exit_code == 0
+    assert parse_hosts(started[0][2]["GREAM_ALLOWED_HOSTS"]) == {"localhost", "::1"} | names
+
+
+def test_any_name_will_do_where_keys_are_asked_for_and_other_names_where_they_are_given(serve, started, monkeypatch):
+    monkeypatch.setenv("GREAM_ALLOWED_HOSTS", "shop.example")
+    assert serve().exit_code == 0
+    assert started[-1][2]["GREAM_ALLOWED_HOSTS"] == "shop.example"
+    monkeypatch.delenv("GREAM_ALLOWED_HOSTS")
+    monkeypatch.setenv("GREAM_API_KEYS", "shop:secret")
+    assert serve().exit_code == 0
+    assert "GREAM_ALLOWED_HOSTS" not in started[-1][2]
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ class Store:
         if error is not None:
             raise error
 
-    def prune(self, folder, uri, before):
+    def prune(self, folder, before):
         self.calls.append(("prune", before))
 
 
@@ -61,7 +61,7 @@ def pusher(tmp_path, failures, monkeypatch):
     return Pusher(tmp_path, URI, lambda: failures.append(1))
 
 
-def test_everything_is_compared_at_the_start_and_recent_hours_afterwards_last_at_the_stop(pusher, store, wait):
+def test_everything_is_looked_through_at_the_start_and_recent_hours_afterwards_last_at_the_stop(pusher, store, wait):
     pusher.start()
     wait(lambda: len(store.calls) > 4)
     before_the_stop = len(store.calls)
@@ -71,7 +71,7 @@ def test_everything_is_compared_at_the_start_and_recent_hours_afterwards_last_at
     assert len(store.calls) > before_the_stop
 
 
-def test_everything_is_compared_again_every_hour(pusher, store, wait, monkeypatch):
+def test_everything_is_looked_through_again_every_hour(pusher, store, wait, monkeypatch):
     monkeypatch.setattr(pusher_module, "EVERYTHING_SECONDS", 0.0)
     pusher.start()
     wait(lambda: len(store.calls) > 5)
@@ -80,7 +80,7 @@ def test_everything_is_compared_again_every_hour(pusher, store, wait, monkeypatc
 
 
 @pytest.mark.parametrize("error", [StoreError("the store does not answer."), OSError("disk"), ZeroDivisionError()])
-def test_a_push_that_fails_is_counted_and_made_good_by_comparing_everything(
+def test_a_push_that_fails_is_counted_and_made_good_by_looking_through_everything(
     pusher, store, failures, wait, caplog, error
 ):
     store.trouble = [None, error]
