@@ -83,7 +83,5 @@ def test_an_unknown_encoder_is_named(tmp_path):
 
 
 def test_more_tokens_than_the_encoder_reads_are_refused():
-    with pytest.raises(
-        ConfigError, match=r"max_tokens = 1024 is more than 'minilm' reads; allowed: 512"
-    ):
+    with pytest.raises(ConfigError, match=r"max_tokens = 1024 is more than 'minilm' reads; allowed: 512"):
         encode_texts(["short"], "minilm", max_tokens=1024)
