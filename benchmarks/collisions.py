@@ -5,8 +5,8 @@
         [--removed 0.5 ...] [--seed 0]
 
 One line for each variant and each share of items whose texts but for the title are removed: the collisions of all
-items, of an index of titles alone with the same settings, and of the items whose profile says hardly more than a title.
-Indices are kept in the workspace.
+items, of an index of the same size that sees titles alone, and of the items whose profile says hardly more than a
+title. Indices are kept in the workspace.
 """
 
 from typing import Any, Final

@@ -102,17 +102,20 @@ def atomic_folder(target: Path, kind: str, content: Mapping[str, Any] | None = N
 
 
 def _put_in_place(staging: Path, target: Path) -> None:
-    """Rename a finished folder to `target`; what stood there is whole until then, and moved back if that fails."""
-    if not target.exists():
+    """Rename a finished folder to `target`. What stood there is moved aside first, and back if that fails: a reader
+    sees it whole, for a moment nothing, or the new one."""
+    if not target.exists() or not any(target.iterdir()):
         staging.rename(target)
         return
-    # Aside, because to remove it in its place would leave half of it to readers, and to whoever is killed meanwhile.
     aside = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.partial-"))
-    target.rename(aside)
     try:
+        target.rename(aside)
         staging.rename(target)
     except BaseException:
-        aside.rename(target)
+        if target.exists():
+            shutil.rmtree(aside, ignore_errors=True)
+        else:
+            aside.rename(target)
         raise
     shutil.rmtree(aside, ignore_errors=True)
 

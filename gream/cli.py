@@ -8,6 +8,7 @@ import json
 import math
 import os
 import shutil
+import socket
 from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
@@ -69,8 +70,9 @@ def _said_of_files(error: OSError) -> str | None:
     if isinstance(error, shutil.Error) and isinstance(error.args[0], list):
         _, _, reason = error.args[0][0]  # Of the first file of a folder that was being copied.
         return f"{reason}."
-    # Click ends without a word where whoever reads our output has had enough.
-    if error.errno is None or isinstance(error, BrokenPipeError):
+    # A peer that is not there says nothing of files; and click ends without a word where whoever reads our output has
+    # had enough (`BrokenPipeError` is one of these).
+    if error.errno is None or isinstance(error, ConnectionError | socket.gaierror):
         return None
     files = " -> ".join(str(file) for file in (error.filename, error.filename2) if file is not None)
     return f"{files}: {error.strerror}." if files else f"{error.strerror}."

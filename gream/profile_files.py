@@ -87,10 +87,10 @@ def _explain(error: ValidationError, path: Path, set_by: Mapping[tuple[str, str]
 
 def _source(place: Sequence[int | str], path: Path, set_by: Mapping[tuple[str, str], str]) -> str:
     """Where a problem comes from: an override, the file, or, where values of a section do not fit together, both."""
-    told = [f"--set {override}" for key, override in set_by.items() if all(map(operator.eq, key, place))]
+    told = [f"override {override!r}" for key, override in set_by.items() if all(map(operator.eq, key, place))]
     if not told:
         return str(path)
-    return told[0] if len(place) > 1 else f"{path} with {' '.join(told)}"
+    return told[0] if len(place) > 1 else f"{path} with {', '.join(told)}"
 
 
 def _section_fields(section: str) -> dict[str, Any]:

@@ -15,9 +15,11 @@ STAGE_LINE: Final = re.compile(r"\[(\d+/\d+ )?[a-z]+\] ")
 BAR_LINE: Final = re.compile(r"\d+%\||\d+(it|s)? \[\d+:\d+")
 """A tqdm bar with a total, or without one."""
 ERROR_LINE: Final = re.compile(
-    r"^(?:(?:gream|pipelines|components)(?:\.\w+)*\.\w+Error|OSError|PermissionError|FileNotFoundError): (.+)"
+    r"^(?:(?:gream|pipelines|components)(?:\.\w+)*\.\w+Error"
+    r"|OSError|PermissionError|FileNotFoundError|NotADirectoryError|IsADirectoryError|shutil\.Error): (.+)"
 )
 """Last line of the traceback of an error that is meant to be read: one of ours, or what the system says of a file."""
+ANY_ERROR_LINE: Final = re.compile(r"^[\w.]+(?:Error|Exception|Interrupt)(?::|$)")
 
 CURSOR_MOVE: Final = re.compile(r"\x1b\[[A-Z]")
 """How nested bars find their line."""
@@ -56,8 +58,11 @@ class StageConsole(TextIOBase):
         return len(text)
 
     def _take(self, line: str) -> None:
-        if error := ERROR_LINE.match(line):
-            self.error = error.group(1)
+        if ANY_ERROR_LINE.match(line):
+            readable = ERROR_LINE.match(line)  # A file that was missed before the error that counts tells nothing.
+            self.error = readable and readable.group(1)
+        elif STAGE_LINE.match(line):
+            self.error = None
         if STAGE_LINE.match(line):
             self._show(line)
         elif BAR_LINE.search(line):

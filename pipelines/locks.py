@@ -1,23 +1,31 @@
 """Locks of what runs on this machine. A lock goes with the process that holds it, however that ends."""
 
 import fcntl
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 
 @contextmanager
-def held_if_free(lock: Path) -> Iterator[bool]:
-    """Hold a lock while the body runs, unless somebody else holds it; whether we do.
+def held_if_free(lock: Path, patience_s: float = 0.0) -> Iterator[bool]:
+    """Hold a lock while the body runs, unless somebody else holds it, and goes on to for so long; whether we do.
 
     Raises:
         OSError: the lock file cannot be made.
     """
     lock.parent.mkdir(parents=True, exist_ok=True)
     with lock.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            free = True
-        except BlockingIOError:
-            free = False
+        deadline = time.monotonic() + patience_s
+        while not (free := _taken(file)) and time.monotonic() < deadline:
+            time.sleep(0.05)
         yield free
+
+
+def _taken(file: TextIO) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

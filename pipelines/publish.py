@@ -21,7 +21,7 @@ def require_store(uri: str) -> None:
 
     Raises:
         ConfigError: the URI or the environment does not fit.
-        StoreError: the store does not answer, or refuses to be read or written.
+        StoreError: the store does not answer, or refuses to let a small object be written, read or deleted.
     """
     Pointer(_below(uri, "policy")).read()
     place = ArtifactUri.parse_unpinned(uri)

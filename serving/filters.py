@@ -55,7 +55,8 @@ class ItemFilters:
             new_only: see `outside`.
             excluded: numbers of items that do not count.
         """
-        named = [self._numbers.get(category.casefold(), np.empty(0, np.int64)) for category in categories]
+        names = dict.fromkeys(category.casefold() for category in categories)
+        named = [self._numbers.get(name, np.empty(0, np.int64)) for name in names]
         for numbers in named if categories else [range(self._n_items)]:
             first = bisect_left(numbers, self._trained) if new_only else 0
             # Of one number more than are excluded, one is not.

@@ -5,6 +5,7 @@ its settings. Other names are said and passed over: Kubernetes adds some by itse
 """
 
 import difflib
+import re
 from collections.abc import Collection, Iterable
 from typing import Final
 
@@ -41,6 +42,8 @@ ELSEWHERE: Final = frozenset(
     )
 )
 """What other parts of GREAM read; on a cluster all of them have the same variables."""
+_OF_SERVICES: Final = re.compile(r"_(PORT|SERVICE_HOST|SERVICE_PORT)(_|$)")
+"""What Kubernetes adds for a Service, whatever it is called."""
 _NEAR: Final = 0.8
 """`difflib`'s ratio, without the prefix: MAXK and MAX_K have 0.89, ENGINE_PORT and ENGINE_URL 0.76."""
 
@@ -63,5 +66,7 @@ def refuse_misspelled(variables: Iterable[str], settings: Collection[str]) -> No
         ConfigError: one is.
     """
     for name in unread(variables, settings):
+        if _OF_SERVICES.search(name.upper()):
+            continue
         if near := difflib.get_close_matches(name.upper().removeprefix(PREFIX), settings, n=1, cutoff=_NEAR):
             raise ConfigError(f"{name} is no setting. Did you mean {PREFIX}{near[0]}?")

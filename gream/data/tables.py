@@ -80,7 +80,7 @@ def _read_events(path: Path, names: ColumnMapping) -> tuple[pl.DataFrame, bool]:
     if table.is_empty():
         raise DataError(f"{path} has no rows. At least one event is needed.")
     user, item, timestamp = (
-        _required(table, path, name, getattr(names, name), field=name)
+        _required(table, path, name, getattr(names, name), name, names)
         for name in (columns.USER, columns.ITEM, columns.TIMESTAMP)
     )
     times = parse_timestamps(timestamp, row_namer(path))
@@ -110,14 +110,14 @@ def read_items(path: Path, mapping: ColumnMapping | None = None) -> pl.DataFrame
         DataError: the file cannot be read, an id or the column of titles is missing, or an item is twice in it.
     """
     table, names = read_table(path), mapping or ColumnMapping()
-    id_field, title_field = ("item_id_in_items", columns.TITLE) if mapping else (None, None)
-    ids = _ids(_required(table, path, columns.ITEM, names.item_id_in_items or names.item_id, id_field), path)
+    theirs = names.item_id_in_items or names.item_id
+    ids = _ids(_required(table, path, columns.ITEM, theirs, "item_id_in_items", mapping), path)
     if ids.is_duplicated().any():
         place = row_namer(path)
         second = first_row(~ids.is_first_distinct())
         first = first_row(ids == ids[second])
         raise DataError(f"{place(second)} repeats item {ids[second]!r} of {place(first)}. Keep one of them.")
-    items = [ids, _texts(_required(table, path, columns.TITLE, names.title, title_field), path)]
+    items = [ids, _texts(_required(table, path, columns.TITLE, names.title, columns.TITLE, mapping), path)]
     for name in (columns.DESCRIPTION, columns.BRAND):
         text = _optional(table, path, name, names)
         if text is not None:
@@ -128,15 +128,21 @@ def read_items(path: Path, mapping: ColumnMapping | None = None) -> pl.DataFrame
     return pl.DataFrame(items)
 
 
-def _required(table: pl.DataFrame, path: Path, name: str, theirs: str, field: str | None) -> pl.Series:
-    """The column that they call `theirs`, as a field of the mapping could tell; None where there is no mapping."""
+def _required(
+    table: pl.DataFrame, path: Path, name: str, theirs: str, field: str, mapping: ColumnMapping | None
+) -> pl.Series:
+    """The column that they call `theirs`, as a field of the mapping could tell, where there may be one."""
     if theirs in table.columns:
         return table[theirs].alias(name)
     if path.suffix in SEPARATORS and table.width == 1 and _OTHER_SEPARATORS.search(table.columns[0]):
         raise DataError(
             f"{path} has one column, {table.columns[0]!r}: separate fields by commas in a .csv, by tabs in a .tsv."
         )
-    mapped = f""", or name it: --set 'data.columns={{{field} = "NAME"}}'""" if field else ""
+    mapped = ""
+    if mapping is not None:  # Whole, since a setting replaces the one before.
+        fields = {**mapping.model_dump(include=mapping.model_fields_set), field: "NAME"}
+        told = ", ".join(f'{ours} = "{column}"' for ours, column in fields.items())
+        mapped = f", or name it: --set 'data.columns={{{told}}}'"
     raise DataError(
         f"{path} has no column {theirs!r} for {name}; its columns are {', '.join(table.columns)}. Rename it{mapped}."
     )
@@ -147,7 +153,7 @@ def _optional(table: pl.DataFrame, path: Path, name: str, names: ColumnMapping) 
     theirs: str = getattr(names, name)
     if theirs not in table.columns and name not in names.model_fields_set:
         return None
-    return _required(table, path, name, theirs, field=name)
+    return _required(table, path, name, theirs, name, names)
 
 
 def _ids(column: pl.Series, path: Path) -> pl.Series:

@@ -33,7 +33,8 @@ def enrich_catalog(catalog: Catalog, config: EnrichmentConfig, cache_path: Path,
     The template backend is a pure function of the catalog. The openai backend asks the endpoint of the environment and
     may be killed and repeated at any time: answers are kept in `cache_path`. An item that the model fails on gets its
     template profile, is marked so in `source` and counted in `facts.usage.failures`; the client's limit on failures
-    applies. A share may spend its part of the budget; a question that two shares have is asked by both.
+    applies. An item of which nothing is told is not asked about. A share may spend its part of the budget; a question
+    that two shares have is asked by both.
 
     Raises:
         ConfigError: the openai backend lacks a model, an endpoint, a key, or prices for its budget.
@@ -47,8 +48,10 @@ def enrich_catalog(catalog: Catalog, config: EnrichmentConfig, cache_path: Path,
     if config.backend == "openai":
         client = LlmClient(_with_budget_of(config, share), cache_path)
         system = load_prompts("enrichment")["profile"]["system"]
-        requests = [LlmRequest(system, text.data()) for text in texts]
-        for position, answer in enumerate(client.complete_all(requests, ProfileAnswer, label="item profiles")):
+        told = [position for position, text in enumerate(texts) if text.data()]  # Of nothing a model would invent.
+        requests = [LlmRequest(system, texts[position].data()) for position in told]
+        answers = client.complete_all(requests, ProfileAnswer, label="item profiles")
+        for position, answer in zip(told, answers, strict=True):
             if answer is not None:
                 profiles[position], sources[position] = answer.profile, LLM
         usage = client.usage

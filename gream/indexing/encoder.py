@@ -47,7 +47,8 @@ def encode_texts(
     """
     device = "cuda" if torch.cuda.is_available() else "cpu"
     tokenizer, model = _load(encoder)
-    longest = getattr(model.config, "max_position_embeddings", max_tokens)
+    # Some have positions that no token may stand at; their tokenizers know.
+    longest = min(getattr(model.config, "max_position_embeddings", max_tokens), tokenizer.model_max_length)
     if max_tokens > longest:
         raise ConfigError(
             f"index.encoder_max_tokens = {max_tokens} is more than {encoder!r} reads; allowed: {longest}."

@@ -27,12 +27,13 @@ def smollm2_folder(cache: Path) -> Path:
         ArtifactError: the package with the weights is not installed, or something else stands in its place in `cache`.
     """
     folder = cache / "smollm2-135m-instruct"
-    # Processes of one training job come here at once: one converts, the others wait for it.
-    with locked(cache / f".{folder.name}.lock"):
-        if (folder / MANIFEST).is_file():
-            open_artifact(folder, KIND)
-        else:
-            _convert(_gguf_path(), folder)
+    if not (folder / MANIFEST).is_file():
+        gguf = _gguf_path()
+        # Processes of one training job come here at once: one converts, the others wait for it.
+        with locked(cache / f".{folder.name}.lock"):
+            if not (folder / MANIFEST).is_file():
+                _convert(gguf, folder)
+    open_artifact(folder, KIND)
     return folder
 
 

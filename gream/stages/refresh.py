@@ -4,7 +4,6 @@ Two outputs of one reading. What decides them is pinned by content: the catalog'
 the names and sizes of the evidence's parts, which never change under their names.
 """
 
-import fcntl
 import hashlib
 import shutil
 import time
@@ -24,6 +23,7 @@ from gream.data.catalog import KIND, Catalog, is_catalog
 from gream.data.fresh import TAKEN, Cut, join_feedback, last_event
 from gream.data.held_out import HeldOut
 from gream.data.tables import read_items
+from gream.documents import locked
 from gream.errors import DataError
 from gream.monitoring.evidence import FEEDBACK_SCHEMA, Window
 from gream.monitoring.feedback_reader import feedback_parts, read_feedback
@@ -92,12 +92,14 @@ def run(data: FreshData, context: RunContext) -> tuple[Path, Path]:
             if window is None:
                 return join_feedback(base, pl.DataFrame(schema=FEEDBACK_SCHEMA), new_items, data.cut)
             read = read_feedback(evidence, window)
-            if feedback_parts(evidence, window) != parts:  # The outputs are named by what was there before.
+            # The outputs are named by these. New ones come all the time, with what has arrived since.
+            if not set(parts).issubset(feedback_parts(evidence, window)):
                 raise DataError(f"{evidence} changed while it was read; start again.")
             try:
                 joined, held = join_feedback(base, read.events, new_items, data.cut)
             except DataError as error:
-                raise DataError(f"{error}{_arrived_since(evidence, data.cut.until)}") from error
+                later = "" if is_store_uri(data.evidence) else _arrived_since(evidence, data.cut.until)
+                raise DataError(f"{error}{later}") from error
             skipped = dict(joined.facts.skipped)
             for one in read.skipped:
                 reason = "unreadable_feedback_files" if one.rows is None else "unsound_feedback"
@@ -138,12 +140,12 @@ def _saved_catalog(catalog: str, workspace: Path) -> Path:
 
 
 def _arrived_since(evidence: Path, until: int) -> str:
-    """What helps where the feedback that is missed came later, such as a minute ago."""
+    """What helps where the feedback that is missed came later, such as a minute ago; from a store it is not pulled."""
     window = Window(until, max(until, int(time.time())) + 1)
     taken = read_feedback(evidence, window).events.filter(pl.col("kind").is_in(TAKEN))
     if taken.is_empty():
         return ""
-    remedy = "they count with a later --until (default: the last full hour)"
+    remedy = "those of known items count with a later --until (default: the last full hour)"
     return f" Clicks and purchases that have arrived since: {taken.height:,}; {remedy}."
 
 
@@ -160,9 +162,7 @@ def _evidence(data: FreshData, since: int, workspace: Path) -> Iterator[tuple[Pa
     from gream.monitoring.feedback_store import pull_feedback
 
     folder = workspace / "evidence" / hashlib.sha256(data.evidence.encode()).hexdigest()[:12]
-    folder.mkdir(parents=True, exist_ok=True)
-    with folder.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked(folder.with_suffix(".lock")):
         if window:
             pull_feedback(data.evidence, window, folder)
         yield folder, window

@@ -4,12 +4,15 @@ import logging
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from gream.monitoring.decision_log import DecisionLog
 from gream.monitoring.entries import Outcome
 from gream.monitoring.runs import RunOrder, RunState
 from pipelines.locks import held_if_free
 
+_A_QUESTION_S: Final = 1.0
+"""Longer than the lock is held by whoever asks for the state."""
 _LOG = logging.getLogger("gream.monitor")
 
 
@@ -45,9 +48,11 @@ class LocalRuns:
         Raises:
             ConfigError: the profile or an override is not allowed.
         """
-        with held_if_free(self._lock(order.decision)) as free:
+        with held_if_free(self._lock(order.decision), _A_QUESTION_S) as free:
             if free:
                 self._run(order)
+            else:
+                _LOG.info("%s: another process is at it.", order.decision)
 
     def _lock(self, decision: str) -> Path:
         return self.workspace / "retraining" / f"{decision}.lock"

@@ -77,7 +77,7 @@ class ApiError(HTTPException):
         headers = {"Retry-After": str(RETRY_AFTER_SECONDS[code])} if code in RETRY_AFTER_SECONDS else {}
         if code == "unauthorized":
             headers["WWW-Authenticate"] = "Bearer"
-        if code in ("body_too_large", "body_too_slow"):
+        if code in ("body_too_large", "body_too_slow", "wrong_host"):
             headers["Connection"] = "close"  # The rest of the body is not read.
         super().__init__(STATUS[code], message, headers)
         self.code: ErrorCode = code

@@ -57,12 +57,14 @@ def test_a_rewrite_that_is_stopped_while_it_removes_the_old_one_leaves_the_new_o
     assert (tmp_path / "a" / "part" / "file.txt").read_text() == "new"
 
 
-def test_a_rewrite_that_cannot_be_put_in_place_leaves_the_old_one(tmp_path, monkeypatch):
+@pytest.mark.parametrize("kept", ["old", "new"])
+def test_a_rewrite_that_cannot_be_put_in_place_leaves_the_old_one(tmp_path, monkeypatch, kept):
+    """Neither where the new one stays where it is, nor where the old one cannot be moved aside."""
     make(tmp_path / "a", "old")
     rename = Path.rename
 
     def refused(path, target):
-        if (path / "part" / "file.txt").read_text() == "new":
+        if (path / "part" / "file.txt").read_text() == kept:
             raise PermissionError
         return rename(path, target)
 

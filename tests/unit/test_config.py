@@ -28,13 +28,13 @@ def test_overrides_are_toml_values_or_bare_words():
 
 def test_unknown_key_names_its_neighbours():
     message = refusal("sft.learning_rat=1")
-    assert message.startswith("--set sft.learning_rat=1: unknown key 'sft.learning_rat'")
+    assert message.startswith("override 'sft.learning_rat=1': unknown key 'sft.learning_rat'")
     assert "Did you mean 'learning_rate'?" in message
 
 
 def test_unknown_section_names_the_sections():
     message = refusal("stf.method=full")
-    assert "with --set stf.method=full: unknown key 'stf'" in message
+    assert "with override 'stf.method=full': unknown key 'stf'" in message
     assert "Did you mean 'sft'?" in message
 
 
@@ -62,15 +62,19 @@ def test_who_brought_a_wrong_value_is_named(tmp_path):
     own = tmp_path / "mine.toml"
     own.write_text("[srpo]\nbeta = -1\n")
     assert refusal("sft.precision=bf16", profile=str(own)).startswith(f"{own}: srpo.beta = -1")
-    assert refusal("srpo.beta=1", "srpo.bta=2", profile=str(own)).startswith("--set srpo.bta=2: unknown key 'srpo.bta'")
+    assert refusal("srpo.beta=1", "srpo.bta=2", profile=str(own)).startswith(
+        "override 'srpo.bta=2': unknown key 'srpo.bta'"
+    )
     together = refusal("srpo.group_size=4", "srpo.bonus=true", "sft.precision=bf16")
-    assert "laptop.toml with --set srpo.group_size=4 --set srpo.bonus=true: [srpo] pass_k must be" in together
+    assert (
+        "laptop.toml with override 'srpo.group_size=4', override 'srpo.bonus=true': [srpo] pass_k must be" in together
+    )
 
 
 @pytest.mark.parametrize("table", ['{"timestamp": "when"}', "timestamp=when"])
 def test_a_table_in_another_syntax_is_shown_the_right_one(table):
     message = refusal(f"data.columns={table}")
-    assert message.startswith(f"--set data.columns={table}: data.columns = {table!r} is not allowed")
+    assert message.startswith(f"override {f'data.columns={table}'!r}: data.columns = {table!r} is not allowed")
     assert message.endswith('Write it as {timestamp = "when"}.')
 
 

@@ -78,6 +78,15 @@ def test_no_held_out_review_leaves_the_house(chat, tmp_path):
     assert "test words" not in sent
 
 
+def test_nobody_is_asked_about_an_item_of_which_nothing_is_told(chat, tmp_path):
+    chat.play = lambda data, attempt: completion('{"profile": "Written."}')
+    catalog = make_catalog([("Item 0", ""), ("Lamp", ""), ("Item 2", "")])  # Items without a title are called so.
+    profiles = enrich_catalog(catalog, config(), tmp_path / "cache.sqlite")
+    assert [json.loads(body["messages"][1]["content"]) for body in chat.bodies] == [{"title": "Lamp"}]
+    assert profiles.frame[columns.SOURCE].to_list() == ["template", "llm", "template"]
+    assert profiles.texts["0"] == profiles.texts["2"] == "An item without a title."
+
+
 def test_an_item_that_the_model_fails_on_gets_its_template(chat, tmp_path):
     chat.play = lambda data, attempt: completion("no" if data["title"] == "T3" else '{"profile": "Written."}')
     catalog = make_catalog([(f"T{number}", "Words.") for number in range(20)])
@@ -91,7 +100,7 @@ def test_an_item_that_the_model_fails_on_gets_its_template(chat, tmp_path):
 
 
 def test_a_killed_run_resumes_without_paying_twice(chat, tmp_path):
-    titles = [f"Item {number}" for number in range(12)]
+    titles = [f"Lamp {number}" for number in range(12)]
     make_catalog([(title, "") for title in titles]).save(tmp_path / "catalog")
     answered, hung, go_on = [], threading.Semaphore(0), threading.Event()
 

@@ -3,6 +3,7 @@
 import errno
 import re
 import shutil
+import socket
 import subprocess
 import sys
 from importlib.metadata import EntryPoint
@@ -150,6 +151,14 @@ def test_what_the_system_says_of_files_ends_in_one_sentence(fail, error, sentenc
 def test_an_error_that_the_system_says_nothing_of_keeps_its_traceback(fail):
     with pytest.raises(OSError, match=r"^a mistake in the code$"):
         fail(OSError("a mistake in the code"))
+
+
+@pytest.mark.parametrize(
+    "error", [ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused"), socket.gaierror(-2, "Unknown name")]
+)
+def test_a_peer_that_is_not_there_is_no_matter_of_files(fail, error):
+    with pytest.raises(type(error)):
+        fail(error)
 
 
 def test_a_reader_that_has_had_enough_is_told_nothing(fail):

@@ -162,6 +162,13 @@ def test_a_column_of_another_name_comes_with_the_setting_that_takes_it(shop, eve
     load_profile("laptop", [f'data.columns={{{field} = "NAME"}}'])
 
 
+def test_the_setting_for_a_second_column_keeps_the_first(shop):
+    theirs = EVENTS.replace("timestamp", "when").replace("user_id", "customer")
+    with pytest.raises(DataError) as caught:
+        shop(theirs, mapping=ColumnMapping(user_id="customer"))
+    assert str(caught.value).endswith("""--set 'data.columns={user_id = "customer", timestamp = "NAME"}'.""")
+
+
 def test_where_no_mapping_can_be_given_none_is_offered(tmp_path):
     (tmp_path / "items.csv").write_text("sku,title\n8,Ink\n")
     with pytest.raises(DataError, match=r"has no column 'item_id' .*; its columns are sku, title\. Rename it\.$"):

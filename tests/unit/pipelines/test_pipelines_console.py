@@ -72,6 +72,7 @@ def test_message_of_a_readable_error_is_kept():
     [
         ("gream.indexing.semantic_index.OutgrownError: no room for item 7.", "no room for item 7."),
         ("gream.stages.launch.TrainingError: rank 1 was killed.", "rank 1 was killed."),
+        ("NotADirectoryError: [Errno 20] Not a directory: 'x'", "[Errno 20] Not a directory: 'x'"),
         ("OSError: [Errno 28] No space left on device", "[Errno 28] No space left on device"),
         ("PermissionError: [Errno 13] Permission denied: '/data'", "[Errno 13] Permission denied: '/data'"),
         ("FileNotFoundError: [Errno 2] No such file: '/data'", "[Errno 2] No such file: '/data'"),
@@ -85,6 +86,15 @@ def test_a_message_is_readable_where_an_error_of_ours_or_of_the_system_says_it(l
     console = StageConsole(StringIO(), StringIO())
     console.write(f"    {line}\n")
     assert console.error == message
+
+
+def test_the_last_error_of_a_step_is_the_one_that_ended_it():
+    console = StageConsole(StringIO(), StringIO())
+    console.write("    FileNotFoundError: [Errno 2] No such file: 'x'\n    During handling of it:\n")
+    console.write("    torch.OutOfMemoryError: CUDA out of memory.\n")
+    assert console.error is None
+    console.write("    gream.errors.DataError: no room.\n[gate] started\n")
+    assert console.error is None
 
 
 def test_stages_of_a_retraining_have_no_number():

@@ -2,6 +2,8 @@
 
 import multiprocessing
 import os
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from pipelines import local_retraining
 from pipelines.kfp_connection import Connection
 from pipelines.kfp_server import KfpError, KfpServer
 from pipelines.local_retraining import RetrainResult
+from pipelines.locks import held_if_free
 from pipelines.monitor.kfp_runs import KfpRuns
 from pipelines.monitor.local_runs import LocalRuns
 
@@ -134,6 +137,29 @@ def test_a_run_on_this_machine_that_outlasts_its_round_is_not_started_by_the_nex
     here().start(ORDER)
     assert started == [ORDER.decision]
     assert seen == [("running", "unknown")]
+
+
+def test_a_question_about_a_run_does_not_keep_it_from_starting(here, monkeypatch, tmp_path):
+    asked, started = threading.Event(), []
+    monkeypatch.setattr(
+        local_retraining,
+        "retrain_locally",
+        lambda request: started.append(request.decision) or RetrainResult("promoted", "It is better.", request.out),
+    )
+    here().state(ORDER.decision)
+    (lock,) = tmp_path.rglob(f"{ORDER.decision}.lock")
+
+    def ask():
+        with held_if_free(lock):
+            asked.set()
+            time.sleep(0.2)
+
+    question = threading.Thread(target=ask)
+    question.start()
+    asked.wait()
+    here().start(ORDER)
+    question.join()
+    assert started == [ORDER.decision]
 
 
 def test_a_run_on_this_machine_that_was_killed_is_started_again(here, monkeypatch):

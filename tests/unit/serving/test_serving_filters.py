@@ -60,7 +60,9 @@ class Looked(set):
         return super().__contains__(number)
 
 
-@pytest.mark.parametrize(("categories", "looks"), [(["x"], 0), ([], 3), (["a"], 3), (["b"] * 9, 1)])
+@pytest.mark.parametrize(
+    ("categories", "looks"), [(["x"], 0), ([], 3), (["a"], 3), (["b"] * 9, 1), (["A", "a"] * 9, 3)]
+)
 def test_whether_an_item_is_left_is_known_without_a_look_at_most_of_the_catalogue(categories, looks):
     filters = ItemFilters(pl.DataFrame({"categories": [["A", "a"]] * 50 + [["b"]] * 50}), added=0)
     excluded = Looked({0, 1})

@@ -30,7 +30,7 @@ def test_every_variable_of_the_product_is_known_and_no_other():
 def test_variables_that_kubernetes_makes_of_services_are_passed_over():
     names = [
         f"GREAM{service}_{end}"
-        for service in ("", "_API", "_ENGINE", "_REDIS", "_CANARY")
+        for service in ("", "_API", "_ENGINE", "_REDIS", "_CANARY", "_ONLINE_STORE", "_EVIDENCE", "_EVIDENCE_STORE")
         for end in ("PORT", "SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_HTTP", "PORT_3000_TCP_ADDR")
     ]
     refuse_misspelled(names, SETTINGS)

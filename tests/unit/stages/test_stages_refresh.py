@@ -104,6 +104,19 @@ def test_evidence_that_changes_while_it_is_read_makes_nothing(data, tmp_path, mo
     assert Catalog.load(catalog).sequences() == {"ada": ["a", "b", "c"], "ben": ["b"]}
 
 
+def test_what_arrives_after_the_end_may_come_while_it_is_read(data, tmp_path, monkeypatch):
+    within_an_hour = replace(data, cut=replace(CUT, until=CUT.until - 600))
+
+    def read_as_a_part_comes(folder, window):
+        write(tmp_path / "evidence", 1, [("e5", "cleo", "c", window.end + 5)], "part-9-1.parquet")
+        return read_feedback(folder, window)
+
+    monkeypatch.setattr(refresh, "read_feedback", read_as_a_part_comes)
+    _, hold_out = run(within_an_hour, tmp_path)
+    assert HeldOut.load(hold_out).cases["user_id"].to_list() == ["ada", "ben"]
+    assert list((tmp_path / "evidence").rglob("part-9-1.parquet"))
+
+
 def test_what_is_too_old_for_another_run_stays_while_this_one_reads_it(data, tmp_path, monkeypatch):
     def pull(_uri, window, folder):
         """As from a store: the hour before the cut goes where it is older than the window."""
@@ -141,7 +154,7 @@ LATER = [("e7", "ada", "a", START + 2 * HOUR), ("e8", "ada", "b", START + 3 * HO
 def test_a_window_that_ends_too_early_tells_of_what_came_later(data, tmp_path, later):
     shutil.rmtree(tmp_path / "evidence" / "feedback")
     write(tmp_path / "evidence", 2, [*later, ("e9", "ada", "c", START + 2 * HOUR, "impression")])
-    remedy = "they count with a later --until (default: the last full hour)."
+    remedy = "those of known items count with a later --until (default: the last full hour)."
     told = f" Clicks and purchases that have arrived since: 2; {remedy}"
     with pytest.raises(DataError) as refused:
         run(data, tmp_path)

@@ -84,7 +84,7 @@ def test_a_damaged_copy_is_made_anew(folder, tmp_path, file):
 
 def test_nothing_there(folder, tmp_path):
     shutil.rmtree(folder)
-    with pytest.raises(ArtifactError, match="not a complete policy"):
+    with pytest.raises(ArtifactError, match="there is no folder"):
         PolicySource(str(folder), tmp_path / "cache").digest()
 
 
