@@ -126,7 +126,7 @@ def test_its_vocabulary_is_part_of_its_content(tmp_path):
 
 
 def test_damaged_and_absent_indices_are_refused(tmp_path):
-    with pytest.raises(ArtifactError, match="not a complete semantic_index"):
+    with pytest.raises(ArtifactError, match="there is no folder"):
         SemanticIndex.load(tmp_path / "nothing")
     index().save(tmp_path / "index")
     arrays = tmp_path / "index" / "arrays.npz"
