@@ -68,3 +68,14 @@ def show(user: str, last: int) -> None:
     from serving.settings import load_settings
 
     click.echo(describe_user(user, last, load_settings()))
+
+
+@features.command()
+@click.argument("user")
+def forget(user: str) -> None:
+    """Delete USER from the online store, once a catalog without them has been built; see docs on erasing a user."""
+    from serving.features.forget import forget_user
+    from serving.settings import load_settings
+
+    known = forget_user(user, load_settings())
+    click.echo("forgotten" if known else "the online store did not know this user")
