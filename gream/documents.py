@@ -3,16 +3,14 @@
 In a folder by a lock and a rename, in an S3 store by conditional writes. A reader sees the old content or the new one.
 """
 
-import fcntl
 import hashlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from gream.artifacts import write_text_atomic
 from gream.errors import StoreError
+from gream.locks import locked
 from gream.objectstore.uri import ArtifactUri, is_store_uri
 
 
@@ -121,16 +119,3 @@ def _text(content: bytes, place: str) -> str:
         return content.decode()
     except UnicodeDecodeError as error:
         raise StoreError(f"{place} is damaged: it is no text.") from error
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold a lock, waiting for it; the lock goes with the process that holds it.
-
-    Raises:
-        OSError: the lock file cannot be made.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

@@ -20,10 +20,9 @@ from uuid import uuid4
 
 from kfp import local
 
-from gream.documents import locked
 from gream.errors import GreamError
+from gream.locks import held_if_free, locked
 from pipelines.console import StageConsole
-from pipelines.locks import held_if_free
 
 
 class RunError(GreamError):

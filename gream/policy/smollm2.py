@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from gream.artifacts import MANIFEST, atomic_folder, file_digest, open_artifact
-from gream.documents import locked
 from gream.errors import ArtifactError
+from gream.locks import locked
 
 KIND: Final = "backbone"
 GGUF: Final = "SmolLM2-135M-Instruct.Q4_1.gguf"

@@ -18,8 +18,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from gream.artifacts import VERSION_DIGITS, content_digest, link_or_copy, verify_artifact, write_text_atomic
-from gream.documents import locked
 from gream.errors import ArtifactError, StoreError
+from gream.locks import locked
 from gream.policy.bundle import KIND
 from gream.promotion.champion import Champion, PromotionError
 

@@ -23,8 +23,8 @@ from gream.data.catalog import KIND, Catalog, is_catalog
 from gream.data.fresh import TAKEN, Cut, join_feedback, last_event
 from gream.data.held_out import HeldOut
 from gream.data.tables import read_items
-from gream.documents import locked
 from gream.errors import DataError
+from gream.locks import locked
 from gream.monitoring.evidence import FEEDBACK_SCHEMA, Window
 from gream.monitoring.feedback_reader import feedback_parts, read_feedback
 from gream.objectstore.uri import ArtifactUri, is_store_uri

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from gream.locks import held_if_free
 from gream.monitoring.decision_log import DecisionLog
 from gream.monitoring.entries import Outcome
 from gream.monitoring.runs import RunOrder, RunState
-from pipelines.locks import held_if_free
 
 _A_QUESTION_S: Final = 1.0
 """Longer than the lock is held by whoever asks for the state."""

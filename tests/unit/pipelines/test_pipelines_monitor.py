@@ -13,12 +13,12 @@ from pipelines_kfp_stub import kfp_stub
 
 from gream.cli import main
 from gream.errors import ConfigError
+from gream.locks import held_if_free
 from gream.monitoring.runs import RunOrder
 from pipelines import local_retraining
 from pipelines.kfp_connection import Connection
 from pipelines.kfp_server import KfpError, KfpServer
 from pipelines.local_retraining import RetrainResult
-from pipelines.locks import held_if_free
 from pipelines.monitor.kfp_runs import KfpRuns
 from pipelines.monitor.local_runs import LocalRuns
 

@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 from features_redis import RedisServer
+from features_shop import catalog
 
+from serving.features.build import build_features
+from serving.features.reader import FeastUserFeatures
 from serving.settings import ServingSettings
 
 
@@ -27,3 +30,12 @@ def settings(request: pytest.FixtureRequest, tmp_path: Path) -> ServingSettings:
     if request.param == "redis":
         options["redis"] = request.getfixturevalue("redis_server").connection_string
     return ServingSettings(**options)
+
+
+@pytest.fixture
+def reader(settings: ServingSettings, request: pytest.FixtureRequest) -> Iterator[FeastUserFeatures]:
+    """Reads a store that was built from the `EVENTS` of the test's own file."""
+    build_features(catalog(request.module.EVENTS), settings)
+    features = FeastUserFeatures(settings)
+    yield features
+    features.close()

@@ -8,20 +8,11 @@ from gream.cli import main
 from gream.errors import RequestError
 from serving.features.build import build_features
 from serving.features.forget import forget_user
-from serving.features.reader import FeastUserFeatures
 
 pytestmark = pytest.mark.integration
 
 BOB = [("bob", "i3", OPENING + 9)]
 EVENTS = [("ann", "i1", OPENING), ("ann", "i2", OPENING), *BOB]
-
-
-@pytest.fixture
-def reader(settings):
-    build_features(catalog(EVENTS), settings)
-    features = FeastUserFeatures(settings)
-    yield features
-    features.close()
 
 
 def test_nothing_is_left_of_a_user_and_all_of_the_others(reader, settings):

@@ -14,7 +14,7 @@ from serving.features.reader import FeastUserFeatures
 
 pytestmark = pytest.mark.integration
 
-FIRST = [("ann", "i1", OPENING), ("ann", "i2", OPENING), ("bob", "i3", OPENING + 5)]
+EVENTS = [("ann", "i1", OPENING), ("ann", "i2", OPENING), ("bob", "i3", OPENING + 5)]
 LATER = [("ann", "i4", OPENING + 100), ("cid", "i12", OPENING + 101)]
 
 
@@ -24,14 +24,6 @@ def history(*events):
 
 def read_all(reader, users):
     return {user: reader.history(user) for user in users}
-
-
-@pytest.fixture
-def reader(settings):
-    build_features(catalog(FIRST), settings)
-    features = FeastUserFeatures(settings)
-    yield features
-    features.close()
 
 
 def test_every_user_has_the_end_of_their_sequence(settings):
@@ -53,7 +45,7 @@ def test_unknown_users_have_no_history(reader):
 
 
 def test_statistics_and_items_are_online_too(settings):
-    store = build_features(catalog([*FIRST, LATER[0]]), settings)
+    store = build_features(catalog([*EVENTS, LATER[0]]), settings)
     service = store.get_feature_service("recommendation")
     found = store.get_online_features(service, [{"user_id": "ann", "item_id": "i2"}]).to_dict()
     assert {name: found[name][0] for name in ("event_count", "first_event", "last_event", "mean_gap")} == {
@@ -72,12 +64,12 @@ def test_statistics_and_items_are_online_too(settings):
 
 def test_building_again_changes_nothing(reader, settings):
     before = read_all(reader, ["ann", "bob", "cid"])
-    build_features(catalog(FIRST), settings)
+    build_features(catalog(EVENTS), settings)
     assert read_all(FeastUserFeatures(settings), ["ann", "bob", "cid"]) == before
 
 
 def test_a_refresh_brings_what_is_new(reader, settings):
-    newer = catalog([*FIRST, *LATER], items=[*(f"i{number}" for number in range(13))])
+    newer = catalog([*EVENTS, *LATER], items=[*(f"i{number}" for number in range(13))])
     store = refresh_features(settings, newer)
     assert read_all(reader, ["ann", "bob", "cid"]) == {
         "ann": history(("i1", OPENING), ("i2", OPENING), ("i4", OPENING + 100)),
@@ -95,16 +87,16 @@ def test_a_refresh_brings_what_is_new(reader, settings):
 def test_a_refresh_leaves_rows_alone_that_have_nothing_new(reader, settings):
     with sqlite3.connect(settings.state / "features" / "online.db") as connection:
         connection.execute(f"DELETE FROM gream_{names.USER_HISTORY}")
-    refresh_features(settings, catalog([*FIRST, LATER[0]]))
+    refresh_features(settings, catalog([*EVENTS, LATER[0]]))
     assert reader.history("bob") is None
     assert reader.history("ann") is not None
-    build_features(catalog([*FIRST, LATER[0]]), settings)
+    build_features(catalog([*EVENTS, LATER[0]]), settings)
     assert reader.history("bob") == history(("i3", OPENING + 5))
 
 
 def test_there_is_nothing_to_refresh_before_a_build(settings):
     with pytest.raises(ArtifactError, match="Run `gream features build --catalog FOLDER` first"):
-        refresh_features(settings, catalog(FIRST))
+        refresh_features(settings, catalog(EVENTS))
 
 
 def test_a_fresh_replica_knows_its_features_without_a_build(settings):
@@ -117,11 +109,11 @@ def test_a_fresh_replica_knows_its_features_without_a_build(settings):
 
 @pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
 def test_a_reader_that_starts_during_a_build_or_after_a_killed_one_answers(settings):
-    store = build_features(catalog(FIRST), settings)
+    store = build_features(catalog(EVENTS), settings)
     store.set_feature_view_state(names.USER_HISTORY, FeatureViewState.MATERIALIZING)
     reader = FeastUserFeatures(settings)
     assert reader.history("bob") == history(("i3", OPENING + 5))
-    build_features(catalog([*FIRST, LATER[0]]), settings)
+    build_features(catalog([*EVENTS, LATER[0]]), settings)
     assert reader.history("ann") == history(("i1", OPENING), ("i2", OPENING), ("i4", OPENING + 100))
     reader.close()
 

@@ -14,14 +14,6 @@ NOW = OPENING + 1_000
 EVENTS = [("ann", "i1", OPENING), ("ann", "i2", OPENING), ("bob", "i3", OPENING + 5)]
 
 
-@pytest.fixture
-def reader(settings):
-    build_features(catalog(EVENTS), settings)
-    features = FeastUserFeatures(settings)
-    yield features
-    features.close()
-
-
 def items(reader, user):
     return reader.history(user).item_ids
 

@@ -9,6 +9,19 @@ from typing import TextIO
 
 
 @contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold a lock, waiting for it; the lock goes with the process that holds it.
+
+    Raises:
+        OSError: the lock file cannot be made.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
 def held_if_free(lock: Path, patience_s: float = 0.0) -> Iterator[bool]:
     """Hold a lock while the body runs, unless somebody else holds it, and goes on to for so long; whether we do.
 
