@@ -20,6 +20,8 @@ ERROR_LINE: Final = re.compile(
 )
 """Last line of the traceback of an error that is meant to be read: one of ours, or what the system says of a file."""
 ANY_ERROR_LINE: Final = re.compile(r"^[\w.]+(?:Error|Exception|Interrupt)(?::|$)")
+FAILED_LINE: Final = re.compile(r"^\S+ - ERROR - Task .* finished with status .*FAILURE")
+"""KFP's own, after the last line of a step that failed."""
 
 CURSOR_MOVE: Final = re.compile(r"\x1b\[[A-Z]")
 """How nested bars find their line."""
@@ -39,8 +41,10 @@ class StageConsole(TextIOBase):
         self._overwrites = screen.isatty()
         self._bar_shown = False
         self._bar_at = clock()
+        self._last_error: str | None = None
+        self._failed = False
         self.error: str | None = None
-        """The message of the error that ended the last failed step, where it is one that is meant to be read."""
+        """The message of the error that ended the first failed step, where it is one that is meant to be read."""
 
     def writable(self) -> bool:
         """Always."""
@@ -60,9 +64,12 @@ class StageConsole(TextIOBase):
     def _take(self, line: str) -> None:
         if ANY_ERROR_LINE.match(line):
             readable = ERROR_LINE.match(line)  # A file that was missed before the error that counts tells nothing.
-            self.error = readable and readable.group(1)
+            self._last_error = readable and readable.group(1)
         elif STAGE_LINE.match(line):
-            self.error = None
+            self._last_error = None
+        elif FAILED_LINE.match(line) and not self._failed:
+            # KFP goes on with the steps that do not need the failed one: what they print is not about it.
+            self._failed, self.error = True, self._last_error
         if STAGE_LINE.match(line):
             self._show(line)
         elif BAR_LINE.search(line):

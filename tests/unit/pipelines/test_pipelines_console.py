@@ -9,6 +9,7 @@ from pipelines.console import StageConsole
 pytestmark = pytest.mark.unit
 
 NOISE = "16:20:31.123 - INFO - Executing task 'index'\n"
+FAILED = "16:20:32.123 - ERROR - Task \x1b[96m'index'\x1b[0m finished with status \x1b[91mFAILURE\x1b[0m\n"
 
 
 class Terminal(StringIO):
@@ -62,8 +63,9 @@ def test_plain_output_gets_a_line_of_progress_every_ten_seconds():
 def test_message_of_a_readable_error_is_kept():
     console = StageConsole(StringIO(), StringIO())
     console.write("    Traceback (most recent call last):\n    ValueError: inner\n")
-    assert console.error is None
     console.write("    gream.errors.DataError: ratings.csv has no column 'title'.\n")
+    assert console.error is None
+    console.write(FAILED)
     assert console.error == "ratings.csv has no column 'title'."
 
 
@@ -84,17 +86,33 @@ def test_message_of_a_readable_error_is_kept():
 )
 def test_a_message_is_readable_where_an_error_of_ours_or_of_the_system_says_it(line, message):
     console = StageConsole(StringIO(), StringIO())
-    console.write(f"    {line}\n")
+    console.write(f"    {line}\n{FAILED}")
     assert console.error == message
 
 
-def test_the_last_error_of_a_step_is_the_one_that_ended_it():
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [
+            "FileNotFoundError: No such file: 'x'",
+            "During handling of it:",
+            "torch.OutOfMemoryError: CUDA out of memory.",
+        ],
+        ["gream.errors.DataError: no room.", "[gate] started"],
+    ],
+)
+def test_an_error_before_the_one_that_ended_a_step_tells_nothing(lines):
     console = StageConsole(StringIO(), StringIO())
-    console.write("    FileNotFoundError: [Errno 2] No such file: 'x'\n    During handling of it:\n")
-    console.write("    torch.OutOfMemoryError: CUDA out of memory.\n")
+    console.write("".join(f"    {line}\n" for line in lines) + FAILED)
     assert console.error is None
-    console.write("    gream.errors.DataError: no room.\n[gate] started\n")
-    assert console.error is None
+
+
+def test_steps_that_kfp_goes_on_with_leave_the_error_of_the_failed_one():
+    console = StageConsole(StringIO(), StringIO())
+    console.write(f"    gream.errors.DataError: x.csv does not exist.\n{FAILED}")
+    console.write("    [champion] started\n    [champion] done in 0 s\n")
+    console.write(f"    gream.errors.DataError: another.\n{FAILED}")
+    assert console.error == "x.csv does not exist."
 
 
 def test_stages_of_a_retraining_have_no_number():
