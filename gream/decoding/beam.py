@@ -79,14 +79,15 @@ def beam_search(
         )
     items = np.full((len(prompts), k), -1, dtype=np.int64)
     scores = np.full((len(prompts), k), -np.inf, dtype=np.float32)
-    tree = DeviceTrie.of(trie, model.device)
+    device = model.device  # It is looked up among all parameters.
+    tree = DeviceTrie.of(trie, device)
     with decoding(model), torch.inference_mode():  # Which numbers alone leave: it checks less.
         for rows in length_batches(
             prompts, token_budget or budget_of(model), extra=max(k, beams) * (trie.depth - 1), progress=progress
         ):
             dead = trie.dead_keys([exclude[row] for row in rows] if exclude is not None else [])
-            opinion = NodePrior.of(prior, rows, trie, model.device) if prior is not None else None
-            beam = TrieBeam(tree, len(rows), k, max(k, beams), torch.from_numpy(dead).to(model.device), opinion)
+            opinion = NodePrior.of(prior, rows, trie, device) if prior is not None else None
+            beam = TrieBeam(tree, len(rows), k, max(k, beams), torch.from_numpy(dead).to(device), opinion)
             best, values = _search(Prefix(model, [prompts[row] for row in rows], tree.span), beam)
             items[rows, : best.shape[1]] = best.cpu().numpy()
             scores[rows, : best.shape[1]] = values.cpu().numpy()

@@ -1,13 +1,14 @@
 """The token trie in torch: successors of many nodes at once, and log-probabilities over exactly the legal tokens."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
 
-from gream.decoding.trie import TokenTrie
+from gream.decoding.trie import ROOT, TokenTrie
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,11 @@ class DeviceTrie:
     first_child: Tensor
     item_of_node: Tensor
     max_branching: tuple[int, ...]
+
+    @cached_property
+    def of_root(self) -> tuple[Tensor, Tensor]:
+        """The `successors` of the root, (M,) each: every search begins with them."""
+        return self.successors(torch.tensor(ROOT, device=self.token.device), self.max_branching[0])
 
     @classmethod
     def of(cls, trie: TokenTrie, device: torch.device) -> "DeviceTrie":

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import embedding, rms_norm
+from torch.nn.functional import embedding, linear, rms_norm
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from gream.decoding.cache import GrowingCache
@@ -138,7 +138,8 @@ def _rotated(states: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
 
 def _normalised(norm: Any, states: Tensor) -> Tensor:
     """What the library's module computes, in one operation; under autocast its products come back in half precision."""
-    return rms_norm(states.to(norm.weight.dtype), norm.weight.shape, norm.weight, norm.variance_epsilon)
+    weight = norm.weight
+    return rms_norm(states.to(weight.dtype), weight.shape, weight, norm.variance_epsilon)
 
 
 def _through(
@@ -150,26 +151,35 @@ def _through(
     last_only: bool = False,
 ) -> Tensor:
     """(B, T or 1, d) after one layer, from (B, T, d) before it."""
-    attention = layer.self_attn
+    attention, mlp = layer.self_attn, layer.mlp
     states = _normalised(layer.input_layernorm, hidden)
     heads = (*states.shape[:2], -1, attention.head_dim)
-    keys = attention.k_proj(states).view(heads)
-    if hasattr(attention, "k_norm"):
-        keys = _normalised(attention.k_norm, keys)
+    keys = _product(attention.k_proj, states).view(heads)
+    if (norm := getattr(attention, "k_norm", None)) is not None:
+        keys = _normalised(norm, keys)
     keys, values = cache.update(
         _rotated(keys, rotation).transpose(1, 2),
-        attention.v_proj(states).view(heads).transpose(1, 2),
+        _product(attention.v_proj, states).view(heads).transpose(1, 2),
         attention.layer_idx,
     )
     if last_only:
         hidden, states = hidden[:, -1:], states[:, -1:]
         rotation = (rotation[0][:, -1:], rotation[1][:, -1:])
         bias = None if bias is None else bias[:, :, -1:]
-    queries = attention.q_proj(states).view(*states.shape[:2], -1, attention.head_dim)
-    if hasattr(attention, "q_norm"):
-        queries = _normalised(attention.q_norm, queries)
+    queries = _product(attention.q_proj, states).view(*states.shape[:2], -1, attention.head_dim)
+    if (norm := getattr(attention, "q_norm", None)) is not None:
+        queries = _normalised(norm, queries)
     queries = _rotated(queries, rotation).transpose(1, 2)
     attended, _ = sdpa_attention_forward(attention, queries, keys, values, bias, scaling=attention.scaling)
-    hidden = hidden + attention.o_proj(attended.reshape(*attended.shape[:2], -1))
-    passed: Tensor = hidden + layer.mlp(_normalised(layer.post_attention_layernorm, hidden))
-    return passed
+    hidden = hidden + _product(attention.o_proj, attended.reshape(*attended.shape[:2], -1))
+    states = _normalised(layer.post_attention_layernorm, hidden)
+    gated = mlp.act_fn(_product(mlp.gate_proj, states)) * _product(mlp.up_proj, states)
+    return hidden + _product(mlp.down_proj, gated)
+
+
+def _product(module: Any, states: Tensor) -> Tensor:
+    """What a projection gives, without its hooks where it is plain: a call of a module takes as long as a norm."""
+    if type(module) is nn.Linear:
+        return linear(states, module.weight, module.bias)
+    product: Tensor = module(states)
+    return product

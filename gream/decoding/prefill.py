@@ -53,7 +53,7 @@ def read_prompts(model: Any, prompts: Sequence[Sequence[int]], span: range | Non
         ArtifactError: the model computes no numbers.
     """
     cache = GrowingCache()
-    common = _common_length(prompts, least_saved(model))
+    common = _common_length(prompts, least_saved(model)) if len(prompts) > 1 else 0
     if common:
         _read_common(model, prompts[0][:common], len(prompts), cache)
     tokens, own = left_pad([prompt[common:] for prompt in prompts], model.device)

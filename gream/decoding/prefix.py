@@ -29,9 +29,10 @@ class Prefix:
         read = read_prompts(model, prompts, span)
         self._model = model
         self._span = span
+        self._dtype = model.dtype
         self._prompt_mask, self._cache = read.mask, read.cache
         self._lengths = self._prompt_mask.sum(dim=1)
-        self._visible = torch.zeros((len(prompts), 1, 0), dtype=torch.bool, device=model.device)
+        self._visible = torch.zeros((len(prompts), 1, 0), dtype=torch.bool, device=read.mask.device)
         self._depth = 0
         self.logits: Tensor = read.logits
 
@@ -68,8 +69,9 @@ class Prefix:
     def _forward(self, tokens: Tensor, depths: Tensor, visible: Tensor) -> Tensor:
         prompt = self._prompt_mask[:, None, :].expand(-1, tokens.shape[1], -1)
         seen = torch.cat([prompt, visible], dim=-1)[:, None]
-        dtype = self._model.dtype
         # Additive, because eager attention adds its mask and sdpa takes either kind.
-        bias = torch.zeros(seen.shape, dtype=dtype, device=tokens.device).masked_fill(~seen, torch.finfo(dtype).min)
+        bias = torch.zeros(seen.shape, dtype=self._dtype, device=tokens.device).masked_fill(
+            ~seen, torch.finfo(self._dtype).min
+        )
         fed = Positions(tokens, self._lengths[:, None] + depths, bias)
         return next_logits(self._model, self._span, fed, self._cache)

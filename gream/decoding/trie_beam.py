@@ -43,7 +43,7 @@ class TrieBeam:
         self.nodes = torch.full((rows, 1), ROOT, dtype=torch.long, device=dead.device)
         self.scores = torch.zeros((rows, 1), device=dead.device)
         self._ranked = self.scores
-        self.children, self.real = trie.successors(self.nodes, trie.max_branching[0])
+        self.children, self.real = (one.expand(rows, 1, -1) for one in trie.of_root)
 
     @property
     def complete(self) -> bool:
@@ -71,7 +71,8 @@ class TrieBeam:
         """
         last = self._level == len(self.trie.max_branching) - 1
         width = self.children.shape[-1]
-        gains = gains.masked_fill(contains_keys(self._dead, self.children, len(self.trie.token)), -torch.inf)
+        if len(self._dead):
+            gains = gains.masked_fill(contains_keys(self._dead, self.children, len(self.trie.token)), -torch.inf)
         candidates = (self.scores[..., None] + gains).flatten(1)
         children = self.children.flatten(1)
         ranked = candidates if self._prior is None else self._prior.add_to(candidates, children)

@@ -67,7 +67,7 @@ def test_architectures_of_either_kind_read_as_their_plain_pass_does(family_of, p
 def passes(model):
     """(rows, positions) of each pass through the first layer."""
     seen = []
-    first = model.get_decoder().layers[0].self_attn.q_proj
+    first = model.get_decoder().layers[0].mlp.act_fn  # Products are taken past their modules.
     hook = first.register_forward_pre_hook(lambda _, inputs: seen.append(tuple(inputs[0].shape[:2])))
     yield seen
     hook.remove()
@@ -94,9 +94,9 @@ def test_the_last_token_of_each_prompt_is_its_own_even_if_all_are_alike(model, p
 
 @pytest.fixture
 def widths(model):
-    """Positions of each pass through the last layer's queries."""
+    """Positions of each pass through the last layer, after its attention."""
     seen = []
-    last = model.get_decoder().layers[-1].self_attn.q_proj
+    last = model.get_decoder().layers[-1].mlp.act_fn
     hook = last.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].shape[1]))
     yield seen
     hook.remove()

@@ -87,7 +87,7 @@ def test_trainer_sees_the_probabilities_that_were_sampled(toy, tmp_path, monkeyp
 
 def test_sampling_and_training_run_in_one_precision(toy, tmp_path):
     model, seen = toy.model(), {True: set(), False: set()}
-    model.model.layers[0].self_attn.q_proj.register_forward_hook(
+    model.model.layers[0].mlp.act_fn.register_forward_hook(
         lambda _module, _inputs, output: seen[torch.is_grad_enabled()].add(output.dtype)
     )
     settings = SETTINGS.model_copy(update={"steps": 1, "precision": "bf16"})
