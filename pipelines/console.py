@@ -20,8 +20,9 @@ ERROR_LINE: Final = re.compile(
 )
 """Last line of the traceback of an error that is meant to be read: one of ours, or what the system says of a file."""
 ANY_ERROR_LINE: Final = re.compile(r"^[\w.]+(?:Error|Exception|Interrupt)(?::|$)")
-FAILED_LINE: Final = re.compile(r"^\S+ - ERROR - Task .* finished with status .*FAILURE")
-"""KFP's own, after the last line of a step that failed."""
+NEXT_LINE: Final = re.compile(r"^\S+ - INFO - Executing task ")
+FAILED_LINE: Final = re.compile(r"^\S+ - ERROR - Task .*'([\w-]+)'.* finished with status .*FAILURE")
+"""KFP's own, before the first line of a step, and after the last one of a step that failed."""
 
 CURSOR_MOVE: Final = re.compile(r"\x1b\[[A-Z]")
 """How nested bars find their line."""
@@ -42,9 +43,8 @@ class StageConsole(TextIOBase):
         self._bar_shown = False
         self._bar_at = clock()
         self._last_error: str | None = None
-        self._failed = False
-        self.error: str | None = None
-        """The message of the error that ended the first failed step, where it is one that is meant to be read."""
+        self._failures: list[tuple[str, str | None]] = []
+        self._told = 0
 
     def writable(self) -> bool:
         """Always."""
@@ -61,19 +61,30 @@ class StageConsole(TextIOBase):
                 self._take(line.lstrip())
         return len(text)
 
+    @property
+    def error(self) -> str | None:
+        """The message of the error that ended the first failed step, where it is one that is meant to be read."""
+        return self._failures[0][1] if self._failures else self._last_error
+
     def _take(self, line: str) -> None:
         if ANY_ERROR_LINE.match(line):
             readable = ERROR_LINE.match(line)  # A file that was missed before the error that counts tells nothing.
             self._last_error = readable and readable.group(1)
+        elif failed := FAILED_LINE.match(line):
+            self._failures.append((failed.group(1), self._last_error))
         elif STAGE_LINE.match(line):
             self._last_error = None
-        elif FAILED_LINE.match(line) and not self._failed:
-            # KFP goes on with the steps that do not need the failed one: what they print is not about it.
-            self._failed, self.error = True, self._last_error
-        if STAGE_LINE.match(line):
             self._show(line)
         elif BAR_LINE.search(line):
             self._show_bar(line)
+        elif NEXT_LINE.match(line):
+            self._tell_failures()
+
+    def _tell_failures(self) -> None:
+        """KFP goes on with the steps that do not need a failed one, for hours maybe: what has failed is said now."""
+        for step, message in self._failures[self._told :]:
+            self._show(f"[{step}] failed: {(message or 'see the log').rstrip('.')}; what does not need it goes on")
+        self._told = len(self._failures)
 
     def _show(self, line: str) -> None:
         clear = "\r\x1b[2K" if self._bar_shown else ""

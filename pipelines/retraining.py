@@ -85,9 +85,11 @@ def define_retraining(cluster: Cluster | None = None) -> Any:
             return step(promote(challenger=challenger, verdict=verdict, canary=canary, **order), "Promote, or not")
 
         with tidied(cluster, workspace):
-            now = step(bring(**order, **common), "Champion").outputs["policy"]
+            standing = step(bring(**order, **common), "Champion")
+            now = standing.outputs["policy"]
             window = {"hold_out_since": hold_out_since, "until": until}
             refreshed = step(refresh(data=data, evidence=evidence, items=items, **window, **common), "Refresh")
+            refreshed.after(standing)  # Nothing is read, and no model paid for, where there is no champion to improve.
             catalog = refreshed.outputs["catalog"]
             fresh = {"catalog": catalog, "hold_out": refreshed.outputs["hold_out"]}
             enriched = step(enrich_share(catalog=catalog, share=0, shares=1, **common), "Enrich")

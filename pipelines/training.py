@@ -37,6 +37,7 @@ def define_training(cluster: Cluster | None = None) -> Any:
     On a cluster it has no outputs (see `pipelines.steps.tidied`). The steps' own outputs are all in the UI.
     """
     step = step_maker(cluster)
+    at_once = None if cluster else 1  # KFP's local runner loses what one of two turns prints when the other ends first.
 
     def training_pipeline(
         data: str = "movielens-100k",
@@ -68,13 +69,13 @@ def define_training(cluster: Cluster | None = None) -> Any:
             catalog = step(ingest(data=data, seen_items=seen_items, **common), "Ingest").outputs["catalog"]
             each = step(numbered(count=shares), "Shares").output
 
-            with dsl.ParallelFor(each, name="enrich-shares") as number:
+            with dsl.ParallelFor(each, name="enrich-shares", parallelism=at_once) as number:
                 part = step(enrich_share(catalog=catalog, share=number, shares=shares, **common), "Enrich a share")
             enriched = dsl.Collected(part.outputs["item_profiles"])
             profiles = step(enrich(catalog=catalog, shares=enriched, **common), "Enrich").outputs["item_profiles"]
 
             texts = {"catalog": catalog, "item_profiles": profiles}
-            with dsl.ParallelFor(each, name="encode-shares") as number:
+            with dsl.ParallelFor(each, name="encode-shares", parallelism=at_once) as number:
                 part = step(encode_share(**texts, share=number, shares=shares, **common), "Encode a share")
             vectors = dsl.Collected(part.outputs["item_vectors"])
             semantic_index = step(index(**texts, item_vectors=vectors, **common), "Index").outputs["semantic_index"]

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from http import HTTPStatus
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final
@@ -72,7 +73,7 @@ class TrainJobLauncher:
                 self._watch(name)
                 return job.notes()
             finally:
-                self._delete(name)
+                self._take_away(name)
 
     def _submit(self, name: str, job: TrainingJob) -> None:
         """Create the TrainJob, unless an earlier attempt's is still at work or has finished."""
@@ -90,17 +91,8 @@ class TrainJobLauncher:
 
     def _watch(self, name: str) -> None:
         """Until the TrainJob has ended; whether well is for the notes to tell."""
-        unanswered = 0
         while True:
-            try:
-                found = self._find(name)
-                unanswered = 0
-            except (ApiException, HTTPError) as error:
-                unanswered += 1
-                if unanswered == PATIENCE:
-                    raise TrainingError(f"the Kubernetes API does not tell how TrainJob {name} is: {error}") from error
-                time.sleep(self.poll_s)
-                continue
+            found = self._find(name)
             if found is None:
                 raise TrainingError(f"TrainJob {name} was deleted while it trained.")
             if _condition(found, "Complete") is not None:
@@ -119,15 +111,28 @@ class TrainJobLauncher:
         raise TrainingError(f"TrainJob {name} of an earlier attempt does not go away; delete it by hand.")
 
     def _find(self, name: str) -> Mapping[str, Any] | None:
+        """The TrainJob, if there is one. To give up takes it away: an API that is restarting is waited for."""
+        unanswered = 0
+        while True:
+            try:
+                found: Mapping[str, Any] = self.api.get_namespaced_custom_object(
+                    GROUP, VERSION, self.template.namespace, PLURAL, name
+                )
+                return found
+            except (ApiException, HTTPError) as error:
+                if getattr(error, "status", None) == HTTPStatus.NOT_FOUND:
+                    return None
+                unanswered += 1
+                if unanswered == PATIENCE:
+                    raise TrainingError(f"the Kubernetes API does not tell how TrainJob {name} is: {error}") from error
+            time.sleep(self.poll_s)
+
+    def _take_away(self, name: str) -> None:
+        """Delete the TrainJob, whatever has become of it: it must not hide why it is deleted."""
         try:
-            found: Mapping[str, Any] = self.api.get_namespaced_custom_object(
-                GROUP, VERSION, self.template.namespace, PLURAL, name
-            )
-        except ApiException as error:
-            if error.status == 404:
-                return None
-            raise
-        return found
+            self._delete(name)
+        except (ApiException, HTTPError) as error:
+            print(f"TrainJob {name} could not be deleted, and goes with its workflow: {error}")
 
     def _delete(self, name: str) -> None:
         try:
@@ -135,7 +140,7 @@ class TrainJobLauncher:
                 GROUP, VERSION, self.template.namespace, PLURAL, name, propagation_policy="Foreground"
             )
         except ApiException as error:
-            if error.status != 404:
+            if error.status != HTTPStatus.NOT_FOUND:
                 raise
 
 

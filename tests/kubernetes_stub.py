@@ -1,6 +1,7 @@
 """A Kubernetes API server on loopback: custom resources in memory, and whatever lists a test puts there."""
 
 import json
+from collections import Counter
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
@@ -19,6 +20,8 @@ class KubernetesStub:
         self.trainjobs = {}
         self.created = []
         self.deleted = []
+        self.unanswered = Counter()
+        """How many of the next requests of a method (GET, ...) find the server restarting."""
         self.on_create = lambda _manifest: None
         self.on_get = lambda _found: None
         """Called with a TrainJob each time that it is looked at; may change it, or take it away afterwards."""
@@ -29,6 +32,9 @@ class KubernetesStub:
 
     def answer(self, method, path, body):
         """Status and body."""
+        if self.unanswered[method]:
+            self.unanswered[method] -= 1
+            return 503, {"reason": "ServiceUnavailable"}
         if method == "GET" and path in self.lists:
             return 200, self.lists[path]
         *_, parent, last = path.split("/")

@@ -64,8 +64,6 @@ def test_message_of_a_readable_error_is_kept():
     console = StageConsole(StringIO(), StringIO())
     console.write("    Traceback (most recent call last):\n    ValueError: inner\n")
     console.write("    gream.errors.DataError: ratings.csv has no column 'title'.\n")
-    assert console.error is None
-    console.write(FAILED)
     assert console.error == "ratings.csv has no column 'title'."
 
 
@@ -108,11 +106,19 @@ def test_an_error_before_the_one_that_ended_a_step_tells_nothing(lines):
 
 
 def test_steps_that_kfp_goes_on_with_leave_the_error_of_the_failed_one():
-    console = StageConsole(StringIO(), StringIO())
+    screen = StringIO()
+    console = StageConsole(screen, StringIO())
     console.write(f"    gream.errors.DataError: x.csv does not exist.\n{FAILED}")
-    console.write("    [champion] started\n    [champion] done in 0 s\n")
-    console.write(f"    gream.errors.DataError: another.\n{FAILED}")
+    assert screen.getvalue() == ""  # Where nothing goes on, the run's own last line says it.
+    console.write(f"{NOISE}    [champion] started\n    [champion] done in 0 s\n")
+    console.write(f"    ValueError: another.\n{FAILED.replace('index', 'gate')}{NOISE}{NOISE}")
     assert console.error == "x.csv does not exist."
+    assert screen.getvalue().splitlines() == [
+        "[index] failed: x.csv does not exist; what does not need it goes on",
+        "[champion] started",
+        "[champion] done in 0 s",
+        "[gate] failed: see the log; what does not need it goes on",
+    ]
 
 
 def test_stages_of_a_retraining_have_no_number():

@@ -46,7 +46,7 @@ def branches(spec, dag):
 
 def check_flow(spec, dag):
     before, inside = branches(spec, dag)
-    assert before == {"champion": set(), "refresh": set(), "enrich-share": {"refresh"}}
+    assert before == {"champion": set(), "refresh": {"champion"}, "enrich-share": {"refresh"}}
     condition = "inputs.parameter_values['pipelinechannel--action'] == 'retrain'"
     assert inside == {condition: RETRAIN, f"!({condition})": INDEX_NEW_ITEMS}
 

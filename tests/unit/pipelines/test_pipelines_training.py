@@ -64,6 +64,11 @@ def test_loops_go_over_the_shares_that_a_run_asks_for(local):
     assert count == {"componentInputParameter": "shares"}
 
 
+def test_one_machine_takes_one_share_after_the_other_so_that_a_failed_one_is_heard(local):
+    loops = [task for name, task in local["root"]["dag"]["tasks"].items() if name.startswith("for-loop")]
+    assert [task["iteratorPolicy"]["parallelismLimit"] for task in loops] == [1, 1]
+
+
 def test_cluster_runs_the_steps_of_this_machine_and_an_exit_handler(local, cluster):
     executors = {component.get("executorLabel") for component in local["components"].values()} - {None}
     assert set(cluster.steps) == {name.removeprefix("exec-") for name in executors} | {"tidy"}

@@ -237,6 +237,33 @@ def test_next_attempt_watches_the_job_that_is_still_at_work(kubernetes, launcher
     assert kubernetes.created == []
 
 
+def test_next_attempt_waits_for_an_api_that_is_restarting_and_leaves_the_job_at_work(kubernetes, launcher, job):
+    job.file()
+    kubernetes.trainjobs["gream-sft-a1b2c3a1b2c3"] = {"metadata": {"name": "gream-sft-a1b2c3a1b2c3"}, "spec": {}}
+    kubernetes.unanswered["GET"] = 2
+
+    def finish(found):
+        assert kubernetes.deleted == []
+        write_text_atomic(job.work / NOTES, '{"log": []}')
+        end(found, "Complete")
+
+    kubernetes.on_get = finish
+    assert launcher.launch(job) == {"log": []}
+    assert kubernetes.created == []
+
+
+def test_a_job_that_cannot_be_taken_away_does_not_hide_why_training_failed(kubernetes, launcher, job, capsys):
+    def fail(found):
+        write_text_atomic(job.work / FAILURE, "out of memory.")
+        end(found, "Failed")
+
+    kubernetes.on_get = fail
+    kubernetes.unanswered["DELETE"] = 1
+    with pytest.raises(TrainingError, match=r"^out of memory.$"):
+        launcher.launch(job)
+    assert "TrainJob gream-sft-a1b2c3a1b2c3 could not be deleted" in capsys.readouterr().out
+
+
 class Lost:
     """A launcher whose pod goes without a word, after these processes were started."""
 
