@@ -35,6 +35,10 @@ SCRATCH_GIB: Final = 200
 """Of its node's disk, which a pod without a claim may fill before it is evicted."""
 CACHES: Final = {"HF_HOME": "huggingface", "VLLM_CACHE_ROOT": "vllm", "TRITON_CACHE_DIR": "triton"}
 """Variables that name folders of what can be had again, but slowly; where in the workspace they are."""
+TRIES: Final = 5
+"""Attempts of a step, the first one included."""
+QUEUE_HOURS: Final = 48
+"""What each attempt may wait for its node, or in its queue."""
 USER: Final = 10001
 """Numeric user of the images."""
 
@@ -144,7 +148,10 @@ def equip(task: dsl.PipelineTask, cluster: Cluster) -> None:
     pod = pod_for(task.component_spec.name, cluster)
     _ask_for(task, pod, cluster)
     # Preemption and eviction fail a pod, and its next attempt goes on from the workspace. Waits of 1, 2, 4, 8 minutes.
-    task.set_retry(4, backoff_duration="60s", backoff_factor=2.0, backoff_max_duration="3600s")
+    # The last is no cap on a wait: Argo counts it from the start of the first attempt, queueing included, and after it
+    # tries nothing again and stops what is running.
+    all_attempts = f"{TRIES * (pod.hours + QUEUE_HOURS) * 3600}s"
+    task.set_retry(TRIES - 1, backoff_duration="60s", backoff_factor=2.0, backoff_max_duration=all_attempts)
     kubernetes.set_timeout(task, pod.hours * 3600)
     kubernetes.set_security_context(task, run_as_user=USER, run_as_group=USER, run_as_non_root=True)
     if cluster.queue:

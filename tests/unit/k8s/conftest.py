@@ -15,7 +15,7 @@ def repository():
 
 
 def with_component(old, new):
-    """A change to an overlay: one line of its components."""
+    """A change to an overlay: one place of it, such as a line of its components."""
 
     def change(text):
         assert text.count(old) == 1
@@ -45,16 +45,9 @@ SHAPES = {
 """The overlays, and what else one line makes of them."""
 
 
-@pytest.fixture(scope="session", params=list(SHAPES))
-def shape(request):
-    return request.param
-
-
-@pytest.fixture(scope="session")
-def rendered(shape, kubectl, tmp_path_factory):
-    """A file with everything that an overlay makes."""
-    overlay, changes = SHAPES[shape]
-    tree = shutil.copytree(REPOSITORY / "k8s", tmp_path_factory.mktemp("k8s"), dirs_exist_ok=True)
+def render(kubectl, folder, overlay, changes):
+    """The text that an overlay makes after changes to its kustomization."""
+    tree = shutil.copytree(REPOSITORY / "k8s", folder, dirs_exist_ok=True)
     kustomization = tree / "overlays" / overlay / "kustomization.yaml"
     text = kustomization.read_text()
     for change in changes:
@@ -63,14 +56,42 @@ def rendered(shape, kubectl, tmp_path_factory):
     run = subprocess.run([kubectl, "kustomize", kustomization.parent], capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     assert run.stderr == ""
+    return run.stdout
+
+
+@pytest.fixture(scope="session", params=list(SHAPES))
+def shape(request):
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def rendered(shape, kubectl, tmp_path_factory):
+    """A file with everything that an overlay makes."""
     target = tmp_path_factory.mktemp("rendered") / "all.yaml"
-    target.write_text(run.stdout)
+    target.write_text(render(kubectl, tmp_path_factory.mktemp("k8s"), *SHAPES[shape]))
     return target
 
 
 @pytest.fixture(scope="session")
 def objects(rendered):
     return [thing for thing in yaml.safe_load_all(rendered.read_text()) if thing]
+
+
+@pytest.fixture
+def outside_with_a_canary(kubectl, tmp_path):
+    """What the overlay `gpu` makes of a store outside and a canary, with more literals among its own `settings`."""
+
+    def render_with(literals):
+        lines = "".join(f"      - {name}={value}\n" for name, value in literals.items())
+        of_settings = "  - name: settings\n    behavior: merge\n    literals:\n"
+        changes = [
+            with_component(SEAWEEDFS, EXTERNAL),
+            with_component("  # With a canary: - ", "  - "),
+            with_component(of_settings, of_settings + lines),
+        ]
+        return [thing for thing in yaml.safe_load_all(render(kubectl, tmp_path, "gpu", changes)) if thing]
+
+    return render_with
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """What the tests ask of rendered manifests."""
 
+import re
 from dataclasses import dataclass
 
 
@@ -41,6 +42,29 @@ def pods(objects):
         spec = thing["spec"]["jobTemplate"]["spec"] if thing["kind"] == "CronJob" else thing["spec"]
         template = spec["template"]
         found.append(Pod(name(thing), template["metadata"]["labels"], template["spec"]))
+    return found
+
+
+def maps(objects):
+    """ConfigMaps by their name without the hash of their content."""
+    return {re.sub(r"-[a-z0-9]{10}$", "", one["metadata"]["name"]): one for one in of_kind(objects, "ConfigMap")}
+
+
+def settings(objects):
+    """What pods read from ConfigMaps; the later one wins."""
+    held = maps(objects)
+    return held["components"]["data"] | held["settings"]["data"]
+
+
+def environment(objects, container):
+    """Variables as a kubelet makes them: the ConfigMaps' in their order, then the container's own that have a value."""
+    held = {one["metadata"]["name"]: one["data"] for one in of_kind(objects, "ConfigMap")}
+    found = {}
+    for source in container.get("envFrom", []):
+        found |= held[source["configMapRef"]["name"]]
+    for one in container.get("env", []):
+        if "value" in one:
+            found[one["name"]] = re.sub(r"\$\((\w+)\)", lambda match: found.get(match[1], match[0]), one["value"])
     return found
 
 

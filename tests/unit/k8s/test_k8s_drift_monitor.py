@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from k8s_objects import of_kind, pods
+from k8s_objects import maps, of_kind, pods, settings
 
 from gream.monitoring.settings import MonitoringSettings
 from gream.profile_files import load_profile
@@ -18,15 +18,10 @@ def variables():
     return {option.envvar for option in monitor.params}
 
 
-def maps(objects):
-    """ConfigMaps by their name without the hash of their content."""
-    return {re.sub(r"-[a-z0-9]{10}$", "", one["metadata"]["name"]): one for one in of_kind(objects, "ConfigMap")}
-
-
 def test_retrainings_are_of_the_size_that_the_cluster_trains(objects, shape, variables):
-    settings = maps(objects)["settings"]["data"]
-    assert settings["GREAM_PROFILE"] == ("paper" if shape.startswith("gpu") else "laptop")
-    assert load_profile(settings["GREAM_PROFILE"], [])
+    profile = settings(objects)["GREAM_PROFILE"]
+    assert profile == ("paper" if shape.startswith("gpu") else "laptop")
+    assert load_profile(profile, [])
     assert {"GREAM_PROFILE", "GREAM_OVERRIDES"} <= variables
 
 
@@ -46,26 +41,43 @@ def test_its_settings_are_a_file_that_is_mounted(objects, variables, tmp_path):
 
 def test_an_overlay_changes_both_as_the_page_says(with_the_pages_lines):
     file = {"monitoring.toml": "match_seconds = 3600\n"}
-    held = maps(with_the_pages_lines("kind", "configMapGenerator", file))
-    settings = held["settings"]["data"]
-    assert load_profile(settings["GREAM_PROFILE"], settings["GREAM_OVERRIDES"].split())
-    assert settings["GREAM_CHAMPION"] == "s3://gream/policies/champion"
-    assert held["monitoring"]["data"] == file
+    objects = with_the_pages_lines("kind", "configMapGenerator", file)
+    told = settings(objects)
+    assert load_profile(told["GREAM_PROFILE"], told["GREAM_OVERRIDES"].split())
+    assert told["GREAM_CHAMPION"] == "s3://gream/policies/champion"
+    assert maps(objects)["monitoring"]["data"] == file
 
 
-def test_the_first_aid_reaches_its_places(objects, repository):
+def test_the_first_aid_reaches_its_places(objects, shape, repository):
     page = (repository / "docs" / "monitoring.md").read_text().partition("## First aid\n")[2].partition("\n## ")[0]
     block = page.partition("```sh\n")[2].partition("```")[0]
-    settings = maps(objects)["settings"]["data"]
-    assert f"LOG={settings['GREAM_DECISIONS']} CHAMPION={settings['GREAM_CHAMPION']}\n" in block
+    told = settings(objects)
+    assert f"LOG={told['GREAM_DECISIONS']} CHAMPION={told['GREAM_CHAMPION']}\n" in block
     services = {
         (one["metadata"]["namespace"], one["metadata"]["name"]): {str(port["port"]) for port in one["spec"]["ports"]}
         for one in of_kind(objects, "Service")
     }
     for namespace, service, port in re.findall(r"kubectl -n (\S+) port-forward service/(\S+) \d+:(\d+)", page):
-        if service == "object-store" and settings["GREAM_S3_ENDPOINT"].startswith("https:"):
+        if service == "object-store" and told["GREAM_S3_ENDPOINT"].startswith("https:"):
             continue  # A store outside.
         assert port in services[namespace, service]
-    for secret in of_kind(objects, "Secret"):
-        if secret["metadata"]["name"] == "object-store":
-            assert set(re.findall(r"\$\(key (\w+)\)", block)) == secret["data"].keys()
+    if shape.startswith("kind"):
+        (wanted,) = re.findall(r"get secret (\S+)", block)
+        (secret,) = [one for one in of_kind(objects, "Secret") if one["metadata"]["name"] == wanted]
+        assert set(re.findall(r"\$\(key (\w+)\)", block)) == secret["data"].keys()
+
+
+def test_with_a_canary_it_has_the_disk_for_a_policy_that_the_engines_have(objects, shape):
+    (monitor_pod,) = [pod for pod in pods(objects) if pod.owner == "CronJob/drift-monitor"]
+    disk = gibibytes(monitor_pod, "limits")
+    if "canary" in shape:
+        engines = [pod for pod in pods(objects) if pod.owner.startswith("Deployment/engine")]
+        assert disk >= max(gibibytes(engine, "limits") for engine in engines)
+        assert gibibytes(monitor_pod, "requests") > 7.5, "4B in bfloat16"
+    else:
+        assert disk == 8
+
+
+def gibibytes(pod, bound):
+    (container,) = pod.containers
+    return int(container["resources"][bound]["ephemeral-storage"].removesuffix("Gi"))

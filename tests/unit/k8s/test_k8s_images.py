@@ -5,7 +5,7 @@ import re
 
 import click
 import pytest
-from k8s_objects import of_kind, pods
+from k8s_objects import of_kind, pods, settings
 
 import gream
 from gream import cli
@@ -115,8 +115,7 @@ def test_pods_run_as_their_image_does_and_reach_its_port(objects, repository):
 
 
 def test_every_variable_is_one_that_the_code_reads(objects):
-    (settings,) = [m for m in of_kind(objects, "ConfigMap") if m["metadata"]["name"].startswith("settings")]
-    given = set(settings["data"])
+    given = set(settings(objects))
     for pod in pods(objects):
         for container in pod.containers:
             given |= {
@@ -130,8 +129,7 @@ def test_every_variable_is_one_that_the_code_reads(objects):
 
 
 def test_the_settings_are_ones_that_the_server_takes(objects, monkeypatch):
-    (settings,) = [m for m in of_kind(objects, "ConfigMap") if m["metadata"]["name"].startswith("settings")]
-    for variable, value in settings["data"].items():
+    for variable, value in settings(objects).items():
         monkeypatch.setenv(variable, value)
     taken = ServingSettings()
     assert taken.engine_url == "http://engine:3000"

@@ -5,6 +5,7 @@ import re
 
 import pytest
 import yaml
+from k8s_objects import of_kind
 
 pytestmark = pytest.mark.unit
 
@@ -136,6 +137,13 @@ def test_panels_stand_beside_each_other(repository):
         assert not cells & taken, panel["title"]
         assert all(0 <= x < 24 for x, _ in cells)
         taken |= cells
+
+
+def test_what_the_operator_reads_has_the_label_that_its_helm_chart_looks_for(objects, shape, repository):
+    read = of_kind(objects, "ServiceMonitor", "PrometheusRule")
+    assert [thing["metadata"]["labels"] for thing in read] == [{"release": "kube-prometheus-stack"}] * len(read)
+    assert len(read) == (2 if shape.startswith("gpu") else 0)
+    assert "`release: kube-prometheus-stack`" in (repository / "docs" / "kubernetes.md").read_text()
 
 
 def test_every_alert_has_its_paragraph(repository):

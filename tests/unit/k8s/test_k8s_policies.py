@@ -3,12 +3,14 @@
 import re
 
 import pytest
-from k8s_objects import name, of_kind, pods, selects
+from k8s_objects import environment, name, of_kind, pods, selects, settings
 
 pytestmark = pytest.mark.unit
 
 GPU = "nvidia.com/gpu"
 POOL = "gream.dev/pool"
+CACHE_OF_THE_NODE = {"cidr": "169.254.20.10/32"}
+"""NodeLocal DNSCache's address, as its documentation has it."""
 
 
 def test_selectors_take_the_pods_of_their_own_workload_and_no_others(objects):
@@ -260,15 +262,63 @@ def test_a_store_outside_is_reached_by_its_clients_alone_and_over_tls(objects, s
         for pod in pods(objects)
         for policy in policies_for(objects, pod, "Egress")
         for rule in policy.get("egress", [])
-        if any("ipBlock" in peer for peer in rule["to"])
+        if any(peer.get("ipBlock", CACHE_OF_THE_NODE) != CACHE_OF_THE_NODE for peer in rule["to"])
     ]
     mounted = {pod.owner: {one["name"] for one in pod.spec.get("volumes", [])} for pod in pods(objects)}
     with_keys = {owner for owner, names in mounted.items() if "object-store" in names}
     assert {owner for owner, _ in leaving} == (with_keys if outside else set())
     assert with_keys >= {"StatefulSet/api", *engines(shape), "CronJob/features", "CronJob/drift-monitor"}
     assert all(ports == [{"port": 443, "protocol": "TCP"}] for _, ports in leaving)
-    (endpoint,) = [m["data"]["GREAM_S3_ENDPOINT"] for m in of_kind(objects, "ConfigMap") if "GREAM_POLICY" in m["data"]]
-    assert endpoint == ("https://s3.eu-west-1.amazonaws.com" if outside else "http://object-store:9000")
+    endpoint = "https://s3.eu-west-1.amazonaws.com" if outside else "http://object-store:9000"
+    assert settings(objects)["GREAM_S3_ENDPOINT"] == endpoint
+
+
+def test_names_are_asked_of_the_cluster_and_of_the_node_s_cache(objects):
+    (dns,) = [p["spec"] for p in of_kind(objects, "NetworkPolicy") if p["metadata"]["name"] == "dns"]
+    (rule,) = dns["egress"]
+    assert [(port["port"], port["protocol"]) for port in rule["ports"]] == [(53, "UDP"), (53, "TCP")]
+    asked = {peer["podSelector"]["matchLabels"]["k8s-app"] for peer in rule["to"] if "podSelector" in peer}
+    assert asked == {"kube-dns", "node-local-dns"}
+    assert [peer["ipBlock"] for peer in rule["to"] if "ipBlock" in peer] == [CACHE_OF_THE_NODE]
+
+
+def test_redis_has_room_for_what_changes_while_it_writes_its_file_anew(objects):
+    (redis,) = [pod for pod in pods(objects) if pod.owner == "StatefulSet/redis"]
+    (container,) = redis.containers
+    options = dict(zip(container["args"][::2], container["args"][1::2], strict=True))
+    assert options["--save"] == "", "one file is enough, and a snapshot is a second copy"
+    mebibytes = int(options["--maxmemory"].removesuffix("mb"))
+    # 900 twice are 1,800, and 248 are left for buffers and what is lost between pages.
+    assert container["resources"]["limits"]["memory"] == "2Gi"
+    assert 2 * mebibytes <= 2048 - 248
+
+
+def test_what_an_overlay_says_itself_wins_over_the_components_it_takes(outside_with_a_canary):
+    said = {
+        "GREAM_S3_ENDPOINT": "https://s3.shop.example",
+        "GREAM_ALERTMANAGER": "http://alerts.ops:9093",
+        "GREAM_CANARY": "s3://gream/policies/trial",
+    }
+    objects = outside_with_a_canary(said)
+    told = {
+        pod.owner: {name: environment(objects, container)[name] for name in said}
+        for pod in pods(objects)
+        for container in pod.containers
+        if "envFrom" in container
+    }
+    readers = {"api", "api-canary", "engine", "engine-canary", "features", "drift-monitor"}
+    assert {owner.rpartition("/")[2] for owner in told} == readers
+    assert all(heard == said for heard in told.values()), told
+
+
+def test_a_bucket_of_another_name_is_everybody_s(outside_with_a_canary):
+    places = {name: value for name, value in settings(outside_with_a_canary({})).items() if "s3://gream/" in value}
+    assert len(places) == 7
+    objects = outside_with_a_canary({name: value.replace("gream", "shop", 1) for name, value in places.items()})
+    told = {pod.owner: environment(objects, container) for pod in pods(objects) for container in pod.containers}
+    assert told["Deployment/engine-canary"]["GREAM_POLICY"] == "s3://shop/policies/canary"
+    assert told["CronJob/drift-monitor"]["GREAM_CANARY"] == "s3://shop/policies/canary"
+    assert not [owner for owner, variables in told.items() if "s3://gream/" in str(variables)]
 
 
 def test_kueue_takes_the_engine_and_the_jobs_where_it_is_asked_for(objects, shape):
@@ -287,13 +337,14 @@ def test_visitors_go_to_the_champion_s_replicas_and_to_the_canary_s_and_each_api
     served = {pod.owner: pod for pod in pods(objects) if selects(service["spec"]["selector"], pod.labels)}
     canary = "canary" in shape
     assert set(served) == ({"StatefulSet/api", "StatefulSet/api-canary"} if canary else {"StatefulSet/api"})
-    settings = next(thing["data"] for thing in of_kind(objects, "ConfigMap") if "GREAM_POLICY" in thing["data"])
-    assert settings.get("GREAM_CANARY") == ("s3://gream/policies/canary" if canary else None)
+    told = settings(objects)
+    assert told.get("GREAM_CANARY") == ("s3://gream/policies/canary" if canary else None)
     if not canary:
         return
     (engine,) = [pod for pod in pods(objects) if pod.owner == "Deployment/engine-canary"]
-    assert variables(engine)["GREAM_POLICY"] == settings["GREAM_CANARY"] != settings["GREAM_POLICY"]
-    assert variables(served["StatefulSet/api-canary"])["GREAM_ENGINE_URL"] == "http://engine-canary:3000"
+    assert environment(objects, engine.containers[0])["GREAM_POLICY"] == told["GREAM_CANARY"] != told["GREAM_POLICY"]
+    asks = environment(objects, served["StatefulSet/api-canary"].containers[0])
+    assert asks["GREAM_ENGINE_URL"] == "http://engine-canary:3000"
     (scraped,) = of_kind(objects, "ServiceMonitor") or [None]
     if scraped:
         (rule,) = scraped["spec"]["selector"]["matchExpressions"]
@@ -320,10 +371,6 @@ def test_no_workload_selects_another_s_pods(objects):
 
 def engines(shape):
     return {"Deployment/engine", *(["Deployment/engine-canary"] if "canary" in shape else [])}
-
-
-def variables(pod):
-    return {one["name"]: one.get("value") for one in pod.containers[0]["env"]}
 
 
 def test_feasts_server_which_asks_for_no_key_has_a_door_of_its_own(objects):

@@ -89,12 +89,14 @@ def test_every_pod_has_requests_limits_a_time_out_and_another_try(gpu):
         assert {"resourceCpuRequest", "resourceCpuLimit", "resourceMemoryRequest", "resourceMemoryLimit"} <= set(
             resources
         )
-        assert 3600 <= int(gpu.pod(step)["activeDeadlineSeconds"]) <= 72 * 3600
+        deadline = int(gpu.pod(step)["activeDeadlineSeconds"])
+        assert 3600 <= deadline <= 72 * 3600
         assert task["retryPolicy"] == {
             "maxRetryCount": 4,
             "backoffDuration": "60s",
             "backoffFactor": 2.0,
-            "backoffMaxDuration": "3600s",
+            # From the start of the first attempt: all five, each with two days in the queue.
+            "backoffMaxDuration": f"{5 * (deadline + 2 * 86_400)}s",
         }
 
 
