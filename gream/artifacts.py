@@ -71,15 +71,11 @@ def _is_ours(place: Path) -> bool:
 
 
 @contextmanager
-def atomic_folder(target: Path, kind: str, content: Mapping[str, Any] | None = None, **facts: Any) -> Iterator[Path]:
-    """Yield an empty folder to fill; on success it becomes `target` with a manifest, on failure nothing remains.
+def staged_folder(target: Path) -> Iterator[Path]:
+    """Yield an empty folder to fill with an artifact; on success it becomes `target`, on failure nothing remains.
 
     Args:
         target: where the artifact will stand. An artifact that stands there is replaced.
-        kind: what the artifact is (`"catalog"`, `"semantic_index"`, ...); `open_artifact` checks it.
-        content: JSON-serialisable entry `content` of the manifest, for what a reader goes by as it does by the files:
-            it is part of the artifact's content digest.
-        facts: JSON-serialisable entries for the manifest that are not (counts, seeds, provenance).
 
     Raises:
         ArtifactError: see `check_replaceable`.
@@ -89,16 +85,34 @@ def atomic_folder(target: Path, kind: str, content: Mapping[str, Any] | None = N
     staging = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.partial-"))
     try:
         yield staging
-        digests = {
-            str(path.relative_to(staging)): file_digest(path) for path in sorted(staging.rglob("*")) if path.is_file()
-        }
-        manifest = {"kind": kind, "files": digests, **({"content": content} if content else {}), **facts}
-        write_text_atomic(staging / MANIFEST, json.dumps(manifest, indent=2, sort_keys=True) + "\n")
         staging.chmod(0o755)
         _put_in_place(staging, target)
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
         raise
+
+
+@contextmanager
+def atomic_folder(target: Path, kind: str, content: Mapping[str, Any] | None = None, **facts: Any) -> Iterator[Path]:
+    """A `staged_folder` that gets its manifest last.
+
+    Args:
+        target: see `staged_folder`.
+        kind: what the artifact is (`"catalog"`, `"semantic_index"`, ...); `open_artifact` checks it.
+        content: JSON-serialisable entry `content` of the manifest, for what a reader goes by as it does by the files:
+            it is part of the artifact's content digest.
+        facts: JSON-serialisable entries for the manifest that are not (counts, seeds, provenance).
+
+    Raises:
+        ArtifactError: see `check_replaceable`.
+    """
+    with staged_folder(target) as staging:
+        yield staging
+        digests = {
+            str(path.relative_to(staging)): file_digest(path) for path in sorted(staging.rglob("*")) if path.is_file()
+        }
+        manifest = {"kind": kind, "files": digests, **({"content": content} if content else {}), **facts}
+        write_text_atomic(staging / MANIFEST, json.dumps(manifest, indent=2, sort_keys=True) + "\n")
 
 
 def _put_in_place(staging: Path, target: Path) -> None:

@@ -22,6 +22,7 @@ from gream.monitoring.commands import decisions
 from gream.objectstore.commands import store
 from gream.policy.commands import extend, score
 from gream.promotion.commands import champion
+from gream.stages import MAX_SEED
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -87,7 +88,13 @@ def profile_options(command: Command) -> Command:
             show_default=True,
             help="Folder where stages keep outputs and checkpoints; what is done there is not done again.",
         ),
-        click.option("--seed", default=0, show_default=True, help="Of every random choice."),
+        click.option(
+            "--seed",
+            default=0,
+            show_default=True,
+            type=click.IntRange(0, MAX_SEED),
+            help="Of every random choice.",
+        ),
         click.option(
             "--set",
             "overrides",

@@ -6,12 +6,14 @@ What is understood: `movielens-100k`; a catalog saved earlier; a folder with `NA
 
 Policy for bad input. An import that fails writes nothing, and says in one sentence which file and row, and what to do:
 
-- a column, field, id or timestamp is missing, a value is not a number where one is needed;
-- a row of a text file has fewer fields than the header, or more;
+- a column, field, id or timestamp is missing (so is an id that is null or empty), a value is not a number where one is
+  needed;
+- a row of a text file has fewer fields than the header, or more; a quote in it is unmatched;
 - timestamps of one column mix units, or numbers and dates; they are dates written as numbers, such as 20240531, which
-  would pass for another clock; one is later than a day from now;
+  would pass for another clock, or parts of days, as Excel counts them; one is before 1970 or later than a day from now;
 - an id holds half a character (a lone surrogate, which JSON can spell); in texts one becomes a replacement character;
-- an event names an item that the items table does not hold (two tables, LC-Rec), or an item is twice in that table;
+- an event names an item that the items table does not hold (two tables, LC-Rec), or an item is twice in that table, or
+  a key twice in an object of LC-Rec's;
 - a gzip file is cut short or damaged, a file is empty, not of its format, or not UTF-8;
 - nothing is left after the filters.
 

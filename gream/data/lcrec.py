@@ -6,6 +6,7 @@ The published numbers on these files rank all items, seen ones included.
 """
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,8 @@ def import_lcrec(folder: Path, *, k: int) -> Catalog:
     """Read the one dataset of that layout in a folder.
 
     Raises:
-        DataError: not exactly one dataset, a file is not the JSON described above, or a sequence holds an item that
-            the item file does not know.
+        DataError: not exactly one dataset, a file is not the JSON described above or has a key twice, or a sequence
+            holds an item that the item file does not know.
     """
     inter_path = _the_one_dataset(folder)
     name = inter_path.name.removesuffix(_INTER)
@@ -58,8 +59,15 @@ def _the_one_dataset(folder: Path) -> Path:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
+    def without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):  # JSON's reader keeps the last one and says nothing.
+            [(repeated, _)] = Counter(key for key, _ in pairs).most_common(1)
+            raise DataError(f"{path} has {repeated!r} twice in one object. Keep one of them.")
+        return found
+
     try:
-        content = json.loads(path.read_bytes().decode("utf-8"))
+        content = json.loads(path.read_bytes().decode("utf-8"), object_pairs_hook=without_repeats)
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise DataError(f"{path} line {line} is not UTF-8. Convert the file to UTF-8.") from error
@@ -78,7 +86,8 @@ def _read_events(path: Path, *, known: set[str], item_file: str) -> pl.DataFrame
         whole_id(user, f"{path}: user {number}")
         if not isinstance(sequence, list):
             raise DataError(f"{path}: user {user!r} has a {type(sequence).__name__}; a list of item ids is needed.")
-        for position, item in enumerate(map(str, sequence)):
+        for position, value in enumerate(sequence):
+            item = whole_id(value, f"{path}: user {user!r}: item at position {position + 1}")
             if item not in known:
                 raise DataError(
                     f"{path}: user {user!r} has item {item!r} at position {position + 1}, which {item_file} does not "

@@ -1,6 +1,7 @@
 """One table file (CSV, TSV or Parquet) as a frame, with errors that name the file and the row."""
 
 import csv
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,7 @@ def read_table(path: Path) -> pl.DataFrame:
     """Read a whole table. Every column of a text file is text, so that an id such as `007` stays what it is.
 
     Raises:
-        DataError: the file is missing, of another kind, damaged, ragged or not UTF-8.
+        DataError: the file is missing, of another kind, damaged, ragged or not UTF-8, or a quote in it is unmatched.
     """
     if path.suffix not in SUFFIXES:
         raise DataError(f"{path} ends in {path.suffix!r}; tables are read from {', '.join(SUFFIXES)}.")
@@ -31,10 +32,15 @@ def read_table(path: Path) -> pl.DataFrame:
     except pl.exceptions.NoDataError as error:
         raise DataError(f"{path} is empty. Its first row must name the columns.") from error
     except pl.exceptions.PolarsError as error:
+        if path.suffix in SEPARATORS and (line := _line_of_unmatched_quote(path)) is not None:
+            raise DataError(
+                f"{path} line {line} has an unmatched quote. Write each quote of a text twice and the text in quotes, "
+                "or save the table as Parquet."
+            ) from error
         reason = str(error).strip().splitlines()[0]
         raise DataError(
-            f"{path} cannot be read ({reason}). Every row needs as many fields as the header, quotes must be closed, "
-            "and a Parquet file must be whole."
+            f"{path} cannot be read ({reason}). Every row needs as many fields as the header, and a Parquet file must "
+            "be whole."
         ) from error
     return _without_short_rows(table, path)
 
@@ -61,6 +67,19 @@ def _check_utf8(path: Path) -> None:
                     f"{path} line {number} is not UTF-8 (byte 0x{line[error.start]:02x} at position "
                     f"{error.start + 1}). Save the file as UTF-8."
                 ) from error
+
+
+def _line_of_unmatched_quote(path: Path) -> int | None:
+    """The first line with a quote that has no partner in its field, or None. The CSV reader takes all up to the next
+    such quote, maybe thousands of lines below, for one row, and names neither."""
+    mark = SEPARATORS[path.suffix]
+    text = path.read_text(encoding="utf-8-sig")
+    quoted, plain = r'"(?:[^"]++|"")*+"', rf'[^"{mark}\n]'
+    field = rf'(?:{quoted}|(?:{plain}++(?:"{plain}*+"{plain}*+)*+)?)(?:{mark}|\n|\Z)'
+    sound = re.match(f"(?:{field})*+", text)
+    if sound is None or sound.end() == len(text):
+        return None
+    return text.count("\n", 0, sound.end()) + 1
 
 
 def _without_short_rows(table: pl.DataFrame, path: Path) -> pl.DataFrame:

@@ -53,12 +53,14 @@ def whole_id(value: object, place: str) -> str:
     """An id from a JSON file, as a text.
 
     Args:
-        value: the id.
+        value: a text that is not empty, or a whole number.
         place: names it for an error, e.g. `reviews.json.gz line 7: reviewerID`.
 
     Raises:
-        DataError: it holds half a character, which no table can keep.
+        DataError: it is something else, such as null; or it holds half a character, which no table can keep.
     """
+    if not isinstance(value, str | int) or isinstance(value, bool) or value == "":
+        raise DataError(f"{place} is {value!r}; a text that is not empty or a whole number is needed.")
     text = str(value)
     if _HALF_CHARACTER.search(text):
         raise DataError(f"{place} is {text!r}, with half a character (a lone surrogate) in it. Correct the id.")

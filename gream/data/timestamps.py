@@ -6,8 +6,9 @@ Numbers: the unit follows from the magnitude, in bands that a real clock cannot 
     1e11 .. 1e14  milliseconds    1e14 .. 1e17  microseconds    from 1e17  nanoseconds
 
 All numbers of a column must share one band. Dates written as numbers, such as 20240531 or 20240531235959, would pass
-for another clock, so a column of nothing else is an error, as is a time that is still to come. Texts are ISO 8601
-dates; those without a zone are taken as UTC, and so are datetime columns without one.
+for another clock, so a column of nothing else is an error; so is a position that is not whole, as in Excel's count of
+days, and a time before 1970 or still to come. Texts are ISO 8601 dates; those without a zone are taken as UTC, and so
+are datetime columns without one.
 """
 
 from collections.abc import Callable
@@ -27,6 +28,8 @@ _PACKED_YEARS = (1970, 2100)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _BANDS = ("positions", "seconds", "milliseconds", "microseconds", "nanoseconds")
 _BAND_STARTS = np.array([1e8, 1e11, 1e14, 1e17])
+_FAR = 10**18
+"""Microseconds: far after any time that is not still to come, and far below the largest int64."""
 
 
 @dataclass(frozen=True)
@@ -52,10 +55,14 @@ def parse_timestamps(column: pl.Series, place: Callable[[int], str]) -> Timestam
         place: names row i (0-based) for an error, e.g. `interactions.csv row 7`.
 
     Raises:
-        DataError: a value is missing, unreadable or later than a day from now, or the column mixes units or holds dates
-            written as numbers.
+        DataError: a value is missing, unreadable, before 1970 or later than a day from now, or the column mixes units
+            or holds dates written as numbers.
     """
     times = _parse(column, place)
+    early = times.values < 0
+    if early.any():
+        row = first_row(early)
+        raise DataError(f"{place(row)} has the timestamp {column[row]}, which is before 1970. Correct it.")
     late = times.values > (datetime.now(UTC) + timedelta(days=1) - _EPOCH) // timedelta(microseconds=1)
     if not times.ordinal and late.any():
         row = first_row(late)
@@ -107,8 +114,9 @@ def _from_iso(text: str, place: Callable[[int], str], row: int) -> int:
 
 
 def _from_numbers(numbers: pl.Series, place: Callable[[int], str]) -> Timestamps:
-    whole = numbers.dtype.is_integer()
-    values = numbers.cast(pl.Int64 if whole else pl.Float64).to_numpy()
+    whole = numbers.cast(pl.Int64, strict=False)
+    exact = numbers.dtype.is_integer() and not whole.has_nulls()
+    values = (whole if exact else numbers.cast(pl.Float64)).to_numpy()
     wrong = ~np.isfinite(values) | (values < 0)
     if wrong.any():
         row = int(wrong.argmax())
@@ -127,8 +135,14 @@ def _from_numbers(numbers: pl.Series, place: Callable[[int], str]) -> Timestamps
             f"({_BANDS[bands[odd]]}); rows unlike the first: {other.sum():,} of {len(values):,}. Write all in one unit."
         )
     band = _BANDS[bands[0]]
+    if band == "positions" and (parts := values != np.floor(values)).any():
+        row = int(parts.argmax())
+        raise DataError(
+            f"{place(row)} has the timestamp {values[row]}; numbers below 100,000,000 are positions in an order and "
+            "must be whole. Excel counts days like this. Write dates as ISO dates such as 2024-05-31T23:59:59Z."
+        )
     if band == "nanoseconds":
-        values = values // 1_000
+        values = np.minimum(values // 1_000, _FAR)
     else:
         values = values * {"positions": 1, "seconds": _MICROSECOND, "milliseconds": 1_000, "microseconds": 1}[band]
     return Timestamps(pl.Series(values.astype(np.int64)), ordinal=band == "positions")

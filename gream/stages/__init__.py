@@ -11,3 +11,5 @@ STAGES: Final = ("ingest", "enrich", "index", "corpora", "sft", "srpo", "evaluat
 RETRAINING: Final = ("champion", "refresh", "extend", "gate")
 """What only a retraining has."""
 EVERY_STAGE: Final = (*STAGES, *RETRAINING)
+MAX_SEED: Final = 2**32 - 1
+"""What every generator takes that a stage seeds."""

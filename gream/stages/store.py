@@ -31,13 +31,14 @@ from gream.artifacts import (
     check_replaceable,
     content_digest,
     link_or_copy,
+    staged_folder,
     verify_artifact,
     write_text_atomic,
 )
 from gream.config import Profile
-from gream.errors import ArtifactError
+from gream.errors import ArtifactError, ConfigError
 from gream.profile_files import load_profile
-from gream.stages import EVERY_STAGE, STAGES
+from gream.stages import EVERY_STAGE, MAX_SEED, STAGES
 from gream.stages.attempts import begin_attempt, restart_clock
 from gream.stages.mirror import Mirror
 
@@ -64,8 +65,10 @@ def open_run(profile: str, overrides: Sequence[str], seed: int, workspace: str) 
     """A run's context from the plain values that a form or a command line gives.
 
     Raises:
-        ConfigError: see `gream.profile_files.load_profile`.
+        ConfigError: see `gream.profile_files.load_profile`; or no generator takes the seed.
     """
+    if not 0 <= seed <= MAX_SEED:
+        raise ConfigError(f"seed {seed}: a whole number from 0 to {MAX_SEED} is needed.")
     return RunContext(load_profile(profile, overrides), seed, Path(workspace))
 
 
@@ -204,7 +207,8 @@ def stage_facts(artifact: Path) -> dict[str, Any]:
 
 
 def deliver(artifact: Path, target: str | Path) -> dict[str, str | float]:
-    """Let a stored output appear at `target` too: by hard links where the file system can, else by copying.
+    """Let a stored output appear at `target` too: by hard links where the file system can, else by copying. A reader
+    sees what stood there whole, for a moment nothing, or the new one.
 
     Returns:
         Its fingerprint and its stage's seconds, for whoever keeps the lineage.
@@ -213,12 +217,8 @@ def deliver(artifact: Path, target: str | Path) -> dict[str, str | float]:
         ArtifactError: see `check_delivery`.
     """
     check_delivery(Path(target), artifact.parent.parent)
-    shutil.rmtree(target, ignore_errors=True)
-    try:
-        shutil.copytree(artifact, target, copy_function=link_or_copy)
-    except BaseException:  # Half a delivery would be in the way of the next one.
-        shutil.rmtree(target, ignore_errors=True)
-        raise
+    with staged_folder(Path(target)) as folder:
+        shutil.copytree(artifact, folder, copy_function=link_or_copy, dirs_exist_ok=True)
     facts = stage_facts(artifact)
     return {"fingerprint": facts["fingerprint"], "seconds": facts["seconds"][facts["stage"]]}
 

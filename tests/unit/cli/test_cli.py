@@ -99,6 +99,13 @@ def test_wrong_input_ends_in_one_sentence(invoke, tmp_path, arguments, message):
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.parametrize("seed", ["-1", "4294967296"])
+def test_a_seed_that_no_generator_takes_is_refused_at_once(invoke, tmp_path, seed):
+    result = invoke("data", "--data", "nowhere", "--seed", seed, "--workspace", str(tmp_path))
+    assert result.exit_code == 2
+    assert f"Invalid value for '--seed': {seed} is not in the range 0<=x<=4294967295." in result.stderr
+
+
 def test_a_loop_without_visitors_is_refused_at_once(invoke, monkeypatch, tmp_path):
     monkeypatch.setattr("pipelines.loop.stage.Stage", lambda *_: pytest.fail("it begins"))
     result = invoke("loop", "--visits", "0", "--out", str(tmp_path))

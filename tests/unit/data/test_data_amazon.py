@@ -119,6 +119,17 @@ def lines(*rows):
             META,
             r"5\.json\.gz line 2: reviewerID is 'A\\ud83d', with",
         ),
+        (
+            lines(review("A", "B1", 1), review(None, "B1", 1)),
+            META,
+            r"line 2: reviewerID is None; a text that is not empty",
+        ),
+        (
+            lines(review("", "B1", 1)),
+            META,
+            r"5\.json\.gz line 1: reviewerID is ''; a text that is not empty or a whole",
+        ),
+        (lines(review("A", False, 1)), META, r"reviews_Beauty_5\.json\.gz line 1: asin is False; a text that is not"),
         (lines(review("A", "\udc00", 1)), META, r"reviews_Beauty_5\.json\.gz line 1: asin is '\\udc00', with half"),
         (REVIEWS, lines({"title": "no id"}), r"meta_Beauty\.json\.gz line 1 has no field 'asin'"),
         (REVIEWS, lines(b"{'asin': 'B1', 'x': __import__('os')}\n"), r"meta_Beauty\.json\.gz line 1 is neither"),

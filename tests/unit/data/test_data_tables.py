@@ -175,6 +175,25 @@ def test_where_no_mapping_can_be_given_none_is_offered(tmp_path):
         read_items(tmp_path / "items.csv")
 
 
+@pytest.mark.parametrize(
+    ("lines", "line"),
+    [
+        (['1\tMonitor 24" black', "2\tLamp", '3\tCable 3" red'], 2),
+        (["1\tLamp", '2\t"Pen\nand ""case"""', '3\t5" x 7"', '4\tCable 3"', '5\t"Ink"'], 6),
+        (["1\tLamp", '2\t"Pen', "3\tInk"], 3),
+        (["1\tLamp", '2\t"Pen" and case', "3\tInk"], 3),
+        (["1\tLamp"] * 10 + ['2\tCable 3"'] + ["1\tLamp"] * 40_000 + ['2\tCable 3"'] + ["1\tLamp"] * 9_000, 12),
+    ],
+    ids=["two bare quotes", "after whole quotes", "never closed", "closed too early", "far apart"],
+)
+@pytest.mark.parametrize(("suffix", "mark", "end"), [(".tsv", "\t", "\n"), (".csv", ",", "\r\n")])
+def test_the_first_unmatched_quote_is_named_with_its_line(tmp_path, lines, line, suffix, mark, end):
+    file = tmp_path / f"items{suffix}"
+    file.write_bytes(end.join(["\ufeffitem_id\ttitle", *lines, ""]).replace("\t", mark).encode())
+    with pytest.raises(DataError, match=rf"items{suffix} line {line} has an unmatched quote\. Write .* Parquet\.$"):
+        read_items(file)
+
+
 @pytest.mark.parametrize(("suffix", "mark"), [(".csv", ";"), (".csv", "\t"), (".tsv", ",")])
 def test_other_separators_are_named(shop, suffix, mark):
     with pytest.raises(DataError, match=r"has one column, 'user_id.+timestamp': separate fields by commas in a"):

@@ -1,6 +1,7 @@
 import pytest
 
-from gream.data.text import clean_text, field_text, flatten_paths
+from gream.data.text import clean_text, field_text, flatten_paths, whole_id
+from gream.errors import DataError
 
 pytestmark = pytest.mark.unit
 
@@ -52,3 +53,13 @@ def test_categories_become_distinct_names_in_order(categories, names):
 def test_categories_of_another_type_are_refused():
     with pytest.raises(TypeError, match="categories are dict"):
         flatten_paths({"Beauty": 1})
+
+
+def test_ids_are_texts_or_whole_numbers():
+    assert [whole_id(value, "row 1") for value in ("007", 7, 0)] == ["007", "7", "0"]
+
+
+@pytest.mark.parametrize("value", [None, "", True, 7.0, ["7"]])
+def test_what_is_no_id_is_refused(value):
+    with pytest.raises(DataError, match=r"^row 1 is .*; a text that is not empty or a whole number is needed\.$"):
+        whole_id(value, "row 1")

@@ -78,6 +78,20 @@ def test_finer_clocks_keep_their_order_beside_the_seconds():
         ([MAY, MAY + 10**10], r"events row 3 has the timestamp 11714521600, which is still to come"),
         (["2024-05-01", "2924-05-01"], r"events row 3 has the timestamp 2924-05-01, which is still to come"),
         ([datetime(2024, 5, 1), datetime(9024, 5, 1)], r"events row 3 has the timestamp 9024-05-01 00:00:00, which"),
+        ([1, 2**63], r"mix units: .* events row 3 has 9\.22\d*e\+18 \(nanoseconds\)"),
+        ([2**63 + 5], r"events row 2 has the timestamp 9223372036854775813, which is still to come"),
+        (["1e300"], r"events row 2 has the timestamp 1e300, which is still to come"),
+        (
+            [45321.25, 45321.5],
+            r"events row 2 has the timestamp 45321\.25; numbers below 100,000,000 are .* Excel counts",
+        ),
+        (
+            ["45321", "45321.75"],
+            r"events row 3 has the timestamp 45321\.75; .* Write dates as ISO dates such as 2024-05",
+        ),
+        ([20240531.5], r"events row 2 has the timestamp 20240531\.5; .* must be whole"),
+        (["2024-05-01", "0001-01-01"], r"events row 3 has the timestamp 0001-01-01, which is before 1970"),
+        ([date(2024, 5, 1), date(1969, 12, 31)], r"events row 3 has the timestamp 1969-12-31, which is before 1970"),
     ],
 )
 def test_what_is_no_time_is_named_with_its_row(values, message):
@@ -85,7 +99,9 @@ def test_what_is_no_time_is_named_with_its_row(values, message):
         seconds(values)
 
 
-@pytest.mark.parametrize("values", [[20240531, 20240532], [20240531, 20241301], [19691231], [21010101], [20240531.5]])
+@pytest.mark.parametrize(
+    "values", [[20240531, 20240532], [20240531, 20241301], [19691231], [21010101], [20240531.0, 7.0]]
+)
 def test_numbers_that_are_not_all_dates_are_positions(values):
     assert seconds(values) == [int(value) for value in values]
 

@@ -186,6 +186,11 @@ def test_policy_says_until_when_it_was_trained(continued, shop, tmp_path):
     assert read_facts(reinforced).trained_until == until
 
 
+def test_the_corpus_stage_says_what_became_of_the_chains(shop, bundle, tmp_path, capsys):
+    corpora.run(*shop, bundle / "semantic_index", run_of(tmp_path))
+    assert "[4/8 corpora] of 40 reasoning chains 40 kept\n" in capsys.readouterr().err
+
+
 def test_what_is_held_out_is_not_counted_into_the_prior_of_a_training(shop, bundle, tmp_path, monkeypatch):
     """Everybody goes on to other items in validation and test: the counts stay."""
     monkeypatch.setattr(prior_weights, "fit_prior_weights", lambda *_: PriorWeights(direct=0.2, reasoning=0.4))

@@ -9,9 +9,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from gream.artifacts import atomic_folder, open_artifact
-from gream.errors import ArtifactError
-from gream.stages.store import Recipe, deliver, produce, stage_facts
+from gream.artifacts import atomic_folder, link_or_copy, open_artifact, verify_artifact
+from gream.errors import ArtifactError, ConfigError
+from gream.stages.store import Recipe, deliver, open_run, produce, stage_facts
 
 pytestmark = pytest.mark.unit
 
@@ -205,17 +205,41 @@ def test_the_steps_of_a_local_run_are_delivered_beside_the_stages(recipe, tmp_pa
     open_artifact(tmp_path / "workspace" / "kfp" / "run" / "index", "toy")
 
 
-def test_a_delivery_that_breaks_off_leaves_nothing_that_would_stop_the_next(recipe, tmp_path, monkeypatch):
+@pytest.mark.parametrize("old", [[], ["out"]], ids=["nothing", "an artifact"])
+def test_a_delivery_that_breaks_off_leaves_what_stood_there_and_can_be_repeated(recipe, tmp_path, monkeypatch, old):
     done = produce(recipe, Maker(), tmp_path / "workspace")
+    for name in old:
+        artifact(tmp_path / name, "old")
+    before = sorted(tmp_path.rglob("*"))
 
     def full(source, target):
         Path(target).touch()
         raise OSError("no space left on device")
 
-    monkeypatch.setattr("gream.stages.store.link_or_copy", full)
-    with pytest.raises(OSError, match="no space left"):
-        deliver(done, tmp_path / "out")
-    assert not (tmp_path / "out").exists()
+    with monkeypatch.context() as patched:
+        patched.setattr("gream.stages.store.link_or_copy", full)
+        with pytest.raises(OSError, match="no space left"):
+            deliver(done, tmp_path / "out")
+    assert sorted(tmp_path.rglob("*")) == before
+    deliver(done, tmp_path / "out")
+    assert (tmp_path / "out" / "text").read_text() == "made"
+
+
+def test_whenever_a_delivery_is_killed_what_stands_there_is_whole(recipe, tmp_path, monkeypatch):
+    done = produce(recipe, Maker(), tmp_path / "workspace")
+    out, seen = artifact(tmp_path / "out", "old"), []
+
+    def look(source, target):
+        for moment in ("before", "after"):
+            verify_artifact(out, "toy")
+            seen.append((out / "text").read_text())
+            if moment == "before":
+                link_or_copy(source, target)
+
+    monkeypatch.setattr("gream.stages.store.link_or_copy", look)
+    deliver(done, out)
+    assert seen == ["old"] * 6  # Before and after each of three files.
+    assert (out / "text").read_text() == "made"
 
 
 def test_a_folder_of_somebody_else_is_kept(recipe, tmp_path):
@@ -225,3 +249,10 @@ def test_a_folder_of_somebody_else_is_kept(recipe, tmp_path):
     with pytest.raises(ArtifactError, match=r"photos holds something else; name another folder\."):
         deliver(done, tmp_path / "photos")
     assert (tmp_path / "photos" / "cat.jpg").read_text() == "meow"
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_a_seed_that_no_generator_takes_is_refused_before_anything_runs(tmp_path, seed):
+    with pytest.raises(ConfigError, match=rf"^seed {seed}: a whole number from 0 to 4294967295 is needed\.$"):
+        open_run("laptop", [], seed, str(tmp_path))
+    assert open_run("laptop", [], 2**32 - 1, str(tmp_path)).seed == 2**32 - 1
