@@ -134,9 +134,11 @@ def _difference(
 ) -> tuple[float, float]:
     """Difference of the means, and half the width of its interval (normal quantile, two-sided).
 
-    Both sides get the larger variance of the two: that of few visitors of whom none hit is 0, and knows nothing.
+    Both sides get the larger variance of the two: that of few visitors of whom none hit is 0, and knows nothing. Where
+    neither varies, it is that of one hit in two visitors more.
     """
     chance = (1.0 - settings.confidence) / settings.max_windows
-    variance = max(canary.var(ddof=1), champion.var(ddof=1))
+    one_hit = 1 / (min(len(canary), len(champion)) + 2)
+    variance = max(canary.var(ddof=1), champion.var(ddof=1), one_hit * (1 - one_hit))
     error = math.sqrt(variance * (1 / len(canary) + 1 / len(champion)))
     return float(canary.mean() - champion.mean()), NormalDist().inv_cdf(1.0 - chance / 2) * error

@@ -62,7 +62,7 @@ def count_catalogue(
 
     Returns:
         Share of the items that the champion lacks, of items that share all codes with another, and of the new items
-        that say hardly anything of themselves.
+        that say hardly anything of themselves: of as many as are worth a run, where fewer are new.
 
     Raises:
         DataError: the catalogue has no items, or there are no codes.
@@ -74,7 +74,7 @@ def count_catalogue(
         [columns.TITLE, columns.DESCRIPTION, pl.col(columns.CATEGORIES).list.join(" ")], separator=" "
     )
     profiles = dict(new.select(columns.ITEM, texts).iter_rows())
-    bare = float(minimal_metadata(new, profiles).mean()) if new.height else 0.0
+    bare = minimal_metadata(new, profiles).sum() / max(1.0, new.height, limits.new_items * items.height)
     return (
         CountResult(
             name=NEW_ITEMS,
@@ -90,7 +90,7 @@ def count_catalogue(
         ),
         CountResult(
             name=BARE_TEXTS,
-            value=bare,
+            value=float(bare),
             limit=limits.bare_texts,
             meaning="New items of which the catalogue says hardly more than a title.",
         ),

@@ -7,10 +7,13 @@ First what the evidence asks for, the first of these that applies:
     too few users                                               warn
     no reference yet                                            nothing, but warn of skew from the training data
     data quality or operations alarm                            page: training repairs neither
-    quality alarm, alarms lasting `quality_windows` windows     retrain
+    quality alarm, but for `click_rate` alone, which feedback
+      that is lost lowers too; alarms lasting
+      `quality_windows` windows                                 retrain
     collisions over their limit                                 retrain, with a whole new index
     input or output alarms that last `drift_windows` windows    retrain, though quality holds
     new items over their limit, or some and asked for           index_new_items
+    such items, but indexing them has just come to nothing      warn
     quality, input or output alarms, or bare texts              warn
     items asked for that the catalog does not have either       warn
     none of these                                               nothing
@@ -18,7 +21,8 @@ First what the evidence asks for, the first of these that applies:
 An override takes the place of that. Then what forbids a run: a freeze, missing evidence (but for the reference, which
 an order can do without), a run that is under way, a later window that has been decided, cool-down, budget. A run that
 is forbidden becomes a warning that says why. Time between runs is that between their windows: rounds come when they
-can, and some seconds of theirs are no reason to wait another window.
+can, and some seconds of theirs are no reason to wait another window. An order that is held back silences no alarm: what
+the evidence says is told beside it, and a page stays one.
 
 The window's decision is made once: for a window that the record knows, the same decision comes back.
 """
@@ -32,7 +36,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from gream.monitoring.catalogue import BARE_TEXTS, COLLISIONS, NEW_ITEMS, CountResult
 from gream.monitoring.entries import RUNS, Action, Decision, Entry, Freeze, Outcome, Override, Thaw, Trial, clock
 from gream.monitoring.judgement import MonitorResult, WindowReport
-from gream.monitoring.monitors import HIT_RATE, Group
+from gream.monitoring.monitors import CLICK_RATE, HIT_RATE, Group
 
 DAY: Final = 86_400
 WEEK: Final = 7 * DAY
@@ -44,7 +48,8 @@ class DecisionSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     cooldown_seconds: Annotated[int, Field(ge=0)] = 3 * DAY
-    """Least time between the windows that start two retrainings."""
+    """Least time between the windows that start two retrainings, or two runs that index new items where the first came
+    to nothing."""
     index_cooldown_seconds: Annotated[int, Field(ge=0)] = DAY
     """Least time between the windows that start two runs that index new items."""
     weekly_budget: Annotated[int, Field(ge=0)] = 2
@@ -78,15 +83,14 @@ def decide(report: WindowReport, history: Sequence[Entry], now: int, settings: D
     for entry in history:
         if isinstance(entry, Decision) and entry.id == name:
             return entry
-    order = _pending_override(history, now)
-    if order is None:
-        wish = _wish(report, history, now, settings)
-    else:
-        wish = _Wish(order.action, (f"Ordered by {order.by}: {order.reason}",), order.id)
+    order, asked = _pending_override(history, now), _wish(report, history, now, settings)
+    wish = asked if order is None else _Wish(order.action, (f"Ordered by {order.by}: {order.reason}",), order.id)
     obstacles = tuple(_obstacles(wish.action, report, history, now, settings)) if wish.action in RUNS else ()
     if obstacles:
         held_back = f"{_name(wish.action)} is held back."
-        wish = _Wish("warn", (*wish.reasons, held_back, *obstacles))
+        also = asked.reasons if order is not None and asked.action != "nothing" else ()
+        action: Action = "page" if asked.action == "page" else "warn"
+        wish = _Wish(action, (*wish.reasons, *also, held_back, *obstacles))
     return Decision(id=name, at=now, action=wish.action, reasons=wish.reasons, override=wish.override, report=report)
 
 
@@ -136,8 +140,11 @@ def _wish(report: WindowReport, history: Sequence[Entry], now: int, settings: De
 def _wish_of_training(report: WindowReport, history: Sequence[Entry], settings: DecisionSettings) -> _Wish:
     counts = {one.name: one for one in report.counts if one.alarm}
     drift = report.alarming("input", "output")
-    alarms = tuple(map(_sentence, (*report.alarming("quality"), *drift)))
-    if report.alarming("quality"):
+    quality = report.alarming("quality")
+    alarms = tuple(map(_sentence, (*quality, *drift)))
+    if [one.name for one in quality] == [CLICK_RATE]:
+        alarms = (*alarms, "No other quality alarms: feedback, or what it names, may be lost on its way.")
+    elif quality:
         windows = _windows_of(("quality", "input", "output"), report, history)
         if windows >= settings.quality_windows:
             return _Wish("retrain", alarms)
@@ -154,15 +161,38 @@ def _wish_of_training(report: WindowReport, history: Sequence[Entry], settings: 
         demand = (*demand, _count_sentence(counts[NEW_ITEMS]))
     if demand:
         # Without any new item in the catalog the run would fail, and be started again and again.
-        if all(one.value > 0.0 for one in report.counts if one.name == NEW_ITEMS):
+        if not all(one.value > 0.0 for one in report.counts if one.name == NEW_ITEMS):
+            alarms = (*alarms, *demand, "They are not in the catalog: publish it.")
+        elif (nothing := _came_to_nothing(report, history, settings)) is not None:
+            alarms = (*alarms, *demand, nothing)
+        else:
             return _Wish("index_new_items", (*demand, *alarms))
-        alarms = (*alarms, *demand, "They are not in the catalog: publish it.")
     if BARE_TEXTS in counts:
         alarms = (*alarms, _count_sentence(counts[BARE_TEXTS]))
     if alarms:
         return _Wish("warn", alarms)
     measured = sum(one.statistic is not None for one in report.results)
     return _Wish("nothing", (f"No alarm: {measured} of {len(report.results)} monitors had enough to go by.",))
+
+
+def _came_to_nothing(report: WindowReport, history: Sequence[Entry], settings: DecisionSettings) -> str | None:
+    """What became of the champion's last run that indexed new items, where that is a reason to wait with the next one.
+
+    An order need not wait for it: somebody may have mended what was in the way.
+    """
+    runs = [
+        entry
+        for entry in _decisions(history)
+        if entry.action == "index_new_items" and entry.report.policy_version == report.policy_version
+    ]
+    ended = [entry for entry in history if isinstance(entry, Outcome) and runs and entry.decision == runs[-1].id]
+    if not ended or ended[0].result not in ("failed", "refused"):
+        return None
+    until = runs[-1].report.end + settings.cooldown_seconds
+    if report.end >= until:
+        return None
+    what = f"The last run that indexed new items ended, {ended[0].result}: {ended[0].text}"
+    return f"{what} The next one waits until {clock(until)}."
 
 
 def _obstacles(

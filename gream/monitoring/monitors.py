@@ -27,6 +27,8 @@ Array = NDArray[np.float64]
 
 HIT_RATE: Final = "hit_rate"
 """The monitor that needs feedback to say anything: without, `click_rate` is 0 as it is of lists that nobody wants."""
+CLICK_RATE: Final = "click_rate"
+"""The one that also falls where feedback is lost."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,7 @@ MONITORS: Final = (
     _share("list_entropy", "output", "requests", "both", 0.01, "How even the probabilities within a list are."),
     _share(HIT_RATE, "quality", "settled", "down", 0.01, "The next item that a user took was in the list."),
     _share("ndcg", "quality", "settled", "down", 0.01, "The same, discounted by its rank."),
-    _share("click_rate", "quality", "settled", "down", 0.01, "Requests of which a shown item was clicked or bought."),
+    _share(CLICK_RATE, "quality", "settled", "down", 0.01, "Requests of which a shown item was clicked or bought."),
     _share(
         "unmatched_feedback",
         "data_quality",

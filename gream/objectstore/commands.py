@@ -67,10 +67,10 @@ def show(uri: str) -> None:
     "--older-than",
     "days",
     type=click.FloatRange(min=0),
-    default=7.0,
+    default=30.0,
     show_default=True,
     metavar="DAYS",
-    help="Younger ones stay too: a challenger that is being judged is named by no pointer yet.",
+    help="Younger ones stay too: a challenger that is judged, or on trial, is named by no pointer of a champion yet.",
 )
 def prune(uri: str, keep: int, days: float) -> None:
     """Delete old versions of s3://BUCKET/PREFIX, and print them."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gream.artifacts import VERSION_DIGITS
+from gream.errors import StoreError
 from gream.monitoring.canary import Arm, Look, look_at
 from gream.monitoring.decision import freeze, on_trial
 from gream.monitoring.decision_log import DecisionLog
@@ -18,8 +19,9 @@ from gream.monitoring.entries import Trial
 from gream.monitoring.evidence import Evidence, Window
 from gream.monitoring.settings import MonitoringSettings
 from gream.promotion.canary import follow_champion, name_canary
-from gream.promotion.champion import ChampionPlace, promote_kept
+from gream.promotion.champion import Champion, ChampionPlace, promote_kept
 from gream.promotion.closing import Ending, record_ending, settle
+from gream.promotion.verdict import Verdict
 
 _LOG = logging.getLogger("gream.monitor")
 
@@ -93,7 +95,14 @@ class Trials:
         return Ending(ending.result, f"{ending.text} {look.text}")
 
     def _settle(self, trial: Trial) -> Ending:
-        return settle(self.champion, trial.verdict, lambda: promote_kept(self.champion, trial.verdict))
+        return settle(self.champion, trial.verdict, lambda: self._promote(trial.verdict))
+
+    def _promote(self, verdict: Verdict) -> Champion:
+        try:
+            return promote_kept(self.champion, verdict)
+        except StoreError:  # It was pruned there meanwhile, or the store is away: then the next line says so.
+            self.champion.keep(self.canary.fetch(verdict.challenger, self.cache))
+        return promote_kept(self.champion, verdict)
 
     def _look(self, trial: Trial, now: int) -> Look:
         length = self.settings.window_seconds

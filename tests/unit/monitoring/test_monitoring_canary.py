@@ -66,6 +66,16 @@ def test_a_few_visitors_without_a_hit_are_no_reason_to_withdraw():
     assert look_at(arm(150, 0), arm(5_000, 432), 1, SETTINGS).finding == "withdraw"
 
 
+@pytest.mark.parametrize("hits", [0, 1])
+def test_sides_that_are_all_the_same_do_not_make_the_interval_a_point(hits):
+    """As if one of 52 had hit: the variance is 51/52^2, the error 0.020473, and 2.6901 of it are 0.055."""
+    look = look_at(arm(50, 50 * hits), arm(450, 450 * hits), 2, SETTINGS)
+    assert look.finding == "wait"
+    assert look.text.endswith("of 450 users, +0.000 [-0.055, +0.055] in 2 windows.")
+    # With a variance of 1001/1002^2, 0.0026 to either side.
+    assert look_at(arm(1_000, 1_000 * hits), arm(9_000, 9_000 * hits), 2, SETTINGS).finding == "promote"
+
+
 def test_an_end_without_a_result_says_what_was_missing():
     text = look_at(arm(49, 49), arm(36_000, 7_200), 7, SETTINGS).text
     assert text == (

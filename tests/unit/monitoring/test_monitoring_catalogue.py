@@ -43,6 +43,14 @@ def test_an_alarm_begins_at_its_limit():
     assert not counts(table, {"m0", "m1", "m2"}, limits=CatalogueLimits(new_items=0.26))["new_items"].alarm
 
 
+@pytest.mark.parametrize(("bare", "value", "alarm"), [(1, 0.1, False), (2, 0.2, False), (3, 0.3, True)])
+def test_one_bare_text_among_few_new_items_is_no_alarm(bare, value, alarm):
+    """Of 500 items, 10 new ones are worth a run; here there are 3."""
+    table = items([LONG] * 497 + [""] * bare + [LONG] * (3 - bare))
+    found = counts(table, {f"m{number}" for number in range(497)})["bare_texts"]
+    assert (found.value, found.alarm) == (value, alarm)
+
+
 def test_what_an_index_was_made_with_is_no_reason_to_make_it_anew():
     limits = CatalogueLimits(collisions=0.3)
     (collisions,) = [one for one in count_catalogue(items([LONG] * 4), set(), CODES, limits) if one.value == 0.5]

@@ -40,6 +40,7 @@ def ended(decision, result="promoted"):
         ({"alarms": ["degraded"]}, "page", "degraded alarms: 0.500, above 0.200, over 300 users."),
         ({"alarms": ["latency", "hit_rate"]}, "page", "latency alarms: 0.500, above 0.200, over 300 users."),
         ({"alarms": ["hit_rate"]}, "retrain", "hit_rate alarms: 0.500, above 0.200, over 300 users."),
+        ({"alarms": ["click_rate", "ndcg"]}, "retrain", "ndcg alarms: 0.500, above 0.200, over 300 users."),
         ({"counts": ["collisions"]}, "retrain", "collisions: 50.0%, the limit is 10.0%. In the test."),
         ({"alarms": ["category"]}, "warn", "category alarms: 0.500, above 0.200, over 300 users."),
         ({"alarms": ["novelty"]}, "warn", "novelty alarms: 0.500, above 0.200, over 300 users."),
@@ -75,6 +76,14 @@ def test_items_that_the_catalog_lacks_too_are_not_indexed():
     )
     uncounted = decide(asked.model_copy(update={"counts": ()}), [], NOW, SETTINGS)
     assert uncounted.action == "index_new_items"
+
+
+@pytest.mark.parametrize("unmeasured", [[], ["hit_rate", "ndcg"]])
+def test_fewer_clicks_alone_may_be_feedback_that_is_lost_and_train_nothing(unmeasured):
+    decision = on(0, alarms=["click_rate"], unmeasured=unmeasured)
+    assert decision.action == "warn"
+    assert decision.reasons[-1] == "No other quality alarms: feedback, or what it names, may be lost on its way."
+    assert on(1, decision, alarms=["click_rate"], counts=["new_items"]).action == "index_new_items"
 
 
 def test_skew_is_told_in_words():
@@ -197,7 +206,7 @@ def test_retraining_cools_down_for_three_days(day, action):
 )
 def test_a_round_that_came_late_makes_the_next_run_wait_no_longer(what, days, settings):
     first = decide(report(0, **what), [], NOW + 90, settings)
-    again = on(days, first, ended(first, "refused"), settings=settings, **what)
+    again = on(days, first, ended(first), settings=settings, **what)
     assert again.action == first.action != "warn"
 
 
@@ -232,6 +241,22 @@ def test_indexing_has_a_pause_of_its_own_and_no_budget():
     assert second.reasons[-1] == "Indexing new items cools down until 2024-10-07 00:00 UTC."
     third = on(1, first, ended(first, "indexed"), settings=quick, alarms=["hit_rate"])
     assert third.action == "retrain"
+
+
+@pytest.mark.parametrize("result", ["failed", "refused"])
+def test_indexing_that_came_to_nothing_is_told_and_waits_as_long_as_a_retraining(result):
+    first = on(0, counts=["new_items"])
+    end = Outcome(decision=first.id, at=first.at + 60, result=result, text="Nobody took an item.")
+    for day in (1, 2):
+        again = on(day, first, end, counts=["new_items"])
+        assert (again.action, again.reasons[-1]) == (
+            "warn",
+            f"The last run that indexed new items ended, {result}: Nobody took an item. "
+            "The next one waits until 2024-10-08 00:00 UTC.",
+        )
+    assert on(3, first, end, counts=["new_items"]).action == "index_new_items"
+    assert on(1, first, end, counts=["new_items"], version="another").action == "index_new_items"
+    assert on(1, first, end, order("index_new_items", until=NOW + 9 * DAY), counts=["new_items"]).override == "o1"
 
 
 def test_a_freeze_holds_every_run_back():
@@ -281,7 +306,7 @@ def test_an_override_runs_out():
     [
         ([Freeze(at=NOW, by="bob", reason="Stop.")], {}),
         ([], {"missing": ["few_users"]}),
-        ([on(-2, alarms=["hit_rate"])], {}),
+        ([on(-1, alarms=["hit_rate"])], {}),
     ],
 )
 def test_an_override_does_not_lift_what_forbids_a_run_and_waits(history, what):
@@ -289,6 +314,22 @@ def test_an_override_does_not_lift_what_forbids_a_run_and_waits(history, what):
     assert (decision.action, decision.override) == ("warn", None)
     later = on(0, order("retrain"), decision)
     assert later == decision
+
+
+def test_an_order_that_is_held_back_silences_no_alarm():
+    frozen = Freeze(at=NOW, by="bob", reason="Stop.")
+    ordered, held_back = "Ordered by ada: I know better.", "Retraining is held back."
+    stop = "Frozen by bob at 2024-10-05 00:00 UTC: Stop."
+    paged = on(0, order("retrain"), frozen, alarms=["degraded"])
+    degraded = "degraded alarms: 0.500, above 0.200, over 300 users."
+    assert (paged.action, paged.override, paged.reasons) == ("page", None, (ordered, degraded, held_back, stop))
+    warned = on(0, order("retrain"), frozen, counts=["bare_texts"])
+    bare = "bare_texts: 50.0%, the limit is 10.0%. In the test."
+    assert (warned.action, warned.reasons) == ("warn", (ordered, bare, held_back, stop))
+    calm = on(0, order("retrain"), frozen)
+    assert (calm.action, calm.reasons) == ("warn", (ordered, held_back, stop))
+    silent = on(0, order("retrain"), missing=["silent"])
+    assert (silent.action, silent.reasons[-1]) == ("page", "Evidence is missing: Missing: silent.")
 
 
 def test_a_window_is_decided_once():

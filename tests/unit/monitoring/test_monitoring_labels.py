@@ -6,7 +6,7 @@ import pytest
 
 from gream.monitoring.evidence import Window, user_hash
 from gream.monitoring.evidence_reader import read_evidence
-from gream.monitoring.labels import label_requests
+from gream.monitoring.labels import label_last_requests, label_requests
 from gream.monitoring.request_log import RequestLog
 
 pytestmark = pytest.mark.unit
@@ -21,7 +21,7 @@ MATCH = 600
 def labels(tmp_path, request_row, write_feedback):
     """Labels of requests at the given seconds, all with the list m0, m1, m2, after the given events."""
 
-    def labels(requests, events, user=USER):
+    def labels(requests, events, user=USER, label=label_requests):
         RequestLog(tmp_path).write(request_row(name, timestamp=START + at, user=user) for name, at in requests)
         rows = [
             (f"e{number}", who, item, kind, START + at, request, START + at)
@@ -29,7 +29,7 @@ def labels(tmp_path, request_row, write_feedback):
         ]
         write_feedback(tmp_path, rows)
         evidence = read_evidence(tmp_path, Window(START, START + 3_600), MATCH, KEY)
-        table = label_requests(evidence)
+        table = label(evidence)
         return list(zip(*(table[name].to_list() for name in ("click_rate", "hit_rate", "ndcg")), strict=True))
 
     return labels
@@ -73,3 +73,34 @@ def test_other_users_events_are_not_labels(labels):
 def test_each_request_has_its_own_label(labels):
     events = [("u", "m0", "click", 30, "a"), ("u", "m2", "click", 130, "b")]
     assert labels([("a", 0), ("b", 100)], events) == [(1.0, 1.0, 1.0), (1.0, 1.0, 0.5)]
+
+
+M0, M1, M5 = (1.0, 1.0, 1.0), (1.0, 1.0, pytest.approx(1 / math.log2(3))), (0.0, 0.0, 0.0)
+NONE = (0.0, None, None)
+
+
+@pytest.mark.parametrize(
+    ("requests", "events", "all_of_them", "last_ones"),
+    [
+        # The page asks again in the second of the click: the click is that of the list before.
+        ([("a", 0), ("b", 9)], [("m0", 9, "a")], [M0, NONE], [M0, NONE]),
+        ([("a", 0), ("b", 9)], [("m5", 9, None)], [M5, NONE], [M5, NONE]),
+        # So it goes on, and what is clicked later is that of the later list.
+        ([("a", 0), ("b", 9), ("c", 20)], [("m5", 9, None), ("m5", 20, None)], [M5, M5, NONE], [M5, M5, NONE]),
+        ([("a", 0), ("b", 9)], [("m1", 9, "a"), ("m0", 30, "b")], [M1, M0], [M1, M0]),
+        # Asked and clicked within one second, as a program does.
+        ([("b", 9)], [("m0", 9, "b")], [M0], [M0]),
+        ([("b", 9)], [("m5", 9, None)], [M5], [M5]),
+        ([("a", 0), ("b", 9)], [("m5", 0, None), ("m5", 9, None)], [M5, M5], [M5, M5]),
+        ([("a", 0), ("b", 9)], [("m5", 5, None), ("m5", 9, None)], [M5, M5], [M5, M5]),
+        # It names the list that was asked for last, so the one before has got nothing of its own.
+        ([("a", 0), ("b", 9)], [("m0", 9, "b")], [(0.0, 1.0, 1.0), M0], [NONE, M0]),
+        # The list before is older than what counts.
+        ([("a", 0), ("b", MATCH + 1)], [("m5", MATCH + 1, None)], [NONE, M5], [NONE, M5]),
+        ([("a", 0), ("b", MATCH)], [("m5", MATCH, None)], [M5, NONE], [M5, NONE]),
+    ],
+)
+def test_a_click_in_the_second_of_a_request(labels, requests, events, all_of_them, last_ones):
+    taken = [("u", item, "click", at, request) for item, at, request in events]
+    assert labels(requests, taken) == all_of_them
+    assert labels(requests, taken, label=label_last_requests) == last_ones

@@ -1,14 +1,20 @@
 """A challenger on trial, from the gate to the champion or back, whatever is killed in between."""
 
+import shutil
+from datetime import timedelta
+
 import pytest
+from click.testing import CliRunner
 from promotion_records import gate_verdict, retraining
 
 from gream.artifacts import content_digest
+from gream.cli import main
 from gream.errors import StoreError
 from gream.monitoring.canary import Look
 from gream.monitoring.decision_log import DecisionLog
 from gream.monitoring.entries import Freeze, Outcome, Thaw, Trial
 from gream.monitoring.settings import MonitoringSettings
+from gream.objectstore import prune as prune_module
 from gream.promotion import closing
 from gream.promotion import trials as trials_module
 from gream.promotion.champion import install, open_champion, promote
@@ -204,6 +210,25 @@ def test_a_trial_that_was_won_is_not_lost_for_want_of_its_record(
     assert see_to(3.0, "withdraw") == []
     assert outcomes(log) == [("promoted", f"{champion.read().version} was made the champion.")]
     assert [champion.read().digest, canary.read().digest] == digests(bundle, "B", "B")
+
+
+def test_a_winner_that_the_champions_place_has_lost_comes_from_the_canary(
+    begin, see_to, champion, log, bundle, tmp_path
+):
+    begin()
+    (b,) = digests(bundle, "B")
+    shutil.rmtree(tmp_path / "champion" / "versions" / b)
+    see_to(2.0, "promote")
+    assert champion.read().digest == b
+    assert [result for result, _ in outcomes(log)] == ["promoted"]
+
+
+def test_what_is_on_trial_is_too_young_to_be_pruned(monkeypatch):
+    ages = []
+    monkeypatch.setattr(prune_module, "prune", lambda uri, keep, older_than, now: ages.append(older_than) or [])
+    CliRunner().invoke(main, ["store", "prune", "s3://b/champion"], catch_exceptions=False)
+    longest = timedelta(seconds=DAY * (MonitoringSettings().canary.max_windows + 1))
+    assert ages[0] > longest
 
 
 @pytest.mark.parametrize("step", ["settle", "record_ending", "follow_champion"])
