@@ -135,6 +135,7 @@ class ModelConfig(Section):
     """Text tokens of the scratch model's own byte-level BPE (the index tokens come on top)."""
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     max_positions: Positive = 1_024
+    """Of a model from scratch, as are the sizes above; any other backbone brings its own."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Of the weights as a policy is kept, sampled by vLLM and served. Those that are trained are float32 meanwhile
     (`gream.training.precision`); arithmetic is in `sft.precision` and `srpo.precision`."""
@@ -149,7 +150,7 @@ class SftConfig(Section):
     lora_rank: Positive = 32
     lora_alpha: Positive = 64
     learning_rate: Annotated[float, Field(gt=0)] = 5e-5
-    warmup_ratio: Share = 0.1
+    warmup_ratio: Annotated[float, Field(ge=0, lt=1)] = 0.1
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
     batch_size: Positive = 8
@@ -179,7 +180,7 @@ class SrpoConfig(Section):
     gradient_checkpointing: bool = False
     group_size: Annotated[int, Field(ge=2)] = 10
     pass_k: Positive = 4
-    """K of the bonus; must be smaller than `group_size` or the bonus is identically zero."""
+    """K of the bonus and of `rho` in the log; must be smaller than `group_size` or the bonus is identically zero."""
     beta: Annotated[float, Field(gt=0)] = 0.5
     """Exponent of the residual reward (l/H)^beta."""
     bonus: bool = True
@@ -225,12 +226,17 @@ class SrpoConfig(Section):
         return self
 
     @model_validator(mode="after")
-    def bonus_can_be_felt(self) -> "SrpoConfig":
-        """K stays below G (paper, section 3.3)."""
+    def k_fits_the_group(self) -> "SrpoConfig":
+        """K stays below G (paper, section 3.3); where there is no bonus it may be G."""
         if self.bonus and self.pass_k >= self.group_size:
             raise ValueError(
                 f"pass_k must be below group_size: with K = {self.pass_k} and G = {self.group_size} "
                 "the bonus is identically zero"
+            )
+        if self.pass_k > self.group_size:
+            raise ValueError(
+                f"pass_k must be at most group_size: K = {self.pass_k} answers cannot be drawn from G = "
+                f"{self.group_size}"
             )
         return self
 

@@ -22,11 +22,13 @@ from gream.corpora.rl import RlPrompt, rl_prompts
 from gream.corpora.texts import TemplateTexts, TextWriter
 from gream.data.catalog import Catalog
 from gream.data.split import Split
-from gream.errors import ConfigError
+from gream.errors import ConfigError, EnrichmentError
 from gream.indexing.tokens import TOKEN_PATTERN
 from gream.prompts import PROMPTS_VERSION
 
 KIND = "corpus"
+MANY_CHAINS = 20
+"""Of so many, a teacher that can be used has some kept."""
 
 
 class TaskFacts(BaseModel):
@@ -114,6 +116,7 @@ def build_corpus(
     Raises:
         ConfigError: `config.teacher` is `openai` and there is no model.
         DataError: an item has no profile text, or an index names two items.
+        EnrichmentError: of many chains that the teacher was asked for, none can be trained on.
     """
     items = read_items(catalog, profile_texts, index)
     text_rng, alignment_rng, reasoning_rng, rl_rng = np.random.default_rng(seed).spawn(4)
@@ -130,6 +133,11 @@ def build_corpus(
     chains, audit = reasoning_examples(
         split.train, items, teacher, config.reasoning_samples, config.reasoning_window, reasoning_rng
     )
+    if audit.made >= MANY_CHAINS and not audit.kept:
+        raise EnrichmentError(
+            f"no chain of the teacher's can be trained on ({audit.words()}): set another enrichment.model, or "
+            "corpus.reasoning_samples = 0 to train without reasoning."
+        )
     prompts = rl_prompts(split.train, config.rl_prompts, rl_rng)
     facts = CorpusFacts(
         tasks=_task_facts([*alignment, *chains]),

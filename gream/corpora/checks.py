@@ -72,6 +72,16 @@ class ChainAudit(BaseModel):
     mean_citations: float = 0.0
     """History items cited by a kept chain, on average."""
 
+    def words(self) -> str:
+        """What became of them, in one line, the commonest fault first.
+
+        >>> ChainAudit(made=9, kept=6, dropped={"unanswered": 1, "leaks_title": 2}).words()
+        'of 9 reasoning chains 6 kept; dropped: 2 leaks_title, 1 unanswered'
+        """
+        faults = sorted(self.dropped.items(), key=lambda fault: -fault[1])
+        dropped = ", ".join(f"{count:,} {reason}" for reason, count in faults)
+        return f"of {self.made:,} reasoning chains {self.kept:,} kept" + (f"; dropped: {dropped}" if dropped else "")
+
 
 def chain_fault(chain: Chain, history: Sequence[Item], target: Item) -> str | None:
     """Why a chain must not be trained on, or None.

@@ -71,7 +71,7 @@ def example_users(
     histories, targets = [cases.histories[place] for place in places], [cases.targets[place] for place in places]
     excludes = histories if exclude_seen else None
     answers = {mode: policy.recommend_batch(histories, SHOWN_ITEMS, mode, excludes, config.beams) for mode in MODES}
-    separator = load_prompts("reasoning")["stages"]["separator"].strip()
+    separator = load_prompts("reasoning")["stages"]["separator"]
     return [
         ExampleUser(
             user=cases.users[place],
@@ -79,7 +79,8 @@ def example_users(
             held_out=titles[target],
             direct=_shown(direct, target),
             reasoning=_shown(reasoning, target),
-            chain=[stage.strip() for stage in (reasoning.readable_chain or "").split(separator) if stage.strip()],
+            # Cut before titles stand in it, which may hold the separator.
+            chain=[policy.render(part) for part in map(str.strip, (reasoning.chain or "").split(separator)) if part],
         )
         for place, history, target, direct, reasoning in zip(
             places, histories, targets, answers["direct"], answers["reasoning"], strict=True

@@ -34,6 +34,7 @@ class VariantResult(BaseModel):
         name: of the variant.
         overrides: its settings, each `section.key=value`.
         values: measure -> mean over users and seeds, with the interval over users.
+        users: measure -> users whom it was taken of, under any seed.
         differences: measure -> this variant minus the first, paired by user and seed; empty for the first.
         of_seeds: measure -> the mean over users under each seed.
         collision_rate: mean over the seeds.
@@ -45,6 +46,7 @@ class VariantResult(BaseModel):
     name: str
     overrides: tuple[str, ...]
     values: Intervals
+    users: dict[str, int]
     differences: Intervals
     of_seeds: dict[str, tuple[float, ...]]
     collision_rate: float
@@ -54,7 +56,7 @@ class VariantResult(BaseModel):
 class Comparison(BaseModel):
     """Attributes:
     seeds: of every variant.
-    users: test users.
+    users: test users; a measure of reasoning may be taken of some of them alone.
     variants: in the order of the experiment; the first is what the others are compared with.
     """
 
@@ -98,6 +100,7 @@ def compare(trials: Sequence[Trial], resamples: int, seed: int = 0) -> Compariso
 
 def _result(of_seeds: dict[int, Trial], reference: dict[int, Trial], resamples: int, seed: int) -> VariantResult:
     values: dict[str, Interval] = {}
+    users: dict[str, int] = {}
     differences: dict[str, Interval] = {}
     means: dict[str, tuple[float, ...]] = {}
     for name in MEASURES:
@@ -105,6 +108,7 @@ def _result(of_seeds: dict[int, Trial], reference: dict[int, Trial], resamples: 
         if own is None:
             continue
         values[name] = _interval(own, resamples, seed)
+        users[name] = _measured(own).shape[1]
         means[name] = tuple(np.nanmean(own, axis=1).tolist())
         other = _table(reference, name, reference)
         if of_seeds is not reference and other is not None:
@@ -115,6 +119,7 @@ def _result(of_seeds: dict[int, Trial], reference: dict[int, Trial], resamples: 
         name=facts[0].variant,
         overrides=facts[0].overrides,
         values=values,
+        users=users,
         differences=differences,
         of_seeds=means,
         collision_rate=float(np.mean([one.collision_rate for one in facts])),
@@ -134,7 +139,10 @@ def _table(of_seeds: dict[int, Trial], name: str, seeds: Iterable[int]) -> Array
     return np.stack([np.asarray(row, dtype=np.float64) for row in rows])
 
 
+def _measured(table: Array) -> Array:
+    """The users of a `(seeds, users)` table who were measured under any seed."""
+    return table[:, ~np.isnan(table).all(axis=0)]
+
+
 def _interval(table: Array, resamples: int, seed: int) -> Interval:
-    """Over the users of a `(seeds, users)` table who were measured under any seed."""
-    measured = table[:, ~np.isnan(table).all(axis=0)]
-    return bootstrap_interval(np.nanmean(measured, axis=0), resamples=resamples, seed=seed)
+    return bootstrap_interval(np.nanmean(_measured(table), axis=0), resamples=resamples, seed=seed)

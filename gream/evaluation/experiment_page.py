@@ -27,7 +27,7 @@ def comparison_table(comparison: Comparison) -> str:
     lines = [textwrap.fill(_about(comparison), WIDTH)]
     width = max(len(variant.name) for variant in comparison.variants)
     for measure in measures_of(comparison):
-        lines.append(f"\n  {measure}")
+        lines.append(f"\n  {_heading(comparison, measure)}")
         for variant in comparison.variants:
             if measure in variant.values:
                 lines.append(f"    {variant.name:<{width}}  {_cell(variant, measure)}")
@@ -54,7 +54,7 @@ def render_comparison(comparison: Comparison) -> str:
     return environment.get_template(TEMPLATE).render(
         comparison=comparison,
         about=_about(comparison),
-        measures=measures,
+        measures={measure: _heading(comparison, measure) for measure in measures},
         signs={sign: SIGNS[sign] for sign in signs_of(comparison)},
         plots={measure: _plot(comparison, measure) for measure in measures},
     )
@@ -77,6 +77,14 @@ def _about(comparison: Comparison) -> str:
         f"{comparison.users:,} test users, seeds {seeds}; differences of {', '.join(others)} from {first}, paired by "
         "user and seed, with 95% intervals over users."
     )
+
+
+def _heading(comparison: Comparison, measure: str) -> str:
+    """The measure, and how many users it was taken of where these are not all test users."""
+    counts = {variant.users[measure] for variant in comparison.variants if measure in variant.users}
+    if counts == {comparison.users}:
+        return measure
+    return f"{measure} ({' or '.join(f'{count:,}' for count in sorted(counts))} users)"
 
 
 def _cell(variant: VariantResult, measure: str) -> str:

@@ -48,6 +48,10 @@ class Recommender(Protocol):
         """See `Policy.reason_batch`."""
         ...
 
+    def render(self, chain: str) -> str:
+        """See `Policy.render`."""
+        ...
+
 
 class AnswerShares(BaseModel):
     """What a policy's answers and chains are like, as shares of them."""
@@ -105,17 +109,20 @@ def evaluate_policy(
     direct = _ranked(policy, cases, "direct", exclude_seen, config, label)
     rows, reasoned = cases.sample(config.reasoning_users, SAMPLE_SEED)
     one_chain = _ranked(policy, reasoned, "reasoning", exclude_seen, config, label)
+    seen, wanted = reasoned.seen(exclude_seen), list[str | None](reasoned.targets)
+    if seen is not None:
+        wanted = [None if target in items else target for target, items in zip(wanted, seen, strict=True)]
+        # A sample must be left something: whoever has seen everything is asked without exclusions, and is never right.
+        seen = [[] if tokens.keys() <= set(items) else items for items in seen]
     sampled = policy.reason_batch(
         reasoned.histories,
         config.chains,
         seed,
-        reasoned.seen(exclude_seen),
+        seen,
         answer="sample",
         progress=f"{label}: {config.chains} chains",
     )
-    correct = np.array(
-        [sum(a.item_id == target for a in row) for row, target in zip(sampled, reasoned.targets, strict=True)]
-    )
+    correct = np.array([sum(a.item_id == target for a in row) for row, target in zip(sampled, wanted, strict=True)])
     cutoffs = [k for k in PASS_CUTOFFS if k <= config.chains]
     answers = [answer for row in sampled for answer in row]
     returned = [item.item_id for answer in [*direct, *one_chain] for item in answer]

@@ -11,6 +11,7 @@ from gream.evaluation.examples import ExampleUser
 from gream.evaluation.figures import Row, curve, interval_plot
 from gream.evaluation.results import Metrics
 from gream.evaluation.summary import (
+    chain_systems,
     list_systems,
     pass_cutoffs,
     protocol_sentence,
@@ -70,7 +71,7 @@ def render_report(data: ReportData) -> str:
         signs=failure_signs(metrics),
         list_systems=list_systems(metrics),
         list_metrics=LIST_METRICS,
-        chain_systems={"reasoning": metrics.reasoning, "reasoning, SFT only": metrics.sft.reasoning},
+        chain_systems=chain_systems(metrics),
         chain_metrics=pass_cutoffs(metrics),
         comparisons={_versus(name): differences for name, differences in metrics.comparisons.items() if differences},
         difference_metrics=["recall@10", "ndcg@10", *pass_cutoffs(metrics)[-1:]],

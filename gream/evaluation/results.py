@@ -88,12 +88,18 @@ class Metrics(Part):
     """Direct mode of the final policy without the prior of its search; None where it has none."""
     baselines: dict[BaselineName, Intervals]
     comparisons: dict[str, Intervals]
-    """Paired differences over users, `A_vs_B` -> metric -> A minus B; see `gream.evaluation.user_values`."""
+    """Paired differences over users, `A_vs_B` -> metric -> A minus B; see `gream.evaluation.user_values`. Those with
+    the SFT start are left out where SRPO did not run."""
     legal_item_share: float = Field(ge=0.0, le=1.0)
     index: IndexSummary
     signs: Signs = Signs()
     seconds: dict[str, float]
     """Stage -> seconds that it took when it was really run."""
+
+    @property
+    def reinforced(self) -> bool:
+        """Whether SRPO ran: where it did not, the policy is its SFT start, and is not compared with it."""
+        return "direct_vs_sft" in self.comparisons
 
     def save(self, path: Path) -> None:
         """Write the file, whole or not at all."""

@@ -82,16 +82,21 @@ class Sasrec(nn.Module):
         for table in (self.items, self.positions):
             nn.init.normal_(table.weight, std=settings.hidden**-0.5)
 
+    @property
+    def device(self) -> torch.device:
+        """Where it lies."""
+        return self.items.weight.device
+
     def forward(self, tokens: Tensor) -> Tensor:
         """States `(b, t, hidden)` of left-padded tokens `(b, t)`, t <= window."""
         length = tokens.shape[1]
         # Positions count from the end of the window, so that dropping columns of padding changes nothing.
-        positions = torch.arange(self.settings.window - length, self.settings.window)
+        positions = torch.arange(self.settings.window - length, self.settings.window, device=tokens.device)
         states = self.items(tokens) + self.positions(positions)
         states = functional.dropout(states, self.settings.dropout, self.training)
-        causal = torch.ones(length, length, dtype=torch.bool).tril()
+        causal = torch.ones(length, length, dtype=torch.bool, device=tokens.device).tril()
         # A padded query still sees itself: a row without any key would be NaN.
-        mask = causal & ((tokens != 0)[:, None, None, :] | torch.eye(length, dtype=torch.bool))
+        mask = causal & ((tokens != 0)[:, None, None, :] | torch.eye(length, dtype=torch.bool, device=tokens.device))
         for block in self.blocks:
             states = block(states, mask)
         scaled: Tensor = self.norm(states)
@@ -105,8 +110,8 @@ class Sasrec(nn.Module):
     def score(self, histories: Sequence[Sequence[int]]) -> np.ndarray:
         """Logits of every item after each history, `(b, n_items)` float32; an empty history is scored from padding."""
         self.eval()
-        tokens = _left_pad([list(history)[-self.settings.window :] for history in histories])
-        scores: np.ndarray = self.logits(self(tokens)[:, -1]).numpy()
+        tokens = _left_pad([list(history)[-self.settings.window :] for history in histories]).to(self.device)
+        scores: np.ndarray = self.logits(self(tokens)[:, -1]).cpu().numpy()
         return scores
 
 
@@ -118,7 +123,9 @@ def train_sasrec(
     settings: SasrecSettings,
     seed: int,
 ) -> Sasrec:
-    """Train until validation NDCG@10 stops rising and return the best epoch's model.
+    """Train until validation NDCG@10 stops rising and return the best epoch's model, on the GPU where there is one.
+
+    A batch holds the logits of all items for some 1,500 events three times over: 18 KB for each item of the catalogue.
 
     Args:
         sequences: the training part of each user, item numbers in time order; those with one item teach nothing.
@@ -129,9 +136,10 @@ def train_sasrec(
         seed: of weights, dropout, window phases and batch order.
     """
     random = np.random.default_rng(seed)
-    with torch.random.fork_rng(devices=[]):
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
-        model = Sasrec(n_items, settings)
+        model = Sasrec(n_items, settings).to(device)
         optimiser = torch.optim.AdamW(
             model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, betas=(0.9, 0.98)
         )
@@ -169,7 +177,7 @@ def _train_epoch(
         done = (epoch + number / len(batches)) / settings.epochs
         for group in optimiser.param_groups:
             group["lr"] = settings.learning_rate * _warm_cosine(done)
-        tokens = _left_pad(windows)
+        tokens = _left_pad(windows).to(model.device)
         inputs, labels = tokens[:, :-1], tokens[:, 1:]
         learned = (inputs != 0) & (labels != 0)
         loss = functional.cross_entropy(model.logits(model(inputs)[learned]), labels[learned] - 1)

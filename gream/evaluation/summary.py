@@ -15,9 +15,7 @@ MARKS: Final = {"good": "+", "neutral": "=", "bad": "!"}
 def summary_table(metrics: Metrics) -> str:
     """Headline numbers with 95% intervals, and what they mean, as plain text of at most `WIDTH` columns."""
     lists = _table(list_systems(metrics), COLUMNS)
-    chains = _table(
-        {"reasoning": metrics.reasoning, "reasoning, SFT only": metrics.sft.reasoning}, pass_cutoffs(metrics)
-    )
+    chains = _table(chain_systems(metrics), pass_cutoffs(metrics))
     verdicts = [
         textwrap.fill(verdict.text, WIDTH, initial_indent=f"  {MARKS[verdict.tone]} ", subsequent_indent="    ")
         for verdict in [*standing(metrics), *failure_signs(metrics)]
@@ -43,10 +41,17 @@ def list_systems(metrics: Metrics) -> dict[str, Intervals]:
     systems = {"direct": metrics.direct}
     if metrics.without_prior is not None:
         systems |= {"direct, without prior": metrics.without_prior}
-    systems |= {"direct, SFT only": metrics.sft.direct}
+    if metrics.reinforced:
+        systems |= {"direct, SFT only": metrics.sft.direct}
     if "recall@10" in metrics.reasoning:
         systems |= {"reasoning, one chain": metrics.reasoning}
     return systems | {NAMES[name]: values for name, values in metrics.baselines.items()}
+
+
+def chain_systems(metrics: Metrics) -> dict[str, Intervals]:
+    """Every system of which chains were sampled, by its name for people."""
+    start = {"reasoning, SFT only": metrics.sft.reasoning} if metrics.reinforced else {}
+    return {"reasoning": metrics.reasoning, **start}
 
 
 def pass_cutoffs(metrics: Metrics) -> list[str]:

@@ -35,7 +35,8 @@ def run(
 
     Raises:
         ConfigError: a teacher is asked for and its endpoint is not configured.
-        EnrichmentError: the endpoint failed for good, or the budget is spent; the next attempt continues.
+        EnrichmentError: the endpoint failed for good, or the budget is spent (the next attempt continues); or of many
+            chains none passed the checks.
     """
     warm = is_warm(semantic_index, champion)
     profile = training_profile(context, warm)
@@ -71,6 +72,7 @@ def run(
             context.seed,
             model,
         )
+        recipe.say(corpus.facts.chains.words())
         corpus.save(target)
         return {}
 

@@ -87,7 +87,11 @@ def run(catalog: Path, sft_policy: Path, policy: Path, context: RunContext) -> P
             ),
             without_prior=values.intervals(WITHOUT_PRIOR, resamples, seed) if WITHOUT_PRIOR in pieces else None,
             baselines={cast("BaselineName", name): values.intervals(name, resamples, seed) for name in baselines},
-            comparisons=values.comparisons(resamples, seed),
+            comparisons={
+                name: differences
+                for name, differences in values.comparisons(resamples, seed).items()
+                if profile.srpo.steps or not name.endswith("_vs_sft")
+            },
             legal_item_share=answers.legal_items,
             index=IndexSummary(**loaded.index.facts[AUDIT]),
             signs=Signs(

@@ -46,6 +46,7 @@ def test_unknown_section_names_the_sections():
         ("model.dropout=1.0", "model.dropout = 1.0 is not allowed: Input should be less than 1"),
         ("sft.method=half", "sft.method = 'half' is not allowed: Input should be 'full' or 'lora'"),
         ("srpo.group_size=4", "[srpo] pass_k must be below group_size: with K = 4 and G = 4"),
+        ("sft.warmup_ratio=1.0", "sft.warmup_ratio = 1.0 is not allowed: Input should be less than 1"),
         ("corpus.reasoning_stages=['intent']", "[corpus] reasoning_stages must have evidence or relevant among them"),
         ("srpo.updates_per_step=3", "[srpo] updates_per_step must divide prompts_per_step"),
         ("srpo.micro_batch=7", "[srpo] micro_batch must divide the completions of one update, but 7"),
@@ -56,6 +57,12 @@ def test_unknown_section_names_the_sections():
 )
 def test_refusals_say_what_is_allowed(override, part):
     assert part in refusal(override)
+
+
+def test_a_group_without_the_bonus_may_be_as_small_as_k_and_no_smaller():
+    assert load_profile("laptop", ["srpo.group_size=4", "srpo.bonus=false"]).srpo.pass_k == 4
+    message = refusal("srpo.group_size=3", "srpo.bonus=false")
+    assert message.endswith("[srpo] pass_k must be at most group_size: K = 4 answers cannot be drawn from G = 3.")
 
 
 def test_who_brought_a_wrong_value_is_named(tmp_path):

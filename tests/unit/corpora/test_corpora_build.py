@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from gream.config import CorpusConfig
 from gream.corpora.build import Corpus, build_corpus
 from gream.corpora.checks import citations
+from gream.corpora.llm import WrittenText
 from gream.data.split import leave_last_one_out
-from gream.errors import ArtifactError, ConfigError
+from gream.errors import ArtifactError, ConfigError, EnrichmentError
 
 pytestmark = pytest.mark.unit
 
@@ -84,6 +85,23 @@ def test_chains_are_written_as_often_as_asked():
 def test_a_language_model_teacher_needs_a_language_model():
     with pytest.raises(ConfigError, match=r"corpus\.teacher"):
         corpus_of(SEQUENCES, [str(n) for n in range(12)], config=CONFIG.model_copy(update={"teacher": "openai"}))
+
+
+class Speechless:
+    """A language model that writes texts, and never a chain."""
+
+    def complete_all(self, requests, schema, label=""):
+        return [WrittenText(text="soft") if schema is WrittenText else None for _ in requests]
+
+
+def test_a_teacher_of_whose_many_chains_none_is_kept_is_an_error():
+    openai = CONFIG.model_copy(update={"teacher": "openai"})
+    said = r"no chain of the teacher's can be trained on \(of 20 reasoning chains 0 kept; dropped: 20 unanswered\)"
+    with pytest.raises(EnrichmentError, match=said):
+        corpus_of(SEQUENCES, [str(n) for n in range(12)], config=openai, model=Speechless())
+    few = openai.model_copy(update={"reasoning_samples": 19})
+    corpus, _, _ = corpus_of(SEQUENCES, [str(n) for n in range(12)], config=few, model=Speechless())
+    assert corpus.facts.chains.words() == "of 19 reasoning chains 0 kept; dropped: 19 unanswered"
 
 
 @settings(max_examples=25, deadline=None)

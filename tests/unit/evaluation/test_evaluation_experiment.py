@@ -101,6 +101,16 @@ def test_users_who_were_not_measured_do_not_count():
     assert first.values["pass@1"].value == pytest.approx((0.0 + 0.3 + 0.6) / 3)
     assert first.of_seeds["pass@1"] == pytest.approx((0.1, 0.5))
     assert second.differences["pass@1"].value == pytest.approx((0.5 + 0.2 + 0.0) / 3)
+    assert first.users == second.users == {"direct recall@10": 4, "pass@1": 3}
+    assert "\n  direct recall@10\n" in comparison_table(comparison)
+    assert "\n  pass@1 (3 users)\n" in comparison_table(comparison)
+    assert render_comparison(comparison).count("pass@1 (3 users)") == 2  # Over the column and over the plot.
+
+
+def test_variants_that_reason_on_other_numbers_of_users_say_so():
+    some = trial("some", 0, [0] * 4, [0.5, 0.2, np.nan, np.nan])
+    table = comparison_table(compare([some, trial("all", 0, [0] * 4, [0.5, 0.2, 0.0, 0.0])], resamples=10))
+    assert "\n  pass@1 (2 or 4 users)\n" in table
 
 
 def test_what_nobody_was_measured_by_is_left_out():

@@ -26,17 +26,17 @@ class Scripted:
     def recommend_batch(self, histories, k=10, mode="direct", excludes=None, beams=None, progress=""):
         self.asked.append((mode, excludes, beams, k))
         chain = f"evidence: {TEXT['i0']} | wants: more" if mode == "reasoning" else None
-        readable = "evidence: [Zero] | wants: more" if mode == "reasoning" else None
         return [
-            Recommendations(
-                tuple(ScoredItem(item, item.upper(), -1.0, TOKENS.get(item, ())) for item in items), chain, readable
-            )
+            Recommendations(tuple(ScoredItem(item, item.upper(), -1.0, TOKENS.get(item, ())) for item in items), chain)
             for items in self.lists[mode][: len(histories)]
         ]
 
     def reason_batch(self, histories, chains, seed=0, excludes=None, answer="best", beams=None, progress=""):
         self.asked.append((answer, excludes, chains, seed))
         return self.chains
+
+    def render(self, chain):
+        return chain.replace(TEXT["i0"], "[Zero | One]")
 
 
 def scripted(**changes):
@@ -106,6 +106,17 @@ def test_the_policy_is_asked_under_the_protocol():
     assert {excludes for _, excludes, _, _ in keeps.asked} == {None}
 
 
+def test_who_has_taken_everything_is_never_right_and_stops_nobody():
+    """Something must be left to sample, so u may be answered i3 here; of a ranking nothing is left."""
+    cases = Cases(users=["u", "v"], histories=[list(TOKENS), ["i2"]], targets=["i3", "i4"])
+    chains = [[ReasonedAnswer("i3", TEXT["i0"], True, 1.0)] * 2, [ReasonedAnswer("i4", TEXT["i2"], True, 1.0)] * 2]
+    policy = scripted(direct=[[], ["i4"]], reasoning=[[], ["i4"]], chains=chains)
+    outcome = evaluate_policy(policy, TOKENS, cases, True, EvaluationConfig(chains=2), seed=5, label="policy")
+    assert policy.asked[-1] == ("sample", [[], ["i2"]], 2, 5)
+    assert outcome.reasoning["pass@1"].tolist() == outcome.reasoning["recall@10"].tolist() == [0, 1]
+    assert outcome.direct["recall@10"].tolist() == [0, 1]
+
+
 def test_example_users_show_titles_chain_and_the_held_out_item():
     titles = {item: f"Title {item}" for item in TOKENS}
     first, second = example_users(scripted(), titles, CASES, True, EvaluationConfig(), seed=0)
@@ -113,6 +124,6 @@ def test_example_users_show_titles_chain_and_the_held_out_item():
     assert first.held_out == "Title i3"
     assert [(item.title, item.held_out) for item in first.direct] == [("I3", True), ("I5", False)]
     assert first.direct[0].probability == pytest.approx(0.36787944117)  # exp(-1)
-    assert first.chain == ["evidence: [Zero]", "wants: more"]
+    assert first.chain == ["evidence: [Zero | One]", "wants: more"]
     assert not any(item.held_out for item in second.reasoning)
     assert len(example_users(scripted(), titles, CASES, True, EvaluationConfig(), seed=0, count=1)) == 1

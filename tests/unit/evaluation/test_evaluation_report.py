@@ -100,8 +100,11 @@ def test_the_table_of_reasoning_names_its_own_users_or_none(caption):
 
 
 def test_curves_that_were_not_logged_are_left_out(make_metrics):
-    html = page(make_metrics(), srpo_log=[])
+    metrics = make_metrics()
+    compared = {name: found for name, found in metrics.comparisons.items() if not name.endswith("_vs_sft")}
+    html = page(metrics.model_copy(update={"comparisons": compared}), srpo_log=[])
     assert "SRPO did not run" in html
+    assert "SFT only" not in html
     assert "SRPO: mean reward" not in html
 
 

@@ -138,6 +138,15 @@ def test_the_other_protocol_and_a_missing_baseline(make_metrics):
     assert "SASRec" not in table
 
 
+def test_a_policy_without_reinforcement_does_not_stand_beside_itself(make_metrics):
+    metrics = make_metrics()
+    compared = {name: found for name, found in metrics.comparisons.items() if not name.endswith("_vs_sft")}
+    alone = metrics.model_copy(update={"comparisons": compared})
+    assert "SRPO's effect" not in summary_table(alone)
+    assert "SFT only" not in summary_table(alone)
+    assert summary_table(metrics).count("SFT only") == 2
+
+
 def test_a_prior_shows_what_the_policy_is_without_it(make_metrics):
     plain = make_metrics(direct=120)
     alone = make_metrics(direct=100)
