@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 def serve(policy: str, engine: str | None, catalog: Path | None, port: int, host: str) -> None:
     """Serve a policy: histories from Feast, the engine, the HTTP API and the page.
 
-    Everything else is set by environment variables (GREAM_...), see docs/serving.md. Ctrl-C finishes what is under way
-    and stops.
+    Everything else is set by environment variables (GREAM_...), see docs/serving.md. Ctrl-C finishes what the engine
+    is computing and stops.
     """
     from serving.api.keys import ApiKeys
     from serving.engine.policy_source import CACHE, PolicySource

@@ -3,7 +3,7 @@
 Pydantic models, because they cross process borders: the engine is a BentoML service of its own.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Annotated, Final, Literal, Protocol, Self
 
@@ -153,12 +153,16 @@ class PolicyEngine(Protocol):
         ...
 
 
+FIRST_CLOCK: Final = 100_000_000
+"""Smaller timestamps are positions in an order, as in `gream.data.timestamps`."""
+
+
 class UserHistory(Message):
     """A user as the feature store knows them.
 
     Attributes:
         item_ids: oldest first.
-        timestamps: of the events, in seconds since 1970 (UTC), aligned with `item_ids`.
+        timestamps: of the events, in seconds since 1970 (UTC) or below `FIRST_CLOCK`, aligned with `item_ids`.
     """
 
     item_ids: tuple[str, ...]
@@ -193,8 +197,8 @@ class FeatureStoreError(Exception):
 class UserFeatures(Protocol):
     """What the API needs of the feature store."""
 
-    def history(self, user_id: str) -> UserHistory | None:
-        """The user's history, or None where the store does not know them.
+    def histories_of(self, user_ids: Collection[str]) -> dict[str, UserHistory]:
+        """The histories of these users, by their ids, read together; those whom the store does not know are left out.
 
         Raises:
             FeatureStoreError: the online store did not answer in time.

@@ -36,7 +36,7 @@ def require_port(host: str, port: int) -> None:
 
 
 def serve_until_stopped(host: str, port: int, environment: Mapping[str, str]) -> None:
-    """Serve until SIGINT or SIGTERM; requests that are under way then are finished.
+    """Serve until SIGINT or SIGTERM; what the engine is computing then is finished.
 
     Raises:
         ServeError: the server ended by itself.

@@ -15,9 +15,10 @@ EVIDENCE_FOLDER: Final = "evidence"
 
 
 class ServingSettings(BaseSettings):
-    """Everything that decides how the online path runs; every field is the environment variable `GREAM_<FIELD>`."""
+    """Everything that decides how the online path runs; every field is the environment variable `GREAM_<FIELD>`, where
+    that is not empty."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="ignore", frozen=True)
 
     policy: str = "runs/latest/policy"
     """URI of the policy bundle: a folder, `file://...` or `s3://bucket/prefix` (endpoint and keys: see docs)."""

@@ -10,6 +10,7 @@ from serving.api.asked import Ask, Prepared
 from serving.api.catalogue import PolicyCatalogue
 from serving.api.models import RecommendResponse
 from serving.api.record import RequestRecord
+from serving.contracts import FIRST_CLOCK
 from serving.evidence.journal import Journal
 
 
@@ -52,8 +53,7 @@ class AnswerEvidence:
             timestamp=now,
             user=user_hash(_identity(prepared.ask), self._key),
             history_length=len(history.item_ids),
-            # An event may be ahead of this clock by as much as clocks differ.
-            seconds_since_last=None if history.last_at is None else max(0, now - history.last_at),
+            seconds_since_last=_age(history.last_at, now),
             last_level1=catalogue.level1(known[-1]) if known else None,
             top_category=_top_category(known, catalogue),
             unknown_items=len(unknown),
@@ -68,6 +68,12 @@ class AnswerEvidence:
             scores=tuple(item.score for item in response.items),
         )
         self._journal.keep(evidence)
+
+
+def _age(last_at: int | None, now: int) -> int | None:
+    if last_at is None or last_at < FIRST_CLOCK:
+        return None
+    return max(0, now - last_at)  # An event may be ahead of this clock by as much as clocks differ.
 
 
 def _identity(ask: Ask) -> str:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
@@ -29,14 +29,16 @@ class Histories:
         self._on_outcome = on_outcome
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="features")
 
-    async def read(self, user_id: str) -> UserHistory | None:
-        """A user's history, None where the store does not know them.
+    async def read(self, user_ids: Collection[str]) -> dict[str, UserHistory]:
+        """Histories of users, by their ids; those whom the store does not know are left out.
+
+        However many they are, it is one read: reads of their own would wait for each other within their time limits.
 
         Raises:
             FeatureStoreError: the store failed, or did not answer in time.
         """
         answered = False
-        call = asyncio.get_running_loop().run_in_executor(self._threads, self._features.history, user_id)
+        call = asyncio.get_running_loop().run_in_executor(self._threads, self._features.histories_of, user_ids)
         try:
             async with asyncio.timeout(self._timeout_seconds):
                 found = await call
@@ -55,7 +57,7 @@ class Histories:
     async def probe(self) -> bool:
         """Whether the store answers now."""
         try:
-            await self.read(NOBODY)
+            await self.read([NOBODY])
         except FeatureStoreError:
             return False
         return True

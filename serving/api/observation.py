@@ -64,7 +64,7 @@ class Observation:
             await self._answer_accident(error, record, scope, receive, send_noting)
         finally:
             self._metrics.in_flight.dec()
-            route = getattr(scope.get("route"), "path", "") or UNMATCHED
+            route = getattr(scope.get("route"), "path_format", "") or UNMATCHED
             self._metrics.observe_request(record, route)
             log_access(record, route)
 

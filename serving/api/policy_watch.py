@@ -111,6 +111,8 @@ class PolicyWatch:
         Raises:
             ApiError: `engine_not_ready`, where the engine has gone, or names another policy whenever it is asked.
         """
+        if (known := self._known(version)) is not None:  # Not behind a look, which may be reading a catalogue.
+            return known
         for _ in range(LOOKS):
             async with self._one_look:
                 if self._known(version) is None:

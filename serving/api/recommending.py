@@ -10,7 +10,7 @@ What is not perfect is answered as well as it can be, and says so:
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final, TypeVar
 
@@ -23,7 +23,7 @@ from serving.api.models import Reasoning, RecommendedItem, RecommendRequest, Rec
 from serving.api.parts import Parts
 from serving.api.record import RequestRecord
 from serving.api.why import Explainer
-from serving.contracts import EngineAnswer, EngineRequest, FeatureStoreError, RankedItem
+from serving.contracts import EngineAnswer, EngineRequest, FeatureStoreError, RankedItem, UserHistory
 from serving.settings import ServingSettings
 
 FEATURES_UNAVAILABLE: Final = "features_unavailable"
@@ -54,17 +54,26 @@ def check_limits(request: RecommendRequest, settings: ServingSettings, place: st
             raise ApiError("limit_exceeded", f"{place}{name}: {size} is more than this server's limit of {limit}.")
 
 
-async def read_history(request: RecommendRequest, parts: Parts) -> History:
-    """The request's own history, or its user's from the feature store: the most recent items of it."""
-    if request.user_id is None:
-        return History(request.history or [])
-    try:
-        found = await parts.histories.read(request.user_id)
-    except FeatureStoreError:
-        return History((), degraded=FEATURES_UNAVAILABLE)
-    if found is None or not found.item_ids:
-        return History(())
-    return History(found.item_ids[-parts.settings.max_history :], last_at=found.timestamps[-1])
+async def read_histories(requests: Collection[RecommendRequest], parts: Parts) -> list[History]:
+    """The requests' own histories, or their users' from the feature store: the most recent items of each."""
+    users = {request.user_id for request in requests if request.user_id is not None}
+    found: dict[str, UserHistory] = {}
+    degraded = None
+    if users:
+        try:
+            found = await parts.histories.read(users)
+        except FeatureStoreError:
+            degraded = FEATURES_UNAVAILABLE
+
+    def history(request: RecommendRequest) -> History:
+        if request.user_id is None:
+            return History(request.history or [])
+        known = found.get(request.user_id)
+        if known is None or not known.item_ids:
+            return History((), degraded=degraded)
+        return History(known.item_ids[-parts.settings.max_history :], last_at=known.timestamps[-1])
+
+    return [history(request) for request in requests]
 
 
 def prepare(ask: Ask, catalogue: PolicyCatalogue) -> Prepared:
@@ -104,7 +113,11 @@ async def recommend(asks: Sequence[Ask], parts: Parts, record: RequestRecord) ->
         with engine_errors(parts), record.stage("engine"):
             async with asyncio.timeout(parts.settings.engine_timeout_seconds):
                 answers = iter(await parts.engine.recommend(asked) if asked else [])
-        return [await respond(one, None if one.request is None else next(answers), parts, record) for one in prepared]
+        responses = []
+        for one in prepared:
+            responses.append(await respond(one, None if one.request is None else next(answers), parts, record))
+            await asyncio.sleep(0)  # A response never waits, and a large batch of them would hold up everybody else.
+        return responses
 
     return await with_served_policy(attempt, parts)
 

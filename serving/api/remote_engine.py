@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterator, Sequence
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing, contextmanager, suppress
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final, get_args
@@ -18,7 +18,7 @@ from serving.contracts import ChainPiece, EngineAnswer, EngineRequest, Mode, Ser
 _LINE: Final[TypeAdapter[ChainPiece | EngineAnswer]] = TypeAdapter(ChainPiece | EngineAnswer)
 
 LIFE_SECONDS: Final = 1.0
-"""An engine that does not name its policy in this time after a connection broke is not there."""
+"""An engine that does not name its policy in this time is asked once more, and then is not there."""
 
 CALLS: Final = 45
 """Requests of one mode that are with the engine at the same time; more wait here, within their own time limits, and
@@ -51,8 +51,12 @@ class RemoteEngine:
         """See `AsyncEngine`."""
         # A mixed batch takes as long as its chains.
         slowest: Mode = "reasoning" if any(request.mode == "reasoning" for request in requests) else "direct"
-        async with self._places[slowest]:
+        place = self._places[slowest]
+        waits = place.locked()
+        async with place:
             with in_our_words():
+                if waits:  # Meanwhile the engine may have been told to stop: it finishes what it has, no more.
+                    await self._require_life()
                 try:
                     return await self._recommend(requests)
                 except aiohttp.ClientConnectionError:
@@ -75,7 +79,7 @@ class RemoteEngine:
             raise EngineNotReadyError("the engine's stream ended without an answer.")
 
     async def _require_life(self) -> None:
-        """Find out whether a connection that broke was only an old one.
+        """Find out whether the engine is there: whether a connection that broke was only an old one.
 
         The engine closes connections that are idle for five seconds, BentoML's client would use them again for longer,
         and a request may be sent just when one is closed. Questions to the engine may be repeated, but not to one that
@@ -84,11 +88,13 @@ class RemoteEngine:
         Raises:
             EngineNotReadyError: the engine does not answer.
         """
-        try:
-            async with asyncio.timeout(LIFE_SECONDS):
-                await self._named_policy()
-        except TimeoutError as error:
-            raise EngineNotReadyError(f"the engine gave no sign of life in {LIFE_SECONDS} seconds.") from error
+        # Twice: where this process itself stood still, the time is over before an answer that has come is read.
+        for _ in range(2):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LIFE_SECONDS):
+                    await self._named_policy()
+                return
+        raise EngineNotReadyError(f"the engine gave no sign of life in two times {LIFE_SECONDS} seconds.")
 
     async def _named_policy(self) -> ServedPolicy:
         with in_our_words():

@@ -1,17 +1,14 @@
 """A user as the online store knows them, as plain text for the terminal."""
 
 from datetime import UTC, datetime
-from typing import Final
 
 from feature_repo.names import EVENT_COUNT, ITEM_FEATURES, MEAN_GAP, USER_STATISTICS
 from gream import columns
 from gream.errors import RequestError
+from serving.contracts import FIRST_CLOCK
 from serving.features.reader import FeastUserFeatures
 from serving.features.store import outages_named
 from serving.settings import ServingSettings
-
-_FIRST_CLOCK: Final = 100_000_000
-"""Smaller timestamps are positions, as in `gream.data.timestamps`."""
 
 
 def describe_user(user_id: str, last: int, settings: ServingSettings) -> str:
@@ -45,6 +42,6 @@ def _summary(kept: int, events: int | None, mean_gap: float | None) -> str:
 
 
 def _when(timestamp: int) -> str:
-    if timestamp < _FIRST_CLOCK:
+    if timestamp < FIRST_CLOCK:
         return str(timestamp)
     return f"{datetime.fromtimestamp(timestamp, tz=UTC):%Y-%m-%d %H:%M:%S}"

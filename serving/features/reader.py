@@ -9,7 +9,7 @@ by feature: whoever reads through the same connection sees the half that is writ
 before or after.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -75,14 +75,18 @@ class FeastUserFeatures:
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="features")
 
     def history(self, user_id: str) -> UserHistory | None:
-        """The user's history, or None where the store does not know them.
+        """The user's history, or None where the store does not know them; raises as `histories_of`."""
+        return self.histories_of([user_id]).get(user_id)
+
+    def histories_of(self, user_ids: Collection[str]) -> dict[str, UserHistory]:
+        """The histories of these users, by their ids, read together; those whom the store does not know are left out.
 
         Raises:
             FeatureStoreError: the online store did not answer within the time-out.
         """
         # The time-out of a socket is for each of its steps, and a locked file has another one: this is for the whole.
         seconds = self._settings.feature_timeout_seconds
-        reading = self._readers.submit(self._history, user_id)
+        reading = self._readers.submit(self._histories_of, list(user_ids))
         try:
             return reading.result(seconds)
         except OUTAGES as error:
@@ -107,12 +111,16 @@ class FeastUserFeatures:
         """Let the threads go."""
         self._readers.shutdown(wait=False, cancel_futures=True)
 
-    def _history(self, user_id: str) -> UserHistory | None:
-        [catalog], [recent] = _read(self.store, [user_id], _CATALOG, _RECENT)
+    def _histories_of(self, users: list[str]) -> dict[str, UserHistory]:
+        rows = zip(users, *_read(self.store, users, _CATALOG, _RECENT), strict=True)
+        return {user: self._history(catalog, recent) for user, catalog, recent in rows if catalog or recent}
+
+    def _history(self, catalog: _Row | None, recent: _Row | None) -> UserHistory:
+        before = catalog.history if catalog else NO_HISTORY
         if recent is None:
-            return catalog.history if catalog else None
+            return before
         events = zip(recent.history.timestamps, recent.history.item_ids, strict=True)
-        return extend(catalog.history if catalog else NO_HISTORY, events, self._settings.history_window)
+        return extend(before, events, self._settings.history_window)
 
     def _push(self, by_user: dict[str, list[tuple[int, str]]]) -> None:
         users = list(by_user)

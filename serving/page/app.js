@@ -18,7 +18,8 @@ let user = null; // Whose history is shown, null for nobody's.
 let stored = []; // Entries as the feature store has them, oldest first.
 let entries = []; // Entries as they are shown; `stored` itself where nothing was changed.
 let reasoned = null; // The answer in reasoning mode, once it is there for these entries.
-let asked = new AbortController(); // For everything that is under way about these entries.
+let asked = new AbortController(); // For the answers that are under way about these entries.
+let reading = new AbortController(); // For the history that is on its way, which changes of it do not stop.
 
 const users = new UserField(pickUser);
 const historyList = new HistoryList(removeEntry);
@@ -61,21 +62,25 @@ function pickNobody() {
 /** Show a user. The recommendations do not wait for the history: the API reads it by itself. */
 async function pickUser(id) {
   begin(id);
-  const { signal } = asked;
+  const { signal } = reading;
   byId("history-facts").textContent = "reading…";
   askBoth();
   try {
     const found = await readHistory(id, signal);
+    const added = entries === stored ? null : entries; // Meanwhile; may be none again, and was asked about.
     stored = entries = found.entries;
-    tellHistory();
+    if (added) change([...stored, ...added], "the history was read");
+    else tellHistory();
   } catch (error) {
     if (error.name === "AbortError") return;
-    byId("history-facts").textContent = "";
+    if (entries === stored) byId("history-facts").textContent = "";
     byId("history-notice").replaceChildren(problemNotice(expected(error), () => pickUser(id)));
   }
 }
 
 function begin(id) {
+  reading.abort();
+  reading = new AbortController();
   user = id;
   stored = [];
   users.show(id);

@@ -43,7 +43,7 @@ export class HistoryList {
     remove.ariaLabel = `Remove ${title}`;
     const name = entry.tokens.length ? chips(entry.tokens) : "not in this policy";
     const facts = make("div", { className: "row-facts" }, name);
-    facts.append(" ", entry.timestamp === null ? make("em", {}, "added") : date(entry.timestamp));
+    facts.append(" ", entry.timestamp === null ? make("em", {}, "added") : moment(entry.timestamp));
     facts.append(" ", make("span", { className: "cited-mark" }, "cited"));
     const row = make("li", { "data-item": entry.item_id, tabIndex: -1 }, make("span", { className: "title" }, title));
     row.append(remove, facts);
@@ -71,7 +71,9 @@ export class HistoryList {
   }
 }
 
-function date(timestamp) {
+/** A day; below FIRST_CLOCK of serving/contracts.py it is a position in an order, and no clock. */
+function moment(timestamp) {
+  if (timestamp < 100_000_000) return String(timestamp);
   const day = new Date(1000 * timestamp).toISOString().slice(0, 10);
   return make("time", { dateTime: day }, day);
 }

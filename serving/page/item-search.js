@@ -30,6 +30,8 @@ export class ItemSearch {
   #typed() {
     clearTimeout(this.pause);
     this.asked.abort();
+    this.items = []; // What is still listed was found by another query: Enter does not pick of it.
+    this.#activate(-1);
     const query = this.input.value.trim();
     if (query) this.pause = setTimeout(() => this.#search(query), PAUSE_MS);
     else this.#close();

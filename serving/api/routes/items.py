@@ -26,7 +26,8 @@ async def search_items(
     return ItemsView(items=tuple(catalogue.item(item_id) for item_id in found))
 
 
-@router.get("/items/{item_id}", responses=error_responses("unknown_item", "engine_not_ready"))
+# Ids may hold slashes.
+@router.get("/items/{item_id:path}", responses=error_responses("unknown_item", "engine_not_ready"))
 async def get_item(item_id: Annotated[str, Path(max_length=256)], parts: UsesParts) -> ItemView:
     """An item of the served catalogue, with its index tokens."""
     catalogue = parts.watch.catalogue

@@ -1,6 +1,5 @@
 """`POST /recommend`, `POST /recommend/batch`."""
 
-import asyncio
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -11,7 +10,7 @@ from serving.api.asked import Ask
 from serving.api.errors import ApiError, error_responses
 from serving.api.models import BatchRequest, BatchResponse, RecommendRequest, RecommendResponse
 from serving.api.parts import Parts, UsesParts, UsesRecord
-from serving.api.recommending import check_limits, read_history, recommend
+from serving.api.recommending import check_limits, read_histories, recommend
 from serving.api.record import RequestRecord
 from serving.api.streaming import open_stream
 
@@ -78,6 +77,6 @@ async def recommend_many(batch: BatchRequest, parts: UsesParts, record: UsesReco
 async def _asks(requests: Mapping[str, RecommendRequest], parts: Parts, record: RequestRecord) -> list[Ask]:
     """The requests, by the ids of their answers, with their histories."""
     with record.stage("features"):
-        histories = await asyncio.gather(*(read_history(request, parts) for request in requests.values()))
+        histories = await read_histories(requests.values(), parts)
     named = zip(requests.items(), histories, strict=True)
     return [Ask(request_id, request, history) for (request_id, request), history in named]

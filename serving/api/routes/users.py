@@ -31,7 +31,7 @@ def sample_users(
 
 
 @router.get(
-    "/users/{user_id}/history",
+    "/users/{user_id:path}/history",  # Ids may hold slashes.
     responses=error_responses("unknown_user", "engine_not_ready", "features_unavailable"),
 )
 async def get_history(
@@ -41,7 +41,7 @@ async def get_history(
     catalogue = parts.watch.catalogue
     try:
         with record.stage("features"):
-            found = await parts.histories.read(user_id)
+            found = (await parts.histories.read([user_id])).get(user_id)
     except FeatureStoreError as error:
         raise ApiError("features_unavailable", "the feature store does not answer now.") from error
     if found is None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from serving.settings import SETTINGS
+from serving.settings import SETTINGS, load_settings
 from serving.variables import ELSEWHERE, PREFIX, refuse_misspelled, unread
 
 pytestmark = pytest.mark.unit
@@ -35,3 +35,11 @@ def test_variables_that_kubernetes_makes_of_services_are_passed_over():
     ]
     refuse_misspelled(names, SETTINGS)
     assert unread([*names, "HOME", "GREAM_MAX_K", "gream_state"], SETTINGS) == sorted(names)
+
+
+def test_a_variable_that_is_set_to_nothing_is_not_set(monkeypatch):
+    for name in ("ENGINE_URL", "SAMPLE_USERS", "MAX_K", "API_KEYS"):
+        monkeypatch.setenv(f"{PREFIX}{name}", "")
+    settings = load_settings()
+    assert (settings.engine_url, settings.sample_users, settings.max_k) == (None, None, 100)
+    assert settings.api_keys.get_secret_value() == ""

@@ -27,6 +27,16 @@ def test_clicks_and_purchases_extend_a_history_and_impressions_do_not(reader):
     assert items(reader, "bob") == ("i3",)
 
 
+def test_users_who_are_read_together_keep_their_own_histories(reader):
+    reader.push([click("new", "i7", NOW), click("ann", "i3", NOW)])
+    found = reader.histories_of(["new", "nobody", "bob", "ann"])
+    assert {user: history.item_ids for user, history in found.items()} == {
+        "new": ("i7",),
+        "bob": ("i3",),
+        "ann": ("i1", "i2", "i3"),
+    }
+
+
 def test_several_events_of_a_user_stand_in_time_order(reader):
     reader.push(
         [click("ann", "i5", NOW + 2), click("new", "i7", NOW), click("ann", "i3", NOW), click("ann", "i4", NOW)]

@@ -65,6 +65,7 @@ CATALOGUE = {
     )
     for number, (title, category, codes) in enumerate(FILMS)
 }
+DAY = 86_400
 LONG = "z" * 200
 HISTORIES = {"ann": ["m5", "m0"], "bob/1": ["m3", "gone"], "cleo": ["m8", "m4"], LONG: ["m6"]}
 
@@ -87,7 +88,9 @@ class PageStub(ThreadingHTTPServer):
         features_down: whether the feature store does not answer.
         lists_users: whether `GET /users` shows anybody.
         key: that is asked for; empty for none.
+        first_timestamp: of each history; the other events come a day later each.
         held: users whose streamed chains stop half-way, until `may_end` is set.
+        slow: what is not answered before `may_end` is set: a user whose history, or a query whose items are asked for.
         ended: users whose streams are over, in this order; None for a request with a history.
         breaks_off: whether a stream ends without a result.
     """
@@ -101,7 +104,9 @@ class PageStub(ThreadingHTTPServer):
         self.features_down = False
         self.lists_users = True
         self.key = ""
+        self.first_timestamp = 10_000 * DAY
         self.held: set[str | None] = set()
+        self.slow = ""
         self.may_end = threading.Event()
         self.ended: list[str | None] = []
         self.breaks_off = False
@@ -130,6 +135,7 @@ class PageStub(ThreadingHTTPServer):
             case ["users", user, "history"]:
                 return self._history(urllib.parse.unquote(user))
             case ["items"]:
+                self._take_time(query["query"])
                 words = query["query"].lower().split()
                 found = [item for item in CATALOGUE.values() if all(word in item.title.lower() for word in words)]
                 return ItemsView(items=tuple(found[: int(query["limit"])]))
@@ -168,7 +174,12 @@ class PageStub(ThreadingHTTPServer):
         if not self.breaks_off:
             yield "result", answer
 
+    def _take_time(self, asked: str) -> None:
+        if asked == self.slow:
+            self.may_end.wait(30)
+
     def _history(self, user: str) -> HistoryView:
+        self._take_time(user)
         if self.features_down:
             raise TroubleError(503, "features_unavailable", "the feature store does not answer now.")
         if user not in HISTORIES:
@@ -181,7 +192,7 @@ class PageStub(ThreadingHTTPServer):
                     item_id=item_id,
                     title=item and item.title,
                     tokens=item.tokens if item else (),
-                    timestamp=86_400 * (day + 10_000),
+                    timestamp=self.first_timestamp + day * DAY,
                 )
             )
         return HistoryView(user_id=user, entries=tuple(entries))

@@ -21,6 +21,28 @@ def test_a_history_is_shown_newest_first_with_its_tokens_and_days(page):
     assert newest.find_element("css selector", "time").text == "1997-05-20"  # Day 10,001 since 1970.
 
 
+def test_events_without_a_clock_are_shown_by_their_positions(blank, stub):
+    stub.first_timestamp = 7
+    blank.driver.get(stub.url)
+    newest, oldest = blank.until(lambda: blank.all("#history-list .row-facts"))
+    assert oldest.text.split()[3] == "7"
+    assert newest.text.split()[3] == "86407"
+
+
+def test_a_history_that_comes_late_is_joined_by_what_was_added_meanwhile(blank, stub):
+    stub.slow = "ann"
+    blank.driver.get(stub.url)
+    blank.until_answered()
+    blank.add_item("Airplane! (1980)")
+    assert blank.history() == ["Airplane! (1980)"]
+    stub.may_end.set()
+    blank.until(lambda: blank.history() == ["Airplane! (1980)", "Alien (1979)", "Before Sunrise (1995)"])
+    blank.until_answered()
+    assert [request.history for request in stub.asked[-2:]] == [["m5", "m0", "m3"]] * 2
+    blank.click("#history-reset")
+    assert blank.history() == ["Alien (1979)", "Before Sunrise (1995)"]
+
+
 def test_a_user_is_picked_by_a_click_or_by_their_id(page, stub):
     page.all("#samples button")[2].click()
     page.until(lambda: page.history() == ["Blade Runner (1982)", "Groundhog Day (1993)"])
@@ -87,6 +109,18 @@ def test_items_are_found_by_their_titles_and_picked_with_the_keyboard(page):
     page.press(Keys.ENTER)
     assert page.history() == ["Titanic (1997)", "Alien (1979)", "Before Sunrise (1995)"]
     assert page.focused() == page.one("#item-query")  # Ready for the next one.
+
+
+def test_enter_picks_nothing_that_another_query_found(page, stub):
+    stub.slow = "(1997) con"
+    page.search_item("(1997)")
+    page.one("#item-query").send_keys(" con", Keys.ENTER)
+    assert page.history() == ["Alien (1979)", "Before Sunrise (1995)"]
+    assert page.one("#item-query").get_attribute("aria-activedescendant") is None
+    stub.may_end.set()
+    page.until(lambda: page.text("#item-options .title") == "Contact (1997)")
+    page.press(Keys.ENTER)
+    assert page.history()[0] == "Contact (1997)"
 
 
 def test_an_item_can_be_picked_with_the_pointer(page):

@@ -16,6 +16,7 @@ from serving.contracts import (
     UserHistory,
 )
 
+OPENING = 1_700_000_000
 CHAIN = ("evidence: ", "[Alien (1979)]", " | wants: more")
 
 
@@ -111,6 +112,7 @@ class FakeFeatures:
 
     Attributes:
         histories: by user.
+        opening: timestamp of the first event of each; the others come a second later each.
         down: whether every call fails.
         hold: an event of threading that calls wait for, where it is set.
         pushed: events, by id.
@@ -118,16 +120,18 @@ class FakeFeatures:
 
     def __init__(self, histories=()):
         self.histories = dict(histories)
+        self.opening = OPENING
         self.down = False
         self.hold = None
         self.pushed = {}
 
-    def history(self, user_id):
+    def histories_of(self, user_ids):
         self._trouble()
-        item_ids = self.histories.get(user_id)
-        if item_ids is None:
-            return None
-        return UserHistory(item_ids=tuple(item_ids), timestamps=tuple(range(100, 100 + len(item_ids))))
+        return {user: self._history(self.histories[user]) for user in user_ids if user in self.histories}
+
+    def _history(self, item_ids):
+        timestamps = range(self.opening, self.opening + len(item_ids))
+        return UserHistory(item_ids=tuple(item_ids), timestamps=tuple(timestamps))
 
     def push(self, events):
         self._trouble()

@@ -215,6 +215,26 @@ def test_a_catalogue_may_take_longer_than_an_answer(serve, engine, monkeypatch):
         assert client.get("/readyz").status_code == 200
 
 
+def test_an_answer_of_a_known_policy_does_not_wait_for_a_catalogue_that_is_being_read(client, engine, smaller_bundle):
+    first, other = engine.version, FakeEngine(smaller_bundle)
+    reading, go = asyncio.Event(), asyncio.Event()
+
+    async def bundle(served):
+        reading.set()
+        async with asyncio.timeout(30):  # An answer that did wait for it would come in the end, too late.
+            await go.wait()
+        return smaller_bundle
+
+    engine.bundle, engine.named = bundle, [other.version]
+    look = client.portal.start_task_soon(client.app.state.parts.watch.look)
+    client.portal.call(reading.wait)
+    assert client.post("/recommend", json=ASK).json()["policy_version"] == first
+    assert not look.done()
+    client.portal.call(go.set)
+    look.result()
+    assert client.get("/readyz").json()["policy_version"] == other.version
+
+
 def test_items_outside_the_catalogue_are_counted(client, engine):
     assert "gream_illegal_items_total 0.0" in client.get("/metrics").text
     honest = engine._answer

@@ -4,12 +4,12 @@ import json
 import time
 
 import pytest
+from api_fakes import OPENING
 
 from gream.errors import ConfigError
 from gream.monitoring.evidence import Window, user_hash
 from gream.monitoring.evidence_reader import read_evidence
 from serving.api.engine import EngineBusyError, EngineNotReadyError
-from serving.contracts import UserHistory
 
 pytestmark = pytest.mark.unit
 
@@ -51,7 +51,7 @@ def test_an_answer_to_a_user_is_told_in_full(answered, engine):
         row.pop(name) for name in ("timestamp", "engine_ms", "features_ms", "total_ms")
     )
     assert before <= timestamp <= time.time()
-    assert 0 <= row.pop("seconds_since_last") - (timestamp - 101) <= 1
+    assert 0 <= row.pop("seconds_since_last") - (timestamp - OPENING - 1) <= 1
     assert 0 < engine_ms + features_ms < total_ms
     assert row == {
         "request_id": answer["request_id"],
@@ -79,13 +79,18 @@ def test_what_is_cut_off_a_long_history_counts_nowhere(answered, features):
     features.histories["ann"] = ["gone"] * 5 + ["m1", "m2"]
     _, row = answered(ANN, max_history=2)
     assert (row["history_length"], row["unknown_items"]) == (2, 0)
-    assert abs(row["seconds_since_last"] - (time.time() - 106)) < 60
+    assert abs(row["seconds_since_last"] - (time.time() - OPENING - 6)) < 60
 
 
 def test_an_event_ahead_of_the_clock_is_no_negative_age(answered, features):
-    ahead = int(time.time()) + 200
-    features.history = lambda user_id: UserHistory(item_ids=("m0",), timestamps=(ahead,))
+    features.opening = int(time.time()) + 200
     assert answered(ANN)[1]["seconds_since_last"] == 0
+
+
+def test_events_without_a_clock_have_no_age(answered, features):
+    features.opening = 0  # Positions, as those of LC-Rec's data.
+    _, row = answered(ANN)
+    assert (row["history_length"], row["seconds_since_last"]) == (2, None)
 
 
 def test_whoever_brings_a_history_is_known_by_it(answered):

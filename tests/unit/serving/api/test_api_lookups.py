@@ -5,6 +5,7 @@ from contextlib import suppress
 
 import polars as pl
 import pytest
+from api_fakes import OPENING
 
 from serving.api.catalogue import PolicyCatalogue
 
@@ -79,12 +80,20 @@ def test_a_history_is_shown_with_what_the_policy_knows_of_its_items(client):
     body = client.get("/users/bob/history").json()
     assert body["user_id"] == "bob"
     assert [(entry["item_id"], entry["title"], entry["timestamp"]) for entry in body["entries"]] == [
-        ("m5", "Titanic (1997)", 100),
-        ("gone", None, 101),
-        ("m4", "Titanic (1953)", 102),
-        ("gone", None, 103),
+        ("m5", "Titanic (1997)", OPENING),
+        ("gone", None, OPENING + 1),
+        ("m4", "Titanic (1953)", OPENING + 2),
+        ("gone", None, OPENING + 3),
     ]
     assert body["entries"][1]["tokens"] == []
+
+
+def test_ids_may_hold_slashes(client, features):
+    features.histories["a/history/b"] = ["m0"]
+    body = client.get("/users/a%2Fhistory%2Fb/history").json()
+    assert (body["user_id"], [entry["item_id"] for entry in body["entries"]]) == ("a/history/b", ["m0"])
+    assert client.get("/items/a%2Fb").json()["code"] == "unknown_item"
+    assert 'route="/items/{item_id}"' in client.get("/metrics").text
 
 
 def test_an_unknown_user_and_a_silent_store_are_different_errors(client, features):

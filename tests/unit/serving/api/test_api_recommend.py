@@ -1,7 +1,9 @@
 """What /recommend and /recommend/batch answer when all is well, and when some of it is not."""
 
+import asyncio
 import threading
 
+import httpx
 import pytest
 
 pytestmark = pytest.mark.unit
@@ -92,7 +94,7 @@ def test_without_the_feature_store_the_answer_is_degraded_and_says_so(recommend,
 
 
 def test_a_feature_store_that_fails_in_an_unforeseen_way_degrades_too_and_is_logged(recommend, features, logged):
-    features.history = lambda user_id: 1 // 0
+    features.histories_of = lambda user_ids: 1 // 0
     assert recommend(user_id="ann", k=1)["degraded_reason"] == "features_unavailable"
     (record,) = [record for record in logged.records if record.name == "gream.features"]
     assert (record.levelname, record.exc_info[0]) == ("ERROR", ZeroDivisionError)
@@ -135,6 +137,37 @@ def test_a_batch_is_answered_in_order_and_asked_at_once(client, engine):
     assert [ids(answer)[:1] for answer in answers] == [["m1"], [], ["m0"]]
     assert [answer["mode"] for answer in answers] == ["direct", "direct", "reasoning"]
     assert len(engine.asked) == 2
+
+
+def test_the_users_of_a_batch_are_read_together(client, engine, features):
+    read, honest = [], features.histories_of
+
+    def histories_of(user_ids):
+        read.append(set(user_ids))
+        return honest(user_ids)
+
+    features.histories_of = histories_of
+    requests = [{"user_id": "ann"}, {"history": ["m4"]}, {"user_id": "bob"}, {"user_id": "nobody"}, {"user_id": "ann"}]
+    assert client.post("/recommend/batch", json={"requests": requests}).status_code == 200
+    assert read == [{"ann", "bob", "nobody"}]
+    assert [request.history for request in engine.asked] == [("m0", "m2"), ("m4",), ("m5", "m4"), (), ("m0", "m2")]
+
+
+def test_between_the_responses_of_a_batch_others_get_their_turn(client):
+    assert client.portal.call(_counted, client.app, 3) >= {1, 2, 3}
+
+
+async def _counted(app, size):
+    """How many responses of a batch were there, as somebody else saw it meanwhile."""
+    answers = app.state.parts.metrics.registry
+    seen = set()
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://server") as client:
+        batch = asyncio.create_task(client.post("/recommend/batch", json={"requests": [{"history": []}] * size}))
+        while not batch.done():
+            seen.add(answers.get_sample_value("gream_engine_batch_size_count", {"mode": "direct"}))
+            await asyncio.sleep(0)
+    assert batch.result().status_code == 200
+    return seen
 
 
 @pytest.mark.parametrize(

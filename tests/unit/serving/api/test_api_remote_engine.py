@@ -1,6 +1,7 @@
 """The engine behind `bentoml.depends()`: its streams are cut anywhere, its errors come in BentoML's words."""
 
 import asyncio
+import time
 from http import HTTPStatus
 
 import aiohttp
@@ -130,6 +131,51 @@ def test_an_engine_that_is_being_started_again_is_not_waited_for(monkeypatch):
         asyncio.run(RemoteEngine(service).recommend([ASK]))
 
 
+def test_a_pause_of_this_process_is_not_the_engines_death(monkeypatch):
+    monkeypatch.setattr("serving.api.remote_engine.LIFE_SECONDS", 0.01)
+    service = Service(aiohttp.ServerDisconnectedError())
+    honest, pauses = service.policy, [2 * 0.01]
+
+    async def policy():
+        if pauses:
+            time.sleep(pauses.pop())
+            for _ in range(3):  # Whoever answers over a network does not answer at once.
+                await asyncio.sleep(0)
+        return await honest()
+
+    service.policy = policy
+    assert asyncio.run(RemoteEngine(service).recommend([ASK])) == [ANSWER]
+
+
+def test_what_waited_for_a_place_is_not_sent_to_an_engine_that_was_told_to_stop(monkeypatch):
+    """It finishes what it has, and takes connections that it does not answer."""
+    monkeypatch.setattr("serving.api.remote_engine.LIFE_SECONDS", 0.01)
+
+    async def scenario():
+        go, sent = asyncio.Event(), []
+        service = Service()
+
+        async def recommend(requests):
+            sent.append(requests)
+            await go.wait()
+            return [ANSWER]
+
+        async def silent():
+            await asyncio.Event().wait()
+
+        service.recommend, service.policy = recommend, silent
+        engine = RemoteEngine(service)
+        asked = [asyncio.create_task(engine.recommend([ASK])) for _ in range(CALLS + 1)]
+        await asyncio.sleep(0)
+        go.set()
+        *answers, refusal = await asyncio.gather(*asked, return_exceptions=True)
+        assert answers == [[ANSWER]] * CALLS
+        assert isinstance(refusal, EngineNotReadyError)
+        assert len(sent) == CALLS
+
+    asyncio.run(scenario())
+
+
 class HeldEngine:
     """An engine behind HTTP that names its policy at once and computes only when it is let.
 
@@ -180,8 +226,9 @@ def test_a_direct_request_does_not_wait_for_chains():
     asyncio.run(scenario())
 
 
-def test_an_engine_that_is_full_of_requests_still_names_its_policy():
+def test_an_engine_that_is_full_of_requests_still_names_its_policy(monkeypatch):
     """More requests than BentoML's client has connections."""
+    monkeypatch.setattr("serving.api.remote_engine.LIFE_SECONDS", 60)  # The engine shares this loop, and its pauses.
 
     async def scenario():
         held = HeldEngine()
@@ -203,6 +250,9 @@ def test_an_engine_that_is_full_of_requests_still_names_its_policy():
             asked = [asyncio.create_task(engine.recommend([EngineRequest(history=())])) for _ in range(100)]
             asked += [asyncio.create_task(chain()) for _ in range(50)]
             while held.held < 2 * CALLS:
+                for task in asked:
+                    if task.done():
+                        task.result()  # What went wrong, rather than that nothing comes.
                 await asyncio.sleep(0.01)
             assert (await engine.policy()).policy_version == SERVED.policy_version
             held.go.set()
