@@ -44,7 +44,7 @@ def run_experiment(request: ExperimentRequest) -> tuple[Path, Comparison]:
     workspace = request.workspace.resolve()
     for variant in parse_variants(request.variants, request.seeds):
         own = (*request.overrides, *variant.overrides)
-        profile = open_run(request.profile, own, request.seeds[0], str(workspace)).profile
+        profile = open_run(request.profile, own, max(request.seeds), str(workspace)).profile
     name = run_name(request.data, profile.name)
     arguments = {
         "variants": list(request.variants),

@@ -28,6 +28,8 @@ from pipelines.trainjob import GROUP, PLURAL, VERSION, TrainJob
 POLL_S: Final = 10.0
 PATIENCE: Final = 30
 """Looks in a row that the Kubernetes API may leave unanswered."""
+REFUSALS: Final = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+"""Answers that no patience changes."""
 NAMESPACE_FILE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
@@ -120,10 +122,11 @@ class TrainJobLauncher:
                 )
                 return found
             except (ApiException, HTTPError) as error:
-                if getattr(error, "status", None) == HTTPStatus.NOT_FOUND:
+                status = getattr(error, "status", None)
+                if status == HTTPStatus.NOT_FOUND:
                     return None
                 unanswered += 1
-                if unanswered == PATIENCE:
+                if status in REFUSALS or unanswered == PATIENCE:
                     raise TrainingError(f"the Kubernetes API does not tell how TrainJob {name} is: {error}") from error
             time.sleep(self.poll_s)
 

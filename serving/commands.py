@@ -45,7 +45,7 @@ def serve(policy: str, engine: str | None, catalog: Path | None, port: int, host
     from serving.feedback.feedback import hold
     from serving.launch import require_port, serve_until_stopped
     from serving.settings import SETTINGS, load_settings
-    from serving.variables import unread
+    from serving.variables import PREFIX, unread
 
     settings = load_settings()
     for name in unread(os.environ, SETTINGS):
@@ -59,7 +59,8 @@ def serve(policy: str, engine: str | None, catalog: Path | None, port: int, host
     require_port(host, port)
     # BentoML keeps its metrics in its home, and empties them when it starts: one home for each state folder.
     home = {"BENTOML_HOME": str(settings.state.resolve() / "bentoml"), "BENTOML_DO_NOT_TRACK": "true"}
-    environment = home | os.environ | {"GREAM_POLICY": policy} | ({} if engine is None else {"GREAM_ENGINE": engine})
+    given = {name: value for name, value in os.environ.items() if value or not name.startswith(PREFIX)}
+    environment = home | given | {"GREAM_POLICY": policy} | ({} if engine is None else {"GREAM_ENGINE": engine})
     if not keys.digests and _is_loopback(host):
         # Pages of the web are not to ask, which browsers let them do by names of their own that lead here.
         environment.setdefault("GREAM_ALLOWED_HOSTS", f"localhost,127.0.0.1,[::1],{host}")

@@ -15,7 +15,7 @@ def tracing_config() -> dict[str, Any]:
         return {"excluded_urls": [".*"]}
     return {
         "exporter_type": "otlp",
-        "sample_rate": float(os.environ.get("OTEL_TRACES_SAMPLER_ARG", "1.0")),
+        "sample_rate": float(os.environ.get("OTEL_TRACES_SAMPLER_ARG") or 1.0),
         "otlp": {"protocol": "http", "endpoint": f"{collector.rstrip('/')}/v1/traces"},
         "excluded_urls": ["/users", "/livez", "/readyz", "/metrics"],
     }

@@ -32,12 +32,12 @@ def read_table(path: Path) -> pl.DataFrame:
     except pl.exceptions.NoDataError as error:
         raise DataError(f"{path} is empty. Its first row must name the columns.") from error
     except pl.exceptions.PolarsError as error:
+        reason = str(error).strip().splitlines()[0]
         if path.suffix in SEPARATORS and (line := _line_of_unmatched_quote(path)) is not None:
             raise DataError(
-                f"{path} line {line} has an unmatched quote. Write each quote of a text twice and the text in quotes, "
-                "or save the table as Parquet."
+                f"{path} cannot be read ({reason}). Line {line} has the first unmatched quote: write each quote of a "
+                "text twice and the text in quotes, or save the table as Parquet."
             ) from error
-        reason = str(error).strip().splitlines()[0]
         raise DataError(
             f"{path} cannot be read ({reason}). Every row needs as many fields as the header, and a Parquet file must "
             "be whole."

@@ -134,8 +134,8 @@ def _difference(
 ) -> tuple[float, float]:
     """Difference of the means, and half the width of its interval (normal quantile, two-sided).
 
-    Both sides get the larger variance of the two: that of few visitors of whom none hit is 0, and knows nothing. Where
-    neither varies, it is that of one hit in two visitors more.
+    Both sides get the larger variance of the two: that of few visitors of whom none hit is 0, and knows nothing. It is
+    at least that of one hit in two visitors more than the smaller side has.
     """
     chance = (1.0 - settings.confidence) / settings.max_windows
     one_hit = 1 / (min(len(canary), len(champion)) + 2)

@@ -88,7 +88,8 @@ def decide(report: WindowReport, history: Sequence[Entry], now: int, settings: D
     obstacles = tuple(_obstacles(wish.action, report, history, now, settings)) if wish.action in RUNS else ()
     if obstacles:
         held_back = f"{_name(wish.action)} is held back."
-        also = asked.reasons if order is not None and asked.action != "nothing" else ()
+        told = asked.reasons if order is not None and asked.action != "nothing" else ()
+        also = tuple(reason for reason in told if not any(reason in obstacle for obstacle in obstacles))
         action: Action = "page" if asked.action == "page" else "warn"
         wish = _Wish(action, (*wish.reasons, *also, held_back, *obstacles))
     return Decision(id=name, at=now, action=wish.action, reasons=wish.reasons, override=wish.override, report=report)

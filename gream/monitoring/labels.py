@@ -9,7 +9,7 @@ Two questions, because feedback comes in two ways:
 
 Clocks count whole seconds, and a page asks again as soon as its user has clicked. Of an event and a request of the same
 second the event came later where it names that request, or names none and the user's list before has had its event;
-otherwise it is owed to that list.
+otherwise it is owed to that list. Where a user's events of a second do both, those that name a request decide for all.
 """
 
 from dataclasses import replace

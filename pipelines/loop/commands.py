@@ -4,13 +4,17 @@ from pathlib import Path
 
 import click
 
+from gream.stages import MAX_SEED
+
 REPORT = "timeline.html"
 
 
 @click.command()
 @click.option("--out", type=click.Path(path_type=Path), default="runs/loop", show_default=True, help="For its folder.")
 @click.option("--visits", default=400, show_default=True, type=click.IntRange(min=1), help="Visitors of a day.")
-@click.option("--seed", default=0, show_default=True, help="Of training and of who comes.")
+@click.option(
+    "--seed", default=0, show_default=True, type=click.IntRange(0, MAX_SEED), help="Of training and of who comes."
+)
 def loop(out: Path, visits: int, seed: int) -> None:
     """Play weeks of a shop against the really served champion, and let the monitor see to it.
 

@@ -106,9 +106,28 @@ def test_a_seed_that_no_generator_takes_is_refused_at_once(invoke, tmp_path, see
     assert f"Invalid value for '--seed': {seed} is not in the range 0<=x<=4294967295." in result.stderr
 
 
-def test_a_loop_without_visitors_is_refused_at_once(invoke, monkeypatch, tmp_path):
+def test_the_last_seed_of_an_experiment_counts_before_the_first_one_trains(invoke, tmp_path):
+    seeds = ("--variant", "other: srpo.beta=0.7", "--seed", "4294967295", "--seeds", "2")
+    result = invoke(
+        "experiment",
+        "--data",
+        "nowhere",
+        "--variant",
+        "as is:",
+        *seeds,
+        "--workspace",
+        str(tmp_path),
+        "--out",
+        str(tmp_path),
+    )
+    assert (result.exit_code, list(tmp_path.iterdir())) == (1, [])
+    assert "Error: seed 4294967296: " in result.stderr
+
+
+@pytest.mark.parametrize("wrong", [("--visits", "0"), ("--seed", "-1")])
+def test_a_loop_without_visitors_or_chance_is_refused_at_once(invoke, monkeypatch, tmp_path, wrong):
     monkeypatch.setattr("pipelines.loop.stage.Stage", lambda *_: pytest.fail("it begins"))
-    result = invoke("loop", "--visits", "0", "--out", str(tmp_path))
+    result = invoke("loop", *wrong, "--out", str(tmp_path))
     assert (result.exit_code, list(tmp_path.iterdir())) == (2, [])
 
 

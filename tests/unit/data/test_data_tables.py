@@ -190,7 +190,9 @@ def test_where_no_mapping_can_be_given_none_is_offered(tmp_path):
 def test_the_first_unmatched_quote_is_named_with_its_line(tmp_path, lines, line, suffix, mark, end):
     file = tmp_path / f"items{suffix}"
     file.write_bytes(end.join(["\ufeffitem_id\ttitle", *lines, ""]).replace("\t", mark).encode())
-    with pytest.raises(DataError, match=rf"items{suffix} line {line} has an unmatched quote\. Write .* Parquet\.$"):
+    with pytest.raises(
+        DataError, match=rf"items{suffix} cannot be read \(.+\)\. Line {line} has the first unmatched quote: "
+    ):
         read_items(file)
 
 

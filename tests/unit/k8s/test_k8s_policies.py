@@ -179,6 +179,19 @@ def test_every_config_map_is_made(objects):
         assert mounted <= made, pod.owner
 
 
+def test_who_reads_the_settings_reads_what_components_set_before(objects):
+    sources = {
+        (pod.owner, container["name"]): [
+            source["configMapRef"]["name"].rpartition("-")[0] for source in container["envFrom"]
+        ]
+        for pod in pods(objects)
+        for container in pod.containers
+        if "envFrom" in container
+    }
+    assert sources
+    assert all(read == ["components", "settings"] for read in sources.values()), sources
+
+
 def test_every_pod_has_an_account_of_its_own_without_a_token(objects):
     accounts = {thing["metadata"]["name"]: thing for thing in of_kind(objects, "ServiceAccount")}
     assert not any(account["automountServiceAccountToken"] for account in accounts.values())

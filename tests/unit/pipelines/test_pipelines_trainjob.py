@@ -252,6 +252,13 @@ def test_next_attempt_waits_for_an_api_that_is_restarting_and_leaves_the_job_at_
     assert kubernetes.created == []
 
 
+def test_an_api_that_refuses_to_answer_is_not_asked_again(kubernetes, launcher, job, monkeypatch):
+    monkeypatch.setattr(kubernetes, "answer", lambda *_: (403, {"reason": "Forbidden"}))
+    monkeypatch.setattr(trainjob_launcher.time, "sleep", lambda _: pytest.fail("it waits"))
+    with pytest.raises(TrainingError, match=r"does not tell how TrainJob gream-sft-a1b2c3a1b2c3 is: \(403\)"):
+        launcher.launch(job)
+
+
 def test_a_job_that_cannot_be_taken_away_does_not_hide_why_training_failed(kubernetes, launcher, job, capsys):
     def fail(found):
         write_text_atomic(job.work / FAILURE, "out of memory.")

@@ -133,6 +133,17 @@ def test_a_server_for_this_machine_alone_answers_to_its_names(serve, started, ho
     assert parse_hosts(started[0][2]["GREAM_ALLOWED_HOSTS"]) == {"localhost", "::1"} | names
 
 
+def test_variables_that_are_set_to_nothing_leave_the_server_its_defaults(serve, started, monkeypatch):
+    monkeypatch.setenv("GREAM_ALLOWED_HOSTS", "")
+    monkeypatch.setenv("GREAM_SAMPLE_USERS", "")
+    monkeypatch.setenv("HTTP_PROXY", "")
+    assert serve().exit_code == 0
+    environment = started[0][2]
+    assert parse_hosts(environment["GREAM_ALLOWED_HOSTS"]) == {"localhost", "::1", "127.0.0.1"}
+    assert environment.get("GREAM_SAMPLE_USERS") != ""
+    assert environment["HTTP_PROXY"] == ""  # Others' variables may mean something by it.
+
+
 def test_any_name_will_do_where_keys_are_asked_for_and_other_names_where_they_are_given(serve, started, monkeypatch):
     monkeypatch.setenv("GREAM_ALLOWED_HOSTS", "shop.example")
     assert serve().exit_code == 0
