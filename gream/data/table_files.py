@@ -72,14 +72,26 @@ def _check_utf8(path: Path) -> None:
 def _line_of_unmatched_quote(path: Path) -> int | None:
     """The first line with a quote that has no partner in its field, or None. The CSV reader takes all up to the next
     such quote, maybe thousands of lines below, for one row, and names neither."""
-    mark = SEPARATORS[path.suffix]
     text = path.read_text(encoding="utf-8-sig")
-    quoted, plain = r'"(?:[^"]++|"")*+"', rf'[^"{mark}\n]'
-    field = rf'(?:{quoted}|(?:{plain}++(?:"{plain}*+"{plain}*+)*+)?)(?:{mark}|\n|\Z)'
-    sound = re.match(f"(?:{field})*+", text)
-    if sound is None or sound.end() == len(text):
-        return None
-    return text.count("\n", 0, sound.end()) + 1
+    line = opened = 1
+    begin, quotes, last = 0, 0, -1  # Of a field: its first character, its quotes so far, the last one.
+    quoted = False
+    for found in re.finditer(rf'["\n{SEPARATORS[path.suffix]}]|\Z', text):
+        at, character = found.start(), found.group()
+        if character == '"':
+            if quotes == 0:
+                quoted, opened = at == begin, line
+            elif quoted and quotes % 2 == 0 and last != at - 1:
+                return opened
+            quotes, last = quotes + 1, at
+        elif quoted and quotes % 2 and character:
+            line += character == "\n"
+        elif quotes % 2 or (quoted and last != at - 1):
+            return opened
+        else:
+            line += character == "\n"
+            begin, quotes, quoted = at + 1, 0, False
+    return None
 
 
 def _without_short_rows(table: pl.DataFrame, path: Path) -> pl.DataFrame:

@@ -24,6 +24,8 @@ ENGINE_ROWS = 256
 """Sequences that a vLLM beside the trainer lets grow at a time; each takes some rows of the vocabulary's width."""
 ENGINE_TOKENS = 65_536
 """Tokens of all of them whose keys and values it holds, none of them padding."""
+GPU_CHOICES = 1_024
+"""Legal tokens that a request may name to vLLM on a GPU; on CPUs there is no limit."""
 CPU_BLOCK = 32
 """Tokens of a vLLM's key-value block on CPUs; its own 128 are more than most prompts have: none would be cached."""
 

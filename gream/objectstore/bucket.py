@@ -147,16 +147,23 @@ class Bucket:
         """Upload a file, a large one in parts. The server checks what arrives; nobody sees it before it is whole."""
         size = file.stat().st_size
         with readable(self._endpoint, self.place(key)), file.open("rb") as content:
-            self._client.put_object(
-                self._name,
-                key,
-                content,
-                size,
-                metadata={CHECKSUM: sha256},
-                progress=_Meter(progress),
-                part_size=max(PART_BYTES, -(-size // MOST_PARTS)),
-                num_parallel_uploads=PARALLEL_PARTS,
-            )
+            try:
+                self._client.put_object(
+                    self._name,
+                    key,
+                    content,
+                    size,
+                    metadata={CHECKSUM: sha256},
+                    progress=_Meter(progress),
+                    part_size=max(PART_BYTES, -(-size // MOST_PARTS)),
+                    num_parallel_uploads=PARALLEL_PARTS,
+                )
+            except S3Error as error:
+                if error.code != "NoSuchUpload":  # The parts were joined, the answer was lost, and we asked again.
+                    raise
+        # S3 may answer 200 with an error in it when parts are joined, and the SDK reads none there.
+        if size > PART_BYTES and not self.holds(key, size, sha256):
+            raise StoreError(f"{self.place(key)} did not become whole on the server: upload it again.")
 
     def download(self, key: str, target: Path, progress: Progress) -> str:
         """Download an object into a file.

@@ -133,7 +133,8 @@ def _sampler(policy: "Policy", job: TrainingJob) -> "Iterator[Sampler]":
         return
     import torch
 
-    from gream.training.vllm_sampler import GPU_CHOICES, VllmSampler
+    from gream.decoding.batching import GPU_CHOICES
+    from gream.training.vllm_sampler import VllmSampler
 
     longest, widest = policy.longest_sequence(settings.max_chain_tokens), max(policy.trie.max_branching)
     if widest > GPU_CHOICES and torch.cuda.is_available():

@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from gream.training.vllm_engine import ColocatedEngine
 
 SEEDS: Final = 2**62
-GPU_CHOICES: Final = 1_024
-"""Legal tokens that a request may name to vLLM on a GPU; on CPUs there is no limit."""
 
 
 @dataclass(frozen=True)

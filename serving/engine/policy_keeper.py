@@ -23,6 +23,9 @@ from serving.engine.policy_source import PolicySource
 LONGEST_PAUSE: Final = 300.0
 """Seconds between attempts to load a policy that failed before, at most."""
 
+DOUBLINGS: Final = 16
+"""Of the pause, at most: a policy may fail for weeks, and no number is as large as that."""
+
 PATIENCE: Final = 5.0
 """Seconds that the end waits for a policy that is being loaded just then; it ends with the process."""
 
@@ -70,6 +73,7 @@ class PolicyKeeper:
         self._metrics = metrics
         self._lock = threading.Lock()
         self._served: Served | None = None
+        self._left: list[Served] = []
         self._failures = 0
         self._failed = ""
         self._retry_at = 0.0
@@ -86,6 +90,7 @@ class PolicyKeeper:
         self._stopped.set()
         if self._thread.is_alive():
             self._thread.join(PATIENCE)
+        self._close_left()
         if self._served is not None:
             self._served.engine.close()
 
@@ -112,10 +117,10 @@ class PolicyKeeper:
         finally:
             with self._lock:
                 held.batches -= 1
-            self._close_if_idle(held)
 
     def look(self) -> None:
         """Look at the source once, and load what is new there."""
+        self._close_left()
         try:
             digest = self._source.digest()
         except (GreamError, OSError) as error:
@@ -132,7 +137,7 @@ class PolicyKeeper:
         except Exception as error:  # noqa: BLE001  # Whatever a broken policy raises, the old one must go on serving.
             self._failures = self._failures + 1 if digest == self._failed else 1
             self._failed = digest
-            pause = min(self._poll_seconds * 2**self._failures, LONGEST_PAUSE)
+            pause = min(self._poll_seconds * 2 ** min(self._failures, DOUBLINGS), LONGEST_PAUSE)
             self._retry_at = time.monotonic() + pause
             self._metrics.failed_swaps.inc()
             going_on = self.served
@@ -173,6 +178,8 @@ class PolicyKeeper:
     def _swap(self, new: Served) -> None:
         with self._lock:
             old, self._served = self._served, new
+            if old is not None:
+                self._left.append(old)
         self._metrics.observe_policy(new.engine.policy_version)
         self._failed = ""
         if old is None:
@@ -180,17 +187,20 @@ class PolicyKeeper:
             return
         self._metrics.swaps.inc()
         _LOG.info("policy %s takes the place of %s", new.engine.policy_version, old.engine.policy_version)
-        self._close_if_idle(old)
+        self._close_left()
         self._source.keep_only(new.bundle, old.bundle)  # The API may be reading the old one.
 
-    def _close_if_idle(self, held: Served) -> None:
-        """Close an engine that has been replaced and whose last batch is done; called after either happened."""
+    def _close_left(self) -> None:
+        """Close engines that have been replaced and whose last batch is done. Whoever ends that batch does not: to end
+        a process takes seconds, for which its answers would wait."""
         with self._lock:
-            idle = held is not self._served and held.batches == 0
-            if idle:
-                held.batches = -1  # Closed once.
-        if idle:
-            held.engine.close()
+            idle = [held for held in self._left if held.batches == 0]
+            self._left = [held for held in self._left if held.batches > 0]
+        for held in idle:
+            try:
+                held.engine.close()
+            except Exception as error:  # noqa: BLE001  # It serves nobody any more; the next policy must be seen.
+                _LOG.error("policy %s does not close (%s)", held.engine.policy_version, error, exc_info=error)
 
     def _note(self, trouble: str) -> None:
         """Log trouble with the source when it begins and when it ends, not at every look."""

@@ -37,10 +37,11 @@ from vllm.platforms import current_platform
 from vllm.sampling_params import RequestOutputKind
 from vllm.v1.engine.async_llm import AsyncLLM
 
-from gream.decoding.batching import CPU_BLOCK
+from gream.decoding.batching import CPU_BLOCK, GPU_CHOICES
 from gream.decoding.device_trie import DeviceTrie
 from gream.decoding.prior import NodePrior
 from gream.decoding.trie_beam import TrieBeam
+from gream.errors import ConfigError
 from gream.policy.language import ItemLanguage
 from gream.policy.narrator import ChainNarrator
 from gream.policy.query import Mode, Query
@@ -66,7 +67,21 @@ class VllmEngine:
         return cls(bundle, policy_version, load_settings())
 
     def __init__(self, bundle: Path, policy_version: str, settings: ServingSettings) -> None:
+        """Args:
+            bundle: folder of the policy.
+            policy_version: first 12 hex digits of its content digest.
+            settings: of serving.
+
+        Raises:
+            ConfigError: on a GPU, more tokens may follow in one place of its index than vLLM chooses among there.
+        """
         self._language = language = ItemLanguage.read(bundle)
+        widest = max(language.trie.max_branching)
+        if widest > GPU_CHOICES and current_platform.is_cuda():  # Its process would end at the first search.
+            raise ConfigError(
+                f"vLLM chooses among at most {GPU_CHOICES:,} tokens on a GPU, but {widest:,} may follow in one place of "
+                "this index: serve it with GREAM_ENGINE=transformers, or train with a lower index.codebook_size."
+            )
         self._version = policy_version
         self._translator = Translator(language, policy_version)
         self._trie = DeviceTrie.of(language.trie, torch.device("cpu"))

@@ -137,7 +137,7 @@ def test_vllm_that_cannot_choose_among_the_codes_is_named_before_it_starts(prepa
     workspace, *_, corpus = prepared
     monkeypatch.setattr(srpo, "find_spec", lambda name: True)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr("gream.training.vllm_sampler.GPU_CHOICES", 2)
+    monkeypatch.setattr("gream.decoding.batching.GPU_CHOICES", 2)
     with pytest.raises(ConfigError, match=r"at most 2 tokens on a GPU, but [3-8] may follow.*srpo.rollouts=transform"):
         srpo.run(corpus, trained_by_two, run_of(workspace, "srpo.rollouts=vllm"))
 

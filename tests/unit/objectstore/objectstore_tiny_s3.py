@@ -22,6 +22,7 @@ class TinyS3(ThreadingHTTPServer):
         checks_and_writes_at_once: whether no other request comes between looking at a condition and writing.
         failures: how many of the next requests are answered 503 and otherwise ignored.
         lost_answers: how many of the next conditional writes to keys that end in `lost_key` are done and answered 500.
+        joins: what becomes of the next uploads in parts: `refused in a 200`, or `answer lost`; the others are joined.
         cut_after: bytes after which the next download breaks off, or None.
         ranges: the `Range` header of each download.
         meeting: where the downloads of several readers wait for each other, or None.
@@ -38,6 +39,9 @@ class TinyS3(ThreadingHTTPServer):
         self.failures = 0
         self.lost_answers = 0
         self.lost_key = "current.json"
+        self.joins: list[str] = []
+        self.uploads: dict[str, dict[int, bytes]] = {}
+        self.metadata: dict[str, str] = {}
         self.cut_after: int | None = None
         self.ranges: list[str | None] = []
         self.meeting: threading.Barrier | None = None
@@ -72,10 +76,33 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(content[:cut])
             self.close_connection = cut is not None
 
+    def do_HEAD(self) -> None:
+        key, store = urlsplit(self.path).path, self.server
+        if key not in store.objects:
+            self.send_response(404)
+            self._headers(b"", b"")
+            return
+        self.send_response(200)
+        self.send_header("x-amz-meta-sha256", store.metadata[key])
+        self.send_header("Last-Modified", "Fri, 27 Nov 2026 06:00:00 GMT")
+        self._headers(store.objects[key], store.objects[key])
+
+    def do_DELETE(self) -> None:
+        """Only that of an upload in parts."""
+        if self.server.uploads.pop(urlsplit(self.path).path, None) is None:
+            self._error(404, "NoSuchUpload")
+        else:
+            self._answer(204, b"")
+
     def do_PUT(self) -> None:
         content = self.rfile.read(int(self.headers["Content-Length"]))
         key, store = urlsplit(self.path).path, self.server
         if self._fails():
+            return
+        if "partNumber=" in self.path:
+            (number,) = parse_qs(urlsplit(self.path).query)["partNumber"]
+            store.uploads[key][int(number)] = content
+            self._answer(200, b"", content)
             return
         conditional = {"If-Match", "If-None-Match"} & set(self.headers)
         with store.lock if store.checks_and_writes_at_once else nullcontext():
@@ -92,11 +119,37 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(200, b"", content)
 
     def do_POST(self) -> None:
-        """Only the deletion of several objects."""
+        """The deletion of several objects, and both ends of an upload in parts."""
         body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        key = urlsplit(self.path).path
+        if "uploads" in parse_qs(urlsplit(self.path).query, keep_blank_values=True):
+            self.server.uploads[key] = {}
+            self.server.metadata[key] = self.headers["x-amz-meta-sha256"]
+            opened = "<InitiateMultipartUploadResult><UploadId>1</UploadId></InitiateMultipartUploadResult>"
+            self._answer(200, opened.encode())
+            return
+        if "uploadId=" in self.path:
+            self._join(key)
+            return
         for key in re.findall("<Key>(.*?)</Key>", body):
             self.server.objects.pop(f"{urlsplit(self.path).path.rstrip('/')}/{key}", None)
         self._answer(200, b"<DeleteResult></DeleteResult>")
+
+    def _join(self, key: str) -> None:
+        parts = self.server.uploads.pop(key, None)
+        if parts is None:
+            self._error(404, "NoSuchUpload")
+            return
+        what = self.server.joins.pop(0) if self.server.joins else ""
+        if what == "refused in a 200":
+            self._error(200, "InternalError")
+            return
+        self.server.objects[key] = b"".join(content for _, content in sorted(parts.items()))
+        if what == "answer lost":
+            self._error(500, "InternalError")
+        else:
+            name = "CompleteMultipartUploadResult"
+            self._answer(200, f"<{name}><ETag>1</ETag></{name}>".encode())
 
     def _list(self, bucket: str) -> None:
         (prefix,) = parse_qs(urlsplit(self.path).query)["prefix"]

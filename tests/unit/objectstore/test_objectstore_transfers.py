@@ -13,7 +13,7 @@ from gream.artifacts import MANIFEST, content_digest
 from gream.errors import ArtifactError, StoreError
 from gream.objectstore import artifact_version, fetch_artifact, publish_artifact
 from gream.objectstore.artifacts import fetch_parts
-from gream.objectstore.bucket import Bucket
+from gream.objectstore.bucket import PART_BYTES, Bucket
 
 pytestmark = pytest.mark.unit
 
@@ -44,6 +44,30 @@ def test_a_download_that_breaks_off_goes_on_where_it_was(server, tmp_path):
     assert digest == hashlib.sha256(content).hexdigest()
     assert sum(seen) == len(content)
     assert server.ranges == [None, f"bytes={2**20}-"]  # One whole chunk had come.
+
+
+@pytest.fixture
+def large(tmp_path):
+    """A file of two parts, and its checksum."""
+    content = bytes(range(256)) * (PART_BYTES // 256) + b"the end"
+    (tmp_path / "weights").write_bytes(content)
+    return tmp_path / "weights", hashlib.sha256(content).hexdigest()
+
+
+@pytest.mark.parametrize("join", ["whole", "answer lost"])
+def test_a_large_file_is_there_though_the_answer_was_lost(server, large, join):
+    server.joins = [join]
+    file, checksum = large
+    Bucket.from_environment("models").upload("weights", file, checksum, lambda _: None)
+    assert server.objects["/models/weights"] == file.read_bytes()
+
+
+def test_a_large_file_that_did_not_become_whole_is_no_success(server, large):
+    server.joins = ["refused in a 200"]
+    with pytest.raises(
+        StoreError, match=r"^s3://models/weights did not become whole on the server: upload it again\.$"
+    ):
+        Bucket.from_environment("models").upload("weights", *large, lambda _: None)
 
 
 def test_what_is_no_s3_server_is_said(monkeypatch):

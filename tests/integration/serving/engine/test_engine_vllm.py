@@ -9,6 +9,7 @@ from engine_server import engine_server
 from tiny_policy import histories, write_tiny_policy
 
 from gream.artifacts import content_digest
+from gream.errors import ConfigError
 from serving.contracts import EngineRequest
 from serving.engine.transformers_engine import TransformersEngine
 
@@ -132,3 +133,15 @@ def test_its_metrics_are_passed_through(server, bundle):
     text = server.get("/metrics").text
     assert "vllm:prompt_tokens_total" in text
     assert "vllm:prefix_cache_hits_total" in text
+
+
+def test_an_index_too_wide_for_a_gpu_is_refused_before_a_process_starts(bundle, monkeypatch):
+    from serving.engine import vllm_engine
+
+    monkeypatch.setattr(vllm_engine, "GPU_CHOICES", 2)
+    monkeypatch.setattr(type(vllm_engine.current_platform), "is_cuda", lambda _: True)
+    monkeypatch.setattr(vllm_engine, "_start", lambda *_: pytest.fail("it starts"))
+    with pytest.raises(
+        ConfigError, match=r"^vLLM chooses among at most 2 tokens on a GPU, but \d+ may follow .* index"
+    ):
+        vllm_engine.VllmEngine.load(bundle, "v")

@@ -29,6 +29,8 @@ def test_a_new_policy_takes_over_after_the_batch_that_is_under_way(shop):
         assert (old.policy_version, old.closed) == (first, 0)
         with shop.keeper.engine() as new:
             assert new.policy_version == second
+    assert [engine.closed for engine in shop.engines] == [0, 0]  # No answer waits for that.
+    shop.keeper.look()
     assert [engine.closed for engine in shop.engines] == [1, 0]
     assert shop.count("swaps") == 1
 
@@ -77,6 +79,27 @@ def test_a_failed_policy_is_tried_again_after_longer_and_longer_pauses(shop, mon
         attempts.append(shop.count("failed"))
     # Pauses of 2, 4, 8 times the 0.05 s between looks: attempts at 0, 0.11, 0.32 and 0.8.
     assert attempts == [1, 1, 2, 2, 2, 3, 3, 4]
+
+
+def test_a_policy_that_fails_for_weeks_is_tried_again_after_the_longest_pause(shop, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(policy_keeper.time, "monotonic", lambda: now[0])
+    shop.publish("broken")
+    for attempt in range(1_100):
+        now[0] = policy_keeper.LONGEST_PAUSE * attempt
+        shop.keeper.look()
+    assert shop.count("failed") == 1_100
+
+
+def test_an_engine_that_does_not_close_is_told_and_keeps_nobody_from_the_next_policy(shop, monkeypatch, caplog):
+    first = shop.publish("one")
+    shop.keeper.look()
+    monkeypatch.setattr(shop.engines[0], "close", lambda: 1 / 0)
+    second = shop.publish("two")
+    shop.keeper.look()
+    assert shop.keeper.served.engine.policy_version == second
+    assert f"policy {first} does not close (division by zero)" in caplog.text
+    assert shop.count("failed") == 0
 
 
 def test_an_unreadable_source_is_no_failed_policy_and_logged_once(shop, caplog):
