@@ -79,7 +79,7 @@ class VllmEngine:
         widest = max(language.trie.max_branching)
         if widest > GPU_CHOICES and current_platform.is_cuda():  # Its process would end at the first search.
             raise ConfigError(
-                f"vLLM chooses among at most {GPU_CHOICES:,} tokens on a GPU, but {widest:,} may follow in one place of "
+                f"vLLM chooses among at most {GPU_CHOICES:,} tokens on a GPU, but {widest:,} follow in one place of "
                 "this index: serve it with GREAM_ENGINE=transformers, or train with a lower index.codebook_size."
             )
         self._version = policy_version
