@@ -141,7 +141,5 @@ def test_an_index_too_wide_for_a_gpu_is_refused_before_a_process_starts(bundle, 
     monkeypatch.setattr(vllm_engine, "GPU_CHOICES", 2)
     monkeypatch.setattr(type(vllm_engine.current_platform), "is_cuda", lambda _: True)
     monkeypatch.setattr(vllm_engine, "_start", lambda *_: pytest.fail("it starts"))
-    with pytest.raises(
-        ConfigError, match=r"^vLLM chooses among at most 2 tokens on a GPU, but \d+ follow .* index"
-    ):
+    with pytest.raises(ConfigError, match=r"^vLLM chooses among at most 2 tokens on a GPU, but \d+ follow .* index"):
         vllm_engine.VllmEngine.load(bundle, "v")
