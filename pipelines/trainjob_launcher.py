@@ -28,8 +28,6 @@ from pipelines.trainjob import GROUP, PLURAL, VERSION, TrainJob
 POLL_S: Final = 10.0
 PATIENCE: Final = 30
 """Looks in a row that the Kubernetes API may leave unanswered."""
-REFUSALS: Final = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
-"""Answers that no patience changes."""
 NAMESPACE_FILE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
@@ -79,7 +77,7 @@ class TrainJobLauncher:
 
     def _submit(self, name: str, job: TrainingJob) -> None:
         """Create the TrainJob, unless an earlier attempt's is still at work or has finished."""
-        found = self._find(name)
+        found = self._find(name, first=True)
         if found is not None:
             if _condition(found, "Failed") is None and "deletionTimestamp" not in found["metadata"]:
                 return
@@ -112,8 +110,9 @@ class TrainJobLauncher:
             time.sleep(self.poll_s)
         raise TrainingError(f"TrainJob {name} of an earlier attempt does not go away; delete it by hand.")
 
-    def _find(self, name: str) -> Mapping[str, Any] | None:
-        """The TrainJob, if there is one. To give up takes it away: an API that is restarting is waited for."""
+    def _find(self, name: str, *, first: bool = False) -> Mapping[str, Any] | None:
+        """The TrainJob, if there is one. To give up takes it away: an API that is restarting is waited for, which may
+        refuse good credentials meanwhile. Only who may not look at the first time never may."""
         unanswered = 0
         while True:
             try:
@@ -126,7 +125,7 @@ class TrainJobLauncher:
                 if status == HTTPStatus.NOT_FOUND:
                     return None
                 unanswered += 1
-                if status in REFUSALS or unanswered == PATIENCE:
+                if unanswered == PATIENCE or (first and status == HTTPStatus.FORBIDDEN):
                     raise TrainingError(f"the Kubernetes API does not tell how TrainJob {name} is: {error}") from error
             time.sleep(self.poll_s)
 

@@ -20,6 +20,7 @@ class KubernetesStub:
         self.trainjobs = {}
         self.created = []
         self.deleted = []
+        self.unanswered_status = 503
         self.unanswered = Counter()
         """How many of the next requests of a method (GET, ...) find the server restarting."""
         self.on_create = lambda _manifest: None
@@ -34,7 +35,7 @@ class KubernetesStub:
         """Status and body."""
         if self.unanswered[method]:
             self.unanswered[method] -= 1
-            return 503, {"reason": "ServiceUnavailable"}
+            return self.unanswered_status, {"reason": "It restarts"}
         if method == "GET" and path in self.lists:
             return 200, self.lists[path]
         *_, parent, last = path.split("/")

@@ -164,6 +164,7 @@ class PolicyKeeper:
         """Load the policy, and have it answer in each mode."""
         started = time.monotonic()
         bundle = self._source.fetch()
+        self._close_left()  # Whose last batch is done by now: there is room for two engines, not for three.
         engine = self._load(bundle, bundle.name[:VERSION_DIGITS])
         try:
             for answer in engine.recommend([EngineRequest(history=()), EngineRequest(history=(), mode="reasoning")]):

@@ -259,6 +259,24 @@ def test_an_api_that_refuses_to_answer_is_not_asked_again(kubernetes, launcher, 
         launcher.launch(job)
 
 
+@pytest.mark.parametrize("status", [401, 403, 503])
+def test_an_api_that_fails_while_a_job_trains_costs_nothing(kubernetes, launcher, job, status):
+    looks = []
+
+    def train(found):
+        looks.append(1)
+        if len(looks) == 1:
+            kubernetes.unanswered_status, kubernetes.unanswered["GET"] = status, 3
+        else:
+            assert kubernetes.deleted == []
+            write_text_atomic(job.work / NOTES, '{"log": []}')
+            end(found, "Complete")
+
+    kubernetes.on_get = train
+    assert launcher.launch(job) == {"log": []}
+    assert len(kubernetes.created) == 1
+
+
 def test_a_job_that_cannot_be_taken_away_does_not_hide_why_training_failed(kubernetes, launcher, job, capsys):
     def fail(found):
         write_text_atomic(job.work / FAILURE, "out of memory.")
