@@ -79,7 +79,7 @@ def beam_search(
         )
     items = np.full((len(prompts), k), -1, dtype=np.int64)
     scores = np.full((len(prompts), k), -np.inf, dtype=np.float32)
-    device = model.device  # It is looked up among all parameters.
+    device = model.device  # Once: it is looked up among all parameters.
     tree = DeviceTrie.of(trie, device)
     with decoding(model), torch.inference_mode():  # Which numbers alone leave: it checks less.
         for rows in length_batches(

@@ -178,7 +178,7 @@ def _through(
 
 
 def _product(module: Any, states: Tensor) -> Tensor:
-    """What a projection gives, without its hooks where it is plain: a call of a module takes as long as a norm."""
+    """What a projection gives, past its module (and hooks) where it is plain: such calls add up in a small model."""
     if type(module) is nn.Linear:
         return linear(states, module.weight, module.bias)
     product: Tensor = module(states)
