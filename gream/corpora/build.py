@@ -18,6 +18,7 @@ from gream.corpora.example import Example
 from gream.corpora.items import IndexEncoder, read_items
 from gream.corpora.llm import LanguageModel, LlmTeacher, LlmTexts
 from gream.corpora.reasoning import Teacher, TemplateTeacher, reasoning_examples
+from gream.corpora.replay import Replay
 from gream.corpora.rl import RlPrompt, rl_prompts
 from gream.corpora.texts import TemplateTexts, TextWriter
 from gream.data.catalog import Catalog
@@ -52,6 +53,8 @@ class CorpusFacts(BaseModel):
     chains: ChainAudit
     prompts_version: int
     seed: int
+    replay: Replay | None = None
+    """What its split went out from (`gream.corpora.replay`); None of a training, which leaves the last two out."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from gream import columns
 from gream.config import IndexConfig
 from gream.data.assembly import known_title
 from gream.data.catalog import Catalog
-from gream.data.split import leave_last_one_out
+from gream.data.split import Split, leave_last_one_out
 from gream.errors import DataError
 from gream.indexing.audit import CollisionAudit, audit_collisions, minimal_metadata
 from gream.indexing.collaborative import collaborative_vectors, combine
@@ -49,6 +49,7 @@ def build_index(
     config: IndexConfig,
     seed: int,
     vectors: ItemVectors | None = None,
+    split: Split | None = None,
 ) -> tuple[SemanticIndex, CollisionAudit]:
     """Index every item of a catalogue by its title and profile, and audit the codes against titles alone.
 
@@ -58,6 +59,7 @@ def build_index(
         config: encoder, levels, codebook size, weight.
         seed: of the SVD and the k-means; equal inputs and seed give equal tokens.
         vectors: from `encode_items`, where somebody has encoded these very texts already.
+        split: which part that is; without one, that of leave-last-one-out.
 
     Raises:
         DataError: an item has no profile.
@@ -74,7 +76,8 @@ def build_index(
         size = shrink(len(item_ids), config.levels, size)
     space, points = None, text
     if config.collaborative_weight > 0:
-        collaborative = collaborative_vectors(leave_last_one_out(catalog).train.values(), item_ids, seed)
+        train = (split or leave_last_one_out(catalog)).train
+        collaborative = collaborative_vectors(train.values(), item_ids, seed)
         space, points = combine(text, collaborative, config.collaborative_weight)
 
     def quantise(points: np.ndarray) -> BalancedResidualKMeans:

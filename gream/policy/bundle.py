@@ -41,6 +41,9 @@ class PolicyFacts(BaseModel):
     seed: int
     trained_until: int | None = None
     """Time of the last event of its training data; None where nobody has noted it."""
+    held_out: bool = False
+    """Whether its training left each user's last two events for validation and test (`gream.data.split`), so that it
+    was not trained on everything up to then."""
     prompts_version: int = PROMPTS_VERSION
     prompts: dict[str, Any]
     """The inference prompts themselves: a later release may word its own differently."""
@@ -58,7 +61,13 @@ class PolicyFacts(BaseModel):
 
     @classmethod
     def of(
-        cls, profile: Profile, dataset: str, stage: str, seed: int, trained_until: int | None = None
+        cls,
+        profile: Profile,
+        dataset: str,
+        stage: str,
+        seed: int,
+        trained_until: int | None = None,
+        held_out: bool = False,
     ) -> "PolicyFacts":
         """The facts of a policy that is trained under a profile."""
         return cls(
@@ -67,6 +76,7 @@ class PolicyFacts(BaseModel):
             stage=stage,
             seed=seed,
             trained_until=trained_until,
+            held_out=held_out,
             prompts=load_prompts("policy"),
             history_window=profile.corpus.history_window,
             reasoning_window=profile.corpus.reasoning_window,

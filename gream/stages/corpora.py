@@ -1,12 +1,12 @@
 """Stage 4: what the policy is trained on."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 from gream.corpora.build import KIND, build_corpus
-from gream.corpora.replay import replay_split
+from gream.corpora.replay import Replay, training_split
 from gream.data.catalog import Catalog
-from gream.data.split import leave_last_one_out
 from gream.enrichment.client import LlmClient
 from gream.enrichment.profiles import ItemProfiles
 from gream.indexing.semantic_index import SemanticIndex
@@ -31,7 +31,8 @@ def run(
         item_profiles: from `gream.stages.enrich`.
         semantic_index: from `gream.stages.index`.
         context: the run.
-        champion: of a retraining; where it goes on from this policy, older data are replayed, not repeated.
+        champion: of a retraining, which trains on whole histories; where it goes on from this policy, older data are
+            replayed, not repeated.
 
     Raises:
         ConfigError: a teacher is asked for and its endpoint is not configured.
@@ -43,10 +44,10 @@ def run(
     settings: dict[str, Any] = {"corpus": profile.corpus.model_dump()}
     if profile.corpus.teacher == "openai":
         settings["enrichment"] = profile.enrichment.model_dump()
-    trained_until = None
-    if warm and champion is not None:
-        trained_until = read_facts(champion).trained_until
-        settings["replay"] = {"share": profile.retrain.replay_share, "trained_until": trained_until}
+    replay = None
+    if champion is not None:
+        replay = _onto(champion, profile.retrain.replay_share) if warm else Replay.anew()
+        settings["replay"] = replay.model_dump()
     recipe = Recipe(
         stage="corpora",
         kind=KIND,
@@ -63,9 +64,7 @@ def run(
             model = LlmClient(profile.enrichment, context.workspace / REPLIES)
         corpus = build_corpus(
             shop,
-            replay_split(shop, trained_until, profile.retrain.replay_share, context.seed)
-            if warm
-            else leave_last_one_out(shop),
+            training_split(shop, replay, context.seed),
             ItemProfiles.load(item_profiles).texts,
             SemanticIndex.load(semantic_index),
             profile.corpus,
@@ -73,7 +72,12 @@ def run(
             model,
         )
         recipe.say(corpus.facts.chains.words())
-        corpus.save(target)
+        replace(corpus, facts=corpus.facts.model_copy(update={"replay": replay})).save(target)
         return {}
 
     return produce(recipe, make, context.workspace)
+
+
+def _onto(champion: Path, share: float) -> Replay:
+    facts = read_facts(champion)
+    return Replay(share=share, trained_until=facts.trained_until, held_out=facts.held_out)

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from gream.artifacts import file_digest
+from gream.corpora.replay import Replay, replay_split
 from gream.data.catalog import Catalog
+from gream.data.split import Split
 from gream.enrichment.profiles import ItemProfiles
 from gream.indexing import vectors as item_vectors
 from gream.indexing.collision_limit import COLLISION_LIMIT, collisions_allowed, rate_as_made, with_audit
@@ -21,7 +23,7 @@ from gream.share import Share
 from gream.stages.shares import check_shares
 from gream.stages.store import Recipe, RunContext, produce
 
-CODE: Final = ("indexing", "data/assembly.py", "data/catalog.py", "data/split.py")
+CODE: Final = ("indexing", "corpora/replay.py", "data/assembly.py", "data/catalog.py", "data/split.py")
 
 
 def run(catalog: Path, item_profiles: Path, context: RunContext, vectors: Sequence[Path] = ()) -> Path:
@@ -83,7 +85,9 @@ def update(catalog: Path, item_profiles: Path, base: Path, context: RunContext) 
                 )
         except OutgrownError as reason:
             recipe.say(f"indexed anew: {reason}")
-            _build(catalog, item_profiles, context).save(target)
+            # What the training that follows is to be trained on; of a retraining nothing is left for a test.
+            split = replay_split(Catalog.load(catalog), Replay.anew(), context.seed)
+            _build(catalog, item_profiles, context, split=split).save(target)
             return {"anew": str(reason)}
         with_audit(index, audit).save(target)
         return {"anew": None}
@@ -109,7 +113,11 @@ def encode(catalog: Path, item_profiles: Path, share: Share, context: RunContext
 
 
 def _build(
-    catalog: Path, item_profiles: Path, context: RunContext, encoded: item_vectors.ItemVectors | None = None
+    catalog: Path,
+    item_profiles: Path,
+    context: RunContext,
+    encoded: item_vectors.ItemVectors | None = None,
+    split: Split | None = None,
 ) -> SemanticIndex:
     # Imported late: a stage that is done already should not wait for torch.
     from gream.indexing.build import build_index
@@ -118,7 +126,7 @@ def _build(
     texts, config = ItemProfiles.load(item_profiles).texts, context.profile.index
     if config.published:
         return with_audit(*published_index(Path(config.published), Catalog.load(catalog), texts))
-    return with_audit(*build_index(Catalog.load(catalog), texts, config, context.seed, encoded))
+    return with_audit(*build_index(Catalog.load(catalog), texts, config, context.seed, encoded, split))
 
 
 def _recipe(catalog: Path, item_profiles: Path, context: RunContext) -> Recipe:

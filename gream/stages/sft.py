@@ -11,10 +11,10 @@ from gream.config import Profile
 from gream.corpora.build import Corpus
 from gream.corpora.curriculum import training_batches
 from gream.corpora.example import Example
-from gream.corpora.replay import event_weights, replay_split
+from gream.corpora.replay import Replay, event_weights, training_split
 from gream.data.catalog import Catalog
 from gream.data.fresh import last_event
-from gream.data.split import Split, leave_last_one_out
+from gream.data.split import Split
 from gream.data.transitions import transition_counts
 from gream.errors import ConfigError
 from gream.indexing.semantic_index import SemanticIndex
@@ -84,7 +84,7 @@ def run(
     retraining = {}
     if warm and champion is not None:
         inputs[CHAMPION] = champion
-        retraining = {"retrain": profile.retrain.model_dump(include={"replay_share", "fresh_weight"})}
+        retraining = {"retrain": profile.retrain.model_dump(include={"fresh_weight"})}
     recipe = Recipe(
         stage="sft",
         kind=KIND,
@@ -135,7 +135,7 @@ def train(job: TrainingJob) -> dict[str, Any]:
         model = _untrained(job, tokenizer)
         if profile.sft.method == "lora":
             new_ids = tokenizer.convert_tokens_to_ids([*answer_tags(), *index.vocabulary])
-            model = add_adapters(model, new_ids, profile.sft)
+            model = add_adapters(model, new_ids, profile.sft, job.seed)
         return model
 
     trained = untrained()
@@ -156,8 +156,9 @@ def train(job: TrainingJob) -> dict[str, Any]:
     if profile.sft.method == "lora":
         model = merge_adapters(model)
     narrow(model, getattr(torch, profile.model.dtype))
-    facts = PolicyFacts.of(profile, shop.facts.dataset, "sft", job.seed, last_event(shop))
-    policy = _with_prior(Policy(model, tokenizer, index, shop.items, facts), shop, job)
+    replay = examples.facts.replay
+    facts = PolicyFacts.of(profile, shop.facts.dataset, "sft", job.seed, last_event(shop), held_out=replay is None)
+    policy = _with_prior(Policy(model, tokenizer, index, shop.items, facts), shop, replay, job)
     save_policy(job.policy, model, tokenizer, index, shop.items, policy.facts, policy.prior)
     return {"log": log}
 
@@ -182,27 +183,28 @@ def _untrained(job: TrainingJob, tokenizer: Any) -> Any:
     return build_backbone(job.profile.model, tokenizer, job.seed)
 
 
-def _with_prior(policy: "Policy", shop: Catalog, job: TrainingJob) -> "Policy":
-    """The policy with the transitions of its training data as the prior of its search, where it is to have one."""
-    if CHAMPION in job.inputs:
-        return _with_renewed_prior(policy, shop, job)
-    if not job.profile.search.transition_prior:
-        return policy
-    split = leave_last_one_out(shop)
-    prior = _prior(policy, split.train)
-    return policy.with_prior(prior, _fitted(policy, prior, split, shop, job.seed))
+def _with_prior(policy: "Policy", shop: Catalog, replay: Replay | None, job: TrainingJob) -> "Policy":
+    """The policy with the transitions of its training data as the prior of its search, where it is to have one.
 
-
-def _with_renewed_prior(policy: "Policy", shop: Catalog, job: TrainingJob) -> "Policy":
-    """The champion's prior with what has been taken since, and with weights that suit what is taken now.
-
-    They are chosen as in a training: by events that neither the policy nor the prior has seen yet.
+    Its weights are chosen by events that neither the policy nor these counts have seen; a retraining, of which nobody
+    asks for these events again, counts them afterwards.
     """
-    champion, retrain = read_facts(job.inputs[CHAMPION]), job.profile.retrain
+    split = training_split(shop, replay, job.seed)
+    if CHAMPION in job.inputs:
+        return _with_renewed_prior(policy, shop, split, job)
+    if not (job.profile.search.transition_prior and split.validation):
+        return policy
+    prior = _prior(policy, split.train)
+    weights = _fitted(policy, prior, split, shop, job.seed)
+    return policy.with_prior(prior if replay is None else _prior(policy, shop.sequences()), weights)
+
+
+def _with_renewed_prior(policy: "Policy", shop: Catalog, split: Split, job: TrainingJob) -> "Policy":
+    """The champion's prior with what has been taken since, and with weights that suit what is taken now."""
+    champion = read_facts(job.inputs[CHAMPION])
     if champion.prior is None:
         return policy
-    counted = event_weights(shop, champion.trained_until, retrain.fresh_weight)
-    split = replay_split(shop, champion.trained_until, retrain.replay_share, job.seed)
+    counted = event_weights(shop, champion.trained_until, job.profile.retrain.fresh_weight)
     weights, everything = champion.prior, shop.sequences()
     if split.validation:
         without = _prior(policy, everything | split.train, counted)

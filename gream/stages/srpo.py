@@ -107,9 +107,10 @@ def train(job: TrainingJob) -> dict[str, Any]:
     if process_number() > 0:
         return {"log": log}
     narrow(model, kept_as)
-    facts = PolicyFacts.of(job.profile, policy.facts.dataset, "srpo", job.seed, policy.facts.trained_until)
+    known = policy.facts
+    facts = PolicyFacts.of(job.profile, known.dataset, "srpo", job.seed, known.trained_until, known.held_out)
     # SRPO moves the policy little: the weights of its prior stay those that were fitted after SFT.
-    facts = facts.model_copy(update={"prior": policy.facts.prior})
+    facts = facts.model_copy(update={"prior": known.prior})
     save_policy(job.policy, model, policy.tokenizer, policy.index, policy.items, facts, policy.prior)
     return {"log": log}
 

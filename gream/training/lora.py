@@ -7,32 +7,34 @@ that bring embedding rows along, needs no special case.
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from peft import LoraConfig, get_peft_model
 
 from gream.config import SftConfig
 
 
-def add_adapters(model: Any, new_token_ids: Sequence[int], config: SftConfig) -> Any:
+def add_adapters(model: Any, new_token_ids: Sequence[int], config: SftConfig, seed: int) -> Any:
     """Wrap a causal LM so that only adapters and the rows of new tokens are trained.
 
     Args:
         model: from `gream.policy.model.build_backbone`.
         new_token_ids: ids of the index tokens and answer tags.
         config: rank and alpha.
+        seed: of the adapters' first weights.
     """
     rows = sorted(set(new_token_ids))
     tied = model.config.tie_word_embeddings
-    return get_peft_model(
-        model,
-        LoraConfig(
-            r=config.lora_rank,
-            lora_alpha=config.lora_alpha,
-            target_modules="all-linear",
-            # With tied embeddings, peft trains the rows once for both ends.
-            trainable_token_indices={"embed_tokens": rows} if tied else {"embed_tokens": rows, "lm_head": rows},
-            task_type="CAUSAL_LM",
-        ),
+    adapters = LoraConfig(
+        r=config.lora_rank,
+        lora_alpha=config.lora_alpha,
+        target_modules="all-linear",
+        # With tied embeddings, peft trains the rows once for both ends.
+        trainable_token_indices={"embed_tokens": rows} if tied else {"embed_tokens": rows, "lm_head": rows},
+        task_type="CAUSAL_LM",
     )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return get_peft_model(model, adapters)
 
 
 def merge_adapters(model: Any) -> Any:

@@ -67,7 +67,7 @@ def test_parameters_and_adapters_are_those_of_the_model_itself():
     with torch.device("cpu"):
         model = Qwen3ForCausalLM(config)
     assert sum(parameter.numel() for parameter in model.parameters()) == P
-    adapted = add_adapters(model, [9], SftConfig(method="lora", lora_rank=2))
+    adapted = add_adapters(model, [9], SftConfig(method="lora", lora_rank=2), seed=0)
     names = [(name, parameter) for name, parameter in adapted.named_parameters() if "lora_" in name]
     in_layers = sum(parameter.numel() for name, parameter in names if "layers" in name)
     assert in_layers == TOY.adapter_parameters(2)

@@ -144,7 +144,7 @@ def test_other_attention_is_the_librarys_affair():
 
 def test_adapters_count():
     plain = untrained("qwen3")
-    adapted = add_adapters(copy.deepcopy(plain), [5, 21], load_profile("small", []).sft).eval()
+    adapted = add_adapters(copy.deepcopy(plain), [5, 21], load_profile("small", []).sft, seed=0).eval()
     torch.manual_seed(0)
     for weights in adapted.parameters():
         if weights.requires_grad:

@@ -38,7 +38,7 @@ def capped():
 
 def adapted(model):
     """Adapters on every layer, and rows of their own for two tokens at either end."""
-    wrapped = add_adapters(copy.deepcopy(model), [5, 21], load_profile("small", []).sft).eval()
+    wrapped = add_adapters(copy.deepcopy(model), [5, 21], load_profile("small", []).sft, seed=0).eval()
     torch.manual_seed(0)
     for weights in wrapped.parameters():
         if weights.requires_grad:

@@ -135,7 +135,7 @@ def test_adapters_go_on_from_the_champion_too(continued, shop, bundle, tmp_path)
 def test_corpus_holds_the_fresh_users_and_half_of_the_others(continued, shop):
     corpus, _ = continued
     facts = stage_facts(corpus)["settings"]
-    assert facts["replay"] == {"share": 0.5, "trained_until": TRAINED_UNTIL}
+    assert facts["replay"] == {"share": 0.5, "trained_until": TRAINED_UNTIL, "held_out": False}
     sequences = Catalog.load(shop[0]).sequences()
     fresh = [user for number, user in enumerate(sequences) if number % 4 == 0 and len(sequences[user]) > 6]
     # One preference for each user in each pass.
@@ -208,18 +208,65 @@ def test_what_is_held_out_is_not_counted_into_the_prior_of_a_training(shop, bund
     assert (counts[0] != counts[1]).nnz == 0
 
 
-def test_an_index_made_anew_begins_from_the_profile_s_backbone(shop, bundle, tmp_path):
+def test_the_first_retraining_trains_on_what_the_training_held_out(shop, tmp_path):
+    """Its champion knows nobody's last two events: all users have something new."""
+    write_tiny_policy(tmp_path / "policy", trained_until=TRAINED_UNTIL, held_out=True)
+    context = run_of(tmp_path, "retrain.replay_share=0.0")
+    corpus = corpora.run(*shop, tmp_path / "policy" / "semantic_index", context, tmp_path / "policy")
+    preferences = pl.read_parquet(corpus / "alignment.parquet").filter(pl.col("task") == "preferenceobtain")
+    assert preferences.height == USERS
+
+
+def test_a_policy_says_whether_its_training_held_events_out(shop, bundle, tmp_path):
+    context = run_of(tmp_path, STILL, "corpus.reasoning_samples=8", "search.transition_prior=false", "srpo.steps=0")
+    for champion, held_out in ((None, True), (bundle, False)):
+        corpus, policy = trained(shop, bundle / "semantic_index", champion, context)
+        assert read_facts(policy).held_out is held_out
+        assert read_facts(srpo.run(corpus, policy, context, champion=champion)).held_out is held_out
+
+
+@pytest.fixture(scope="module")
+def anew(bundle, tmp_path_factory):
+    """An index that does not speak the champion's language."""
     old = SemanticIndex.load(bundle / "semantic_index")
-    other = SemanticIndex.from_codes(old.item_ids, np.roll(old.codes, 1, axis=0), old.level_sizes)
-    other.save(tmp_path / "index")
+    path = tmp_path_factory.mktemp("anew") / "index"
+    SemanticIndex.from_codes(old.item_ids, np.roll(old.codes, 1, axis=0), old.level_sizes).save(path)
+    return path
+
+
+def test_an_index_made_anew_begins_from_the_profile_s_backbone(shop, bundle, anew, tmp_path):
     context = run_of(tmp_path, "sft.learning_rate=1e-12", "search.transition_prior=false", "corpus.reasoning_samples=8")
-    corpus, policy = trained(shop, tmp_path / "index", bundle, context)
-    assert "replay" not in stage_facts(corpus)["settings"]
+    corpus, policy = trained(shop, anew, bundle, context)
     assert stage_facts(policy)["settings"]["sft"]["learning_rate"] == 1e-12
+    # All the passes of a training, where a retraining has one.
+    assert stage_facts(corpus)["settings"]["corpus"]["seqrec_passes"] == 2
     # The champion's weights are spread out, see `write_tiny_policy`; the backbone's are not.
     assert weights(policy)["lm_head.weight"].std() < weights(bundle)["lm_head.weight"].std() / 3
-    # And what it makes is what a training run makes of the same catalog.
-    assert trained(shop, tmp_path / "index", None, context) == (corpus, policy)
+
+
+def test_with_an_index_made_anew_what_is_new_is_trained_on(shop, bundle, anew, tmp_path, monkeypatch):
+    """Nothing is kept for a test that nobody makes: the last event of all but those who validate is learnt."""
+    lent = []
+
+    def fit(policy, prior, histories, targets, exclude_seen, seed):
+        lent.extend([*history, target] for history, target in zip(histories, targets, strict=True))
+        return PriorWeights(direct=0.2, reasoning=0.4)
+
+    monkeypatch.setattr(prior_weights, "fit_prior_weights", fit)
+    settings = ["sft.learning_rate=1e-12", "corpus.reasoning_samples=8", "corpus.history_window=20"]
+    corpus, folder = trained(shop, anew, bundle, run_of(tmp_path, *settings))
+    sequences, policy = Catalog.load(shop[0]).sequences(), Policy.load(folder)
+    assert len(lent) == USERS // 2
+    assert all(whole in sequences.values() for whole in lent)
+    trains = [items[:-1] if items in lent else items for items in sequences.values()]
+    alignment = pl.read_parquet(corpus / "alignment.parquet").filter(pl.col("task") == "seqrec")
+    names = SemanticIndex.load(anew)
+    assert set(alignment["answer"]) == {"".join(map("".join, names.encode(items))) for items in trains}
+    # The counts have everybody's last step.
+    assert all(
+        policy.prior.counts[before, after] >= 1.0
+        for before, after in (policy.numbers(items[-2:]) for items in sequences.values())
+    )
 
 
 @pytest.fixture

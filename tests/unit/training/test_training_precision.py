@@ -76,7 +76,8 @@ def test_small_steps_of_reinforcement_move_every_weight(toy, tmp_path):
 
 def test_frozen_weights_stay_as_they_are_kept(toy, tmp_path):
     new_ids = toy.tokenizer.convert_tokens_to_ids(INDEX[0])
-    model = add_adapters(kept(toy.model()), new_ids, SFT.model_copy(update={"method": "lora", "lora_rank": 2}))
+    lora = SFT.model_copy(update={"method": "lora", "lora_rank": 2})
+    model = add_adapters(kept(toy.model()), new_ids, lora, seed=0)
     train_sft(model, toy.tokenizer, plan(toy), SFT, tmp_path, seed=0)
     types = {weight.requires_grad: weight.dtype for weight in model.parameters()}
     assert types == {True: torch.float32, False: torch.bfloat16}
