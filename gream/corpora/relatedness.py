@@ -52,6 +52,11 @@ class Relatedness:
         distance = np.concatenate([np.arange(length, 0, -1) for length in lengths])
         own = np.where(distance <= REACH, 1.0 / distance, 0.0)
         own[left == right] *= 2  # A pair of one item with itself is counted from both ends.
+        step = np.repeat(np.arange(len(histories)), lengths)
+        _, item = np.unique(step * len(self._number) + left, return_inverse=True)
+        # An item that stands in a history several times has as many own pairs. They are added as they were counted,
+        # the nearest first: what nobody else has then leaves 0, and not a rounding that would pass for relatedness.
+        own = np.bincount(item[::-1], weights=own[::-1])[item]
         others = np.maximum(np.asarray(self._counts[left, right]).ravel() - own, 0.0)
         cosine = others / np.sqrt(self._totals[left] * self._totals[right])
         return np.split(cosine, np.cumsum(lengths)[:-1])

@@ -17,7 +17,7 @@ SIGNS: Final = {
     "rho": "group success rho, late",
     "rho_gain": "rho, late minus early",
     "entropy": "entropy, late",
-    "kl": "KL to the SFT policy, late",
+    "kl": "KL to the SFT policy where there is an advantage, late",
 }
 """Signs of SRPO's health -> their names."""
 

@@ -26,8 +26,8 @@ SRPO_CURVES: Final = {
     "reward": "mean reward",
     "rho": "group success rate rho",
     "zero_variance_share": "zero-variance groups",
-    "kl": "KL to the SFT policy",
-    "entropy": "entropy of the tokens",
+    "kl": "KL to the SFT policy, of completions with an advantage",
+    "entropy": "entropy of all sampled tokens",
 }
 """Logged value -> its title."""
 

@@ -71,8 +71,9 @@ def training_signs(log: Sequence[Mapping[str, float]]) -> dict[str, float]:
         log: of the trainer, see `gream.training.groups.statistics`.
 
     Returns:
-        `reward_variance` and `zero_variance_share`, means over all steps; `rho`, `reward`, `entropy` and `kl` over the
-        last quarter, and `rho_gain`, by how much rho is higher there than in the first quarter.
+        `reward_variance` and `zero_variance_share`, means over all steps; `rho`, `reward`, `entropy` and `kl` (of the
+        completions with an advantage) over the last quarter, and `rho_gain`, by how much rho is higher there than in
+        the first quarter.
     """
     signs = {}
     for name in ("reward_variance", "zero_variance_share"):

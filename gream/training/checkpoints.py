@@ -20,7 +20,7 @@ def last_complete_checkpoint(checkpoints: Path) -> str | None:
     if process_number() > 0:
         wait_for_others()
     complete: Path | None = None
-    for folder in sorted(checkpoints.glob("checkpoint-*"), key=lambda path: int(path.name.rsplit("-", 1)[1])):
+    for folder in sorted(checkpoints.glob("checkpoint-*"), key=_step):
         try:
             json.loads((folder / "trainer_state.json").read_text(encoding="utf-8"))
             complete = folder
@@ -32,17 +32,26 @@ def last_complete_checkpoint(checkpoints: Path) -> str | None:
 
 
 class AfterCheckpoint(TrainerCallback):
-    """Calls a function, on the first process, each time that the trainer has written a checkpoint.
+    """Each time that the trainer has written a checkpoint, the first process removes older ones and calls a function.
 
-    Every process writes its part of a checkpoint: the first one waits for all parts, and the others for it.
+    Every process writes its part of a checkpoint: the first one waits for all parts, and the others for it. (The
+    trainer's own limit goes by the folders' times: where a clock was set back, the newest is not the latest.)
     """
 
-    def __init__(self, then: Callable[[], None]) -> None:
+    def __init__(self, then: Callable[[], None] | None) -> None:
         self._then = then
 
-    def on_save(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
+    def on_save(self, args: Any, state: Any, _control: Any, **_: Any) -> None:
         """The trainer's signal."""
         wait_for_others()
         if state.is_world_process_zero:
-            self._then()
+            for folder in Path(args.output_dir).glob("checkpoint-*"):
+                if _step(folder) < state.global_step:
+                    shutil.rmtree(folder)
+            if self._then is not None:
+                self._then()
         wait_for_others()
+
+
+def _step(checkpoint: Path) -> int:
+    return int(checkpoint.name.rsplit("-", 1)[1])

@@ -107,15 +107,18 @@ def statistics(draw: Draw, config: SrpoConfig, legal: Callable[[int], bool]) -> 
 
     Returns:
         `reward`, `reward_variance` (mean within groups), `rho` (mean pass@K estimate), `exact_share`,
-        `zero_variance_share`, `illegal_answers` (a count: always 0), `cut_chains_share`, `completion_tokens`, `rounds`.
+        `zero_variance_share`, `entropy` (of a sampled token, in nats, as the mean of -log p estimates it without bias),
+        `illegal_answers` (a count: always 0), `cut_chains_share`, `completion_tokens`, `rounds`.
     """
     rollouts = [rollout for group in draw.sampled for rollout in group.rollouts]
+    surprises = [-p for rollout in rollouts for p, real in zip(rollout.log_probs, rollout.sampled, strict=True) if real]
     return {
         "reward": float(np.mean([group.rewards.mean() for group in draw.sampled])),
         "reward_variance": float(np.mean([group.rewards.var() for group in draw.sampled])),
         "rho": float(np.mean([success_rate(len(g.hits), int(g.hits.sum()), config.pass_k) for g in draw.sampled])),
         "exact_share": float(np.mean([group.hits.mean() for group in draw.sampled])),
         "zero_variance_share": float(np.mean([not group.has_signal for group in draw.sampled])),
+        "entropy": float(np.mean(surprises)),
         "illegal_answers": float(sum(not legal(rollout.item) for rollout in rollouts)),
         "cut_chains_share": float(np.mean([not rollout.well_formed for rollout in rollouts])),
         "completion_tokens": float(np.mean([len(rollout.completion) for rollout in rollouts])),

@@ -162,7 +162,6 @@ def train_sft(
         seed=seed,
         data_seed=seed,
         save_steps=config.checkpoint_steps,
-        save_total_limit=1,
         logging_steps=config.log_steps,
         report_to="none",
         disable_tqdm=False,
@@ -174,7 +173,7 @@ def train_sft(
         processing_class=tokenizer,
         args=on_one_device(arguments),
         data_collator=lambda rows: pad_right(tokenizer.pad_token_id, rows),
-        callbacks=[AfterCheckpoint(on_checkpoint)] if on_checkpoint else [],
+        callbacks=[AfterCheckpoint(on_checkpoint)],
     )
     widen(model)
     trainer.train(resume_from_checkpoint=last_complete_checkpoint(checkpoints))

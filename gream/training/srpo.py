@@ -19,7 +19,8 @@ fresh prompts. Deviations from the authors' code, each with its reason:
 6) Several processes share the prompts of a step equally. The mean over a mini-batch's tokens is then the mean of their
    means.
 7) A completion without advantage, because its group's rewards are all equal, goes through no model: but for the KL
-   term, whose gradient it would have added, the update is what it was (`with_signal`).
+   term, whose gradient it would have added, the update is what it was (`with_signal`). TRL's measures, such as `kl`,
+   are of the others alone.
 8) Each step draws its prompts afresh from all of them, so that a resumed run draws what the killed one would have. Of
    as many prompts as all steps take together some 37 % (1/e) are then never drawn, and others several times;
    somewhat fewer where groups are replaced.
@@ -120,12 +121,18 @@ class SrpoTrainer(GRPOTrainer):
         self._take_mask(batch)
         if self.beta:
             batch["ref_per_token_logps"] = self._reference_log_probs(batch)
+        metrics = self._metrics["train"]
+        of_all = metrics.pop("entropy", None)
         loss: Tensor = super()._compute_loss(model, batch) * share * self._weight(inputs)
+        # TRL's is of these completions alone: a policy that always answers the same would not show in it.
+        del metrics["entropy"]
+        if of_all:
+            metrics["entropy"] = of_all
         if self.state.global_step % self._settings.updates_per_step == 0:  # The weights are still those that sampled.
             assert self._log_probs is not None
             gap = (self._log_probs - batch["old_per_token_logps"])[batch["tool_mask"].bool()].abs().mean()
             for name, value in self._averaged({"sampling_gap": gap.item()}).items():
-                self._metrics["train"][name].append(value)
+                metrics[name].append(value)
         return loss
 
     def _weight(self, micro_batch: dict[str, Tensor]) -> Tensor:
@@ -208,7 +215,7 @@ def train_srpo(
         For each optimiser update what was logged: on the first one of a step the values of
         `gream.training.groups.statistics` and `sampling_gap`, how far a token's log-probability in the trainer is from
         that in the sampler, on average: 0 up to rounding and dropout, or the sampler has other weights. On every update
-        `loss`, `kl`, `entropy`, `learning_rate`, `grad_norm`.
+        `loss`, `kl` (of the completions that carry signal alone), `learning_rate`, `grad_norm`.
 
     Raises:
         ConfigError: several processes cannot share a step equally.
@@ -241,7 +248,6 @@ def train_srpo(
         seed=seed,
         # Only between steps: the rollouts of a step are not part of a checkpoint.
         save_steps=settings.checkpoint_steps * updates,
-        save_total_limit=1,
         logging_steps=1,
         report_to="none",
         disable_tqdm=False,
@@ -254,7 +260,7 @@ def train_srpo(
         model=model,
         processing_class=tokenizer,
         args=on_one_device(arguments),
-        callbacks=[AfterCheckpoint(on_checkpoint)] if on_checkpoint else [],
+        callbacks=[AfterCheckpoint(on_checkpoint)],
     )
     widen(model)  # Only now: TRL has loaded its reference in the type that the policy is kept in.
     trainer.train(resume_from_checkpoint=last_complete_checkpoint(checkpoints))

@@ -33,3 +33,17 @@ def test_items_more_than_five_steps_apart_are_not_together():
     scores = far.scores([list("abcdef")], ["g"])[0]
     assert scores[0] == 0.0
     assert (scores[1:] > 0).all()
+
+
+@pytest.mark.parametrize("history", ["xyx", "yx", "xxyxx", "xxxyz"])
+def test_what_the_step_alone_puts_together_is_unrelated_however_often_an_item_was_taken(history):
+    (scores,) = Relatedness({"u": [*history, "t"], "v": ["w", "t"]}).scores([list(history)], ["t"])
+    assert scores.tolist() == [0.0] * len(history)
+
+
+def test_a_repeated_item_keeps_what_others_say_of_it():
+    # Pairs: x-y 1 + 1, x-x 1/2 (2 x 1/2), x-t 1/3 + 1 and of v 1, y-t 1/2. Totals: x 2 + 1 + 7/3, t 7/3 + 1/2.
+    sequences = {"u": ["x", "y", "x", "t"], "v": ["x", "t"]}
+    (scores,) = Relatedness(sequences).scores([["x", "y", "x"]], ["t"])
+    supported = 1.0 / np.sqrt((2 + 1 + 7 / 3) * (7 / 3 + 1 / 2))
+    assert scores == pytest.approx([supported, 0.0, supported])

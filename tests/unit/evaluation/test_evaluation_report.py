@@ -30,7 +30,7 @@ def page(metrics, **changes):
         "sft_log": [{"step": 10, "loss": 5.0}, {"step": 20, "loss": 4.0}, {"step": 20, "train_runtime": 3.0}],
         "srpo_log": [
             {"step": 1, "reward": 0.1, "rho": 0.2, "zero_variance_share": 0.5, "kl": 0.0, "entropy": 1.0},
-            {"step": 2, "kl": 0.01, "entropy": 0.9},
+            {"step": 2, "kl": 0.01},
         ],
         "examples": [EXAMPLE],
     }
@@ -61,7 +61,8 @@ def test_the_page_shows_every_part(make_metrics):
         "direct minus its SFT start",
         "SFT loss",
         "SRPO: mean reward",
-        "SRPO: KL to the SFT policy",
+        "SRPO: KL to the SFT policy, of completions with an advantage",
+        "SRPO: entropy of all sampled tokens",
         "Items with minimal metadata (31)",
         "6.00%",
         "1 min 30 s",
@@ -110,7 +111,7 @@ def test_curves_that_were_not_logged_are_left_out(make_metrics):
 
 def test_srpo_s_axis_counts_updates_since_a_step_of_its_settings_is_several(make_metrics):
     html = page(make_metrics())
-    kl = html.partition("SRPO: KL to the SFT policy</h3>")[2].partition("</svg>")[0]
+    kl = html.partition("SRPO: KL to the SFT policy, of completions with an advantage</h3>")[2].partition("</svg>")[0]
     assert re.findall(r">(\w+ \d+)</text>", kl) == ["update 1", "update 2"]
     assert ">step 20</text>" in html.partition("SFT loss</h3>")[2].partition("</svg>")[0]
 

@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 import torch
@@ -108,6 +109,19 @@ def test_each_checkpoint_is_complete_when_it_is_announced(toy, tmp_path):
 
     sft.train_sft(toy.model(), toy.tokenizer, batches(toy), config, tmp_path, seed=0, on_checkpoint=announce)
     assert seen == [str(tmp_path / f"checkpoint-{step}") for step in (5, 10, 12)]
+
+
+def test_the_latest_checkpoint_stays_whatever_the_clock_says(toy, tmp_path):
+    """Of an earlier attempt there is one from what is the future now: the clock was set back since."""
+    config = CONFIG.model_copy(update={"checkpoint_steps": 5})
+    old = tmp_path / "checkpoint-5"
+
+    def set_the_clock_back():
+        if old.is_dir():
+            os.utime(old, (4e9, 4e9))
+
+    sft.train_sft(toy.model(), toy.tokenizer, batches(toy), config, tmp_path, seed=0, on_checkpoint=set_the_clock_back)
+    assert [path.name for path in tmp_path.glob("checkpoint-*")] == ["checkpoint-12"]
 
 
 def test_half_written_checkpoint_is_passed_over(tmp_path):

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -155,6 +157,47 @@ def test_each_step_logs_what_on_call_needs(toy, tmp_path):
         assert wanted <= entry.keys()
         assert entry["illegal_answers"] == 0
         assert entry["sampling_gap"] < 1e-4  # The toy has no dropout.
+    for entry in log[1::2]:
+        assert "kl" in entry
+        assert "entropy" not in entry  # It is of the step's rollouts.
+
+
+@pytest.mark.parametrize("micro_batch", [0, 3])
+def test_a_collapse_shows_in_the_logged_entropy(toy, tmp_path, micro_batch):
+    """Of four prompts three have one certain answer: their groups carry no signal, and still count."""
+
+    class Collapsed(TransformersSampler):
+        def roll_out(self, model, tasks, generator):
+            first, *others = super().roll_out(model, tasks, generator)
+            certain = [replace(group[0], log_probs=[0.0, 0.0]) for group in others]
+            return [[replace(one, log_probs=[-0.8, -0.4]) for one in first], *([one] * 6 for one in certain)]
+
+    settings = SETTINGS.model_copy(update={"steps": 1, "max_generation_rounds": 1, "micro_batch": micro_batch})
+    sampled = (settings.group_size, settings.temperature, settings.max_chain_tokens)
+    collapsed = Collapsed(toy.trie, INDEX, toy.prompter, *sampled)
+    direct = [Task(task.history, task.target, reasoning=False) for task in tasks()]
+    log = srpo.train_srpo(toy.model(), toy.tokenizer, collapsed, direct, settings, checkpoints=tmp_path, seed=0)
+    assert log[0]["zero_variance_share"] == 0.75
+    assert log[0]["entropy"] == pytest.approx((0.8 + 0.4) / 2 / 4)
+
+
+def test_entropy_is_of_every_draw_and_of_sampled_tokens_alone():
+    """Two rounds of one prompt each; only the second carries signal."""
+    chosen = rollout(5)
+    made = [
+        # Forced at the end: the log-probability there is nobody's choice.
+        [replace(chosen, log_probs=[-0.5, -9.0], sampled=[True, False])] * 2,
+        [chosen, replace(chosen, log_probs=[-2.0, 0.0], item=0)],
+    ]
+
+    def roll(batch, attempt):
+        return [score_group(made[attempt], 5, INDEX, two)]
+
+    two = SETTINGS.model_copy(update={"group_size": 2, "pass_k": 1})
+    draw = draw_groups(iter([Task([], 5, reasoning=False)] * 9), wanted=1, max_rounds=9, roll=roll)
+    assert draw.rounds == 2
+    entropy = statistics(draw, two, legal=lambda item: True)["entropy"]
+    assert entropy == pytest.approx((0.5 + 0.5 + 1 + 1 + 2 + 0) / 6)
 
 
 def test_each_checkpoint_is_complete_when_it_is_announced(toy, tmp_path):
