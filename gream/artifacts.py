@@ -3,6 +3,9 @@
 Every artifact is written into a sibling temporary folder and renamed into place, with a `manifest.json` as its last
 file: a reader never sees half of one. The manifest holds the SHA-256 of every other file, so that an artifact can be
 named by its content and a damaged copy is noticed.
+
+What a killed process has left beside its target, `.NAME.partial-*`, goes when the next artifact is written there: a
+lock, which goes with its process, tells that nobody is at it any more.
 """
 
 import hashlib
@@ -12,15 +15,19 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from gream.errors import ArtifactError
+from gream.locks import held_if_free, locked_where_possible
 
 MANIFEST = "manifest.json"
 VERSION_DIGITS = 12
 """Of a content digest: what names an artifact where people read it, in answers, logs and metrics."""
+
+_NEW, _OLD, _LOCK = "new", "old", "writer.lock"
+"""In the folder beside an artifact that is being written: it, what it replaces, and the lock of who is at it."""
 
 
 def file_digest(path: Path) -> str:
@@ -81,15 +88,40 @@ def staged_folder(target: Path) -> Iterator[Path]:
         ArtifactError: see `check_replaceable`.
     """
     check_replaceable(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.partial-"))
-    try:
+    with partial_folder(target) as staging:
         yield staging
         staging.chmod(0o755)
         _put_in_place(staging, target)
-    except BaseException:
-        shutil.rmtree(staging, ignore_errors=True)
-        raise
+
+
+@contextmanager
+def partial_folder(target: Path) -> Iterator[Path]:
+    """Yield an empty folder that may be renamed to `target`, and else goes. Once that has gone well, all that killed
+    processes have left in the same place goes too."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    room = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.partial-"))
+    try:
+        with locked_where_possible(room / _LOCK):
+            staging = room / _NEW
+            staging.mkdir(parents=True)  # Somebody who saw the lock before we held it may have cleared the room.
+            yield staging
+    finally:
+        _clear(room, target)
+    for lock in target.parent.glob(f".*.partial-*/{_LOCK}"):
+        with suppress(OSError), held_if_free(lock) as free:
+            if free:
+                _clear(lock.parent, target.parent / lock.parent.name[1:].rpartition(".partial-")[0])
+
+
+def _clear(room: Path, target: Path) -> None:
+    """Remove what a write leaves beside its target, its lock last. What it has moved aside may be the last version that
+    is whole, and goes only where another one stands."""
+    new, old = room / _NEW, room / _OLD
+    shutil.rmtree(new, ignore_errors=True)
+    if (target / MANIFEST).is_file():
+        shutil.rmtree(old, ignore_errors=True)
+    if not new.exists() and not old.exists():
+        shutil.rmtree(room, ignore_errors=True)
 
 
 @contextmanager
@@ -121,17 +153,14 @@ def _put_in_place(staging: Path, target: Path) -> None:
     if not target.exists() or not any(target.iterdir()):
         staging.rename(target)
         return
-    aside = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.partial-"))
+    aside = staging.with_name(_OLD)
     try:
         target.rename(aside)
         staging.rename(target)
     except BaseException:
-        if target.exists():
-            shutil.rmtree(aside, ignore_errors=True)
-        else:
+        if aside.exists() and not target.exists():
             aside.rename(target)
         raise
-    shutil.rmtree(aside, ignore_errors=True)
 
 
 def open_artifact(path: Path, kind: str) -> dict[str, Any]:

@@ -24,7 +24,8 @@ from gream.data.assembly import add_skipped, assemble
 from gream.data.catalog import INTERACTION_SCHEMA, ITEM_SCHEMA, Catalog, CatalogFacts
 from gream.data.filtering import drop_duplicate_events, k_core
 from gream.data.gzip_lines import read_lines
-from gream.data.text import field_text, flatten_paths, whole_id
+from gream.data.text import field_text, flatten_paths, whole_id, whole_text
+from gream.data.timestamps import parse_timestamps
 from gream.errors import DataError
 
 _LINE = "line"
@@ -43,12 +44,11 @@ def import_amazon(reviews: Path, metadata: Path, *, k: int) -> Catalog:
         k: the k of the k-core; 0 or 1 keeps everything.
 
     Raises:
-        DataError: a file is damaged or not UTF-8, a line is no record or lacks a field, or nothing is left.
+        DataError: a file is damaged or not UTF-8, a line is no record or lacks a field, times or ratings cannot be
+            understood, or nothing is left.
     """
     skipped: dict[str, int] = {}
-    events = _read_events(reviews)
-    if events.is_empty():
-        raise DataError(f"{reviews} holds no reviews. At least one is needed.")
+    events, ordinal = _read_events(reviews)
     distinct = drop_duplicate_events(events)
     add_skipped(skipped, "duplicate_event", events.height - distinct.height)
     candidates = k_core(distinct, k)
@@ -69,15 +69,17 @@ def import_amazon(reviews: Path, metadata: Path, *, k: int) -> Catalog:
             dataset=metadata.name.removeprefix("meta_").removesuffix(".json.gz"),
             source=", ".join(f"{path.name} (SHA-256 {file_digest(path)})" for path in (reviews, metadata)),
             exclude_seen=False,
+            ordinal_time=ordinal,
             skipped=skipped,
         ),
         k=k,
     )
 
 
-def _read_events(path: Path) -> pl.DataFrame:
-    """User, item, timestamp, rating and line number of every review, in the file's order."""
-    schema = {**INTERACTION_SCHEMA, columns.RATING: pl.Float64(), _LINE: pl.Int64()}
+def _read_events(path: Path) -> tuple[pl.DataFrame, bool]:
+    """User, item, timestamp, rating and line number of every review, in the file's order; whether time is ordinal."""
+    # Times as they are written: whether they are of one unit, only the whole column tells.
+    schema = {**INTERACTION_SCHEMA, columns.TIMESTAMP: pl.String(), columns.RATING: pl.Float64(), _LINE: pl.Int64()}
     chunks = [pl.DataFrame(schema=schema)]
     rows: list[tuple[Any, ...]] = []
     for number, text in read_lines(path):
@@ -88,7 +90,7 @@ def _read_events(path: Path) -> pl.DataFrame:
                 (
                     whole_id(review["reviewerID"], f"{path} line {number}: reviewerID"),
                     whole_id(review["asin"], f"{path} line {number}: asin"),
-                    int(review["unixReviewTime"]),
+                    whole_text(review["unixReviewTime"], f"{path} line {number}: unixReviewTime"),
                     None if rating is None else float(rating),
                     number,
                 )
@@ -97,13 +99,17 @@ def _read_events(path: Path) -> pl.DataFrame:
             raise DataError(
                 f"{path} line {number} has no field {error}; reviews need reviewerID, asin and unixReviewTime."
             ) from error
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise DataError(f"{path} line {number}: unixReviewTime or overall is not a number ({error}).") from error
         if len(rows) == _CHUNK:
             chunks.append(pl.DataFrame(rows, schema=schema, orient="row"))
             rows = []
     chunks.append(pl.DataFrame(rows, schema=schema, orient="row"))
-    return pl.concat(chunks)
+    events = pl.concat(chunks)
+    if events.is_empty():
+        raise DataError(f"{path} holds no reviews. At least one is needed.")
+    times = parse_timestamps(events[columns.TIMESTAMP], lambda row: f"{path} line {events[_LINE][row]}")
+    return events.with_columns(times.seconds().alias(columns.TIMESTAMP)), times.ordinal
 
 
 def _read_items(path: Path, wanted: set[str]) -> tuple[pl.DataFrame, int]:
@@ -153,9 +159,10 @@ def _record(path: Path, number: int, text: str) -> dict[str, Any]:
     try:
         # Python writes a dictionary's text keys in single quotes, JSON never does.
         record = ast.literal_eval(text) if text.startswith("{'") else json.loads(text)
-    except (ValueError, SyntaxError, RecursionError) as error:
+    except (ValueError, SyntaxError, RecursionError, MemoryError) as error:
+        reason = str(error) or "nested too deeply"  # Python's parser says MemoryError to that, and nothing more.
         raise DataError(
-            f"{path} line {number} is neither JSON nor a Python literal ({error}). Download the file again."
+            f"{path} line {number} is neither JSON nor a Python literal ({reason}). Download the file again."
         ) from error
     if not isinstance(record, dict):
         raise DataError(f"{path} line {number} is a {type(record).__name__}; each line must be one record {{...}}.")

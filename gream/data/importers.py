@@ -12,6 +12,7 @@ Policy for bad input. An import that fails writes nothing, and says in one sente
 - timestamps of one column mix units, or numbers and dates; they are dates written as numbers, such as 20240531, which
   would pass for another clock, or parts of days, as Excel counts them; one is before 1970 or later than a day from now;
 - an id holds half a character (a lone surrogate, which JSON can spell); in texts one becomes a replacement character;
+- an id has more than 256 characters, which serving would not take;
 - an event names an item that the items table does not hold (two tables, LC-Rec), or an item is twice in that table, or
   a key twice in an object of LC-Rec's;
 - a gzip file is cut short or damaged, a file is empty, not of its format, or not UTF-8;

@@ -75,6 +75,8 @@ def _read_json(path: Path) -> dict[str, Any]:
         raise DataError(
             f"{path} line {error.lineno} column {error.colno} is not JSON ({error.msg}). Is the file cut short?"
         ) from error
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path} has a number too long or lists too deep to be read ({error}). Correct it.") from error
     if not isinstance(content, dict):
         raise DataError(f"{path} holds a {type(content).__name__}; it must be one JSON object, keyed by id.")
     return content

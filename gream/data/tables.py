@@ -16,7 +16,7 @@ from gream.artifacts import file_digest
 from gream.data.assembly import assemble
 from gream.data.catalog import Catalog, CatalogFacts
 from gream.data.table_files import SEPARATORS, first_row, read_table, row_namer
-from gream.data.text import clean_text, distinct_names
+from gream.data.text import ID_CHARACTERS, clean_text, distinct_names
 from gream.data.timestamps import parse_timestamps
 from gream.errors import DataError
 
@@ -53,8 +53,8 @@ def import_tables(interactions: Path, items: Path, *, k: int, mapping: ColumnMap
         mapping: the tables' column names, where they differ from ours.
 
     Raises:
-        DataError: a file cannot be read, a column or value is missing, an item of an event is not in the items table
-            or twice in it, or timestamps or ratings cannot be understood.
+        DataError: a file cannot be read, a column or value is missing, an id is too long, an item of an event is not in
+            the items table or twice in it, or timestamps or ratings cannot be understood.
     """
     names = mapping or ColumnMapping()
     events, ordinal = _read_events(interactions, names)
@@ -107,7 +107,8 @@ def read_items(path: Path, mapping: ColumnMapping | None = None) -> pl.DataFrame
         mapping: its column names; None where they are ours, because nobody could give others.
 
     Raises:
-        DataError: the file cannot be read, an id or the column of titles is missing, or an item is twice in it.
+        DataError: the file cannot be read, the column of titles is missing, an id is missing or too long, or an item is
+            twice in it.
     """
     table, names = read_table(path), mapping or ColumnMapping()
     theirs = names.item_id_in_items or names.item_id
@@ -163,6 +164,14 @@ def _ids(column: pl.Series, path: Path) -> pl.Series:
     missing = ids.is_null() | (ids == "")
     if missing.any():
         raise DataError(f"{row_namer(path)(first_row(missing))} has no {column.name}. Fill it in or remove the row.")
+    lengths = ids.str.len_chars()
+    long = lengths > ID_CHARACTERS
+    if long.any():
+        row = first_row(long)
+        raise DataError(
+            f"{row_namer(path)(row)} has {lengths[row]:,} characters in its {column.name}; an id has at most "
+            f"{ID_CHARACTERS}. Shorten it."
+        )
     return ids
 
 

@@ -3,6 +3,7 @@
 import html
 import re
 from collections.abc import Iterable
+from typing import Final
 
 from gream.errors import DataError
 
@@ -16,6 +17,9 @@ _CLOSES = {
 _TAG = re.compile(r"</?[a-zA-Z][^<>]*>")
 _HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 """A surrogate without its partner: JSON can spell one, UTF-8 cannot."""
+
+ID_CHARACTERS: Final = 256
+"""What serving takes of an id: nobody could ask for what has a longer one, or click on it."""
 
 
 def clean_text(raw: str) -> str:
@@ -53,6 +57,22 @@ def whole_id(value: object, place: str) -> str:
     """An id from a JSON file, as a text.
 
     Args:
+        value: see `whole_text`.
+        place: see `whole_text`.
+
+    Raises:
+        DataError: see `whole_text`; or the id is longer than `ID_CHARACTERS`.
+    """
+    text = whole_text(value, place)
+    if len(text) > ID_CHARACTERS:
+        raise DataError(f"{place} has {len(text):,} characters; an id has at most {ID_CHARACTERS}. Shorten it.")
+    return text
+
+
+def whole_text(value: object, place: str) -> str:
+    """A value from a JSON file, as a text.
+
+    Args:
         value: a text that is not empty, or a whole number.
         place: names it for an error, e.g. `reviews.json.gz line 7: reviewerID`.
 
@@ -63,7 +83,7 @@ def whole_id(value: object, place: str) -> str:
         raise DataError(f"{place} is {value!r}; a text that is not empty or a whole number is needed.")
     text = str(value)
     if _HALF_CHARACTER.search(text):
-        raise DataError(f"{place} is {text!r}, with half a character (a lone surrogate) in it. Correct the id.")
+        raise DataError(f"{place} is {text!r}, with half a character (a lone surrogate) in it. Correct it.")
     return text
 
 

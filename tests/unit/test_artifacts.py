@@ -1,7 +1,11 @@
 """An artifact is complete or absent, and a damaged one is noticed."""
 
+import errno
+import fcntl
+import multiprocessing
 import os
 import shutil
+import signal
 import stat
 from pathlib import Path
 
@@ -9,6 +13,7 @@ import pytest
 
 from gream.artifacts import atomic_folder, content_digest, open_artifact, verify_artifact, write_text_atomic
 from gream.errors import ArtifactError
+from pipelines.local_runner import published_folder
 
 pytestmark = pytest.mark.unit
 
@@ -24,6 +29,86 @@ def test_a_finished_folder_has_a_manifest(tmp_path):
     manifest = open_artifact(tmp_path / "a", "thing")
     assert (manifest["kind"], manifest["count"], list(manifest["files"])) == ("thing", 1, ["part/file.txt"])
     verify_artifact(tmp_path / "a", "thing")
+
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def killed(write, *arguments):
+    """Let a process write that is killed meanwhile."""
+    process = multiprocessing.get_context("fork").Process(target=write, args=arguments)
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+
+
+def write_half(target, door=lambda target: atomic_folder(target, "thing")):
+    with door(target) as folder:
+        (folder / "file.txt").write_text("half")
+        die()
+
+
+def replace_half(target):
+    """Be killed where the old one has been moved aside and the new one is not in place."""
+    rename = Path.rename
+    Path.rename = lambda path, to: die() if to == target else rename(path, to)
+    make(target, "new")
+
+
+def entries(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.mark.parametrize("next_one", ["a", "b"])
+def test_what_a_killed_writer_has_left_goes_with_the_next_write_in_its_place(tmp_path, next_one):
+    killed(write_half, tmp_path / "a")
+    assert [path.read_text() for path in tmp_path.rglob("file.txt")] == ["half"]
+    make(tmp_path / next_one)
+    assert entries(tmp_path) == [next_one]
+
+
+def test_what_a_killed_run_was_to_publish_goes_when_the_next_one_is_published(tmp_path):
+    killed(write_half, tmp_path / "run 1", published_folder)
+    assert [path.read_text() for path in tmp_path.rglob("file.txt")] == ["half"]
+    with published_folder(tmp_path / "run 2") as folder:
+        (folder / "file.txt").write_text("whole")
+    assert entries(tmp_path) == ["latest", "run 2"]
+
+
+def test_an_old_one_that_a_killed_writer_has_moved_aside_stays_until_a_new_one_is_there(tmp_path):
+    make(tmp_path / "a", "old")
+    killed(replace_half, tmp_path / "a")
+    make(tmp_path / "b")
+    assert not (tmp_path / "a").exists()
+    [aside] = set(tmp_path.rglob("manifest.json")) - {tmp_path / "b" / "manifest.json"}
+    verify_artifact(aside.parent, "thing")
+    assert (aside.parent / "part" / "file.txt").read_text() == "old"
+    make(tmp_path / "a", "new")
+    assert entries(tmp_path) == ["a", "b"]
+    assert (tmp_path / "a" / "part" / "file.txt").read_text() == "new"
+
+
+def test_two_writers_of_one_leave_each_other_alone(tmp_path):
+    with atomic_folder(tmp_path / "a", "thing") as first:
+        (first / "file.txt").write_text("first")
+        make(tmp_path / "a", "second")
+        assert (tmp_path / "a" / "part" / "file.txt").read_text() == "second"
+    verify_artifact(tmp_path / "a", "thing")
+    assert [path.read_text() for path in tmp_path.rglob("file.txt")] == ["first"]
+    assert entries(tmp_path) == ["a"]
+
+
+def test_where_the_file_system_has_no_locks_nothing_that_another_writer_may_need_goes(tmp_path, monkeypatch):
+    def refused(file, operation):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refused)
+    with atomic_folder(tmp_path / "a", "thing") as first:
+        (first / "file.txt").write_text("first")
+        make(tmp_path / "b")
+    assert entries(tmp_path) == ["a", "b"]
+    assert (tmp_path / "a" / "file.txt").read_text() == "first"
 
 
 def test_nothing_remains_of_a_failed_one(tmp_path):
@@ -46,8 +131,9 @@ def test_a_rewrite_that_is_stopped_while_it_removes_the_old_one_leaves_the_new_o
     remove = shutil.rmtree
 
     def stopped(path, **options):
-        (path / "part" / "file.txt").unlink(missing_ok=True)
-        raise KeyboardInterrupt
+        if path.exists():
+            (path / "part" / "file.txt").unlink()
+            raise KeyboardInterrupt
 
     monkeypatch.setattr(shutil, "rmtree", stopped)
     with pytest.raises(KeyboardInterrupt):

@@ -84,6 +84,19 @@ def test_titles_are_found_where_words_are_not_set_apart(text, title):
     assert not mentions_title(text, f"{title}{title}")
 
 
+def test_an_endless_title_is_looked_for_in_a_few_forms_by_how_it_begins():
+    title = "usb cable fast" + ", x" * 30_000
+    forms = title_forms(title)
+    # Of 1,000 characters 328 whole parts are left; then the shortest, of 14, 13 ... parts.
+    assert forms == (f"usb cable fast{' x' * 328}", *(f"usb cable fast{' x' * parts}" for parts in range(14, -1, -1)))
+    assert mentions_title("they want a USB cable, fast", title)
+    assert not mentions_title("a fast cable", title)
+
+
+def test_an_endless_title_in_one_word_begins_with_its_letters():
+    assert title_forms("x" * 100_000) == ("x" * 1_000,)
+
+
 def test_titles_match_whole_words_only():
     assert not mentions_title("aliens and alienation", "Alien (1979)")
     assert mentions_title("an ALIEN, again", "Alien (1979)")

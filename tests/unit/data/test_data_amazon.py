@@ -111,7 +111,9 @@ def lines(*rows):
             r"reviews_Beauty_5\.json\.gz line 2 is neither JSON nor a Python literal",
         ),
         (lines(REVIEWS[0], {"asin": "B1"}), META, r"reviews_Beauty_5\.json\.gz line 2 has no field 'reviewerID'"),
-        (lines(review("A", "B1", "noon")), META, r"line 1: unixReviewTime or overall is not a number"),
+        (lines(review("A", "B1", 1, overall="good")), META, r"5\.json\.gz line 1: .*overall is not a number \("),
+        (lines(review("A", "B1", 1, overall=10**400)), META, r"5\.json\.gz line 1: .*overall is not a number \("),
+        (lines(review("A", "B" * 257, 1)), META, r"5\.json\.gz line 1: asin has 257 characters; an id has at most 256"),
         (lines([1, 2]), META, r"line 1 is a list; each line must be one record"),
         (lines(REVIEWS[0], b'{"reviewText": "Caf\xe9"}\n'), META, r"line 2 is not UTF-8 \(byte 0xe9 at position 20\)"),
         (
@@ -133,6 +135,11 @@ def lines(*rows):
         (lines(review("A", "\udc00", 1)), META, r"reviews_Beauty_5\.json\.gz line 1: asin is '\\udc00', with half"),
         (REVIEWS, lines({"title": "no id"}), r"meta_Beauty\.json\.gz line 1 has no field 'asin'"),
         (REVIEWS, lines(b"{'asin': 'B1', 'x': __import__('os')}\n"), r"meta_Beauty\.json\.gz line 1 is neither"),
+        (
+            REVIEWS,
+            lines(b"{'asin': 'B1', 'x': " + b"-" * 100_000 + b"1}\n"),
+            r"line 1 is neither .*\(nested too deeply",
+        ),
         (REVIEWS, [META[2]], r"meta_Beauty\.json\.gz describes none of the 2 items in reviews_Beauty_5"),
         (b"", META, r"reviews_Beauty_5\.json\.gz holds no reviews"),
     ],
@@ -140,6 +147,33 @@ def lines(*rows):
 def test_bad_lines_are_named(dump, reviews, meta, message):
     with pytest.raises(DataError, match=message):
         dump(reviews, meta)
+
+
+@pytest.mark.parametrize(
+    ("time", "message"),
+    [
+        ("-5", r"line 2 has the timestamp -5; a number from 0 up is needed"),
+        ("1400000000000", r"line 2 has 1400000000000 \(milliseconds\); rows unlike the first: 1 of 2"),
+        ("9999999999", r"line 2 has the timestamp 9999999999, which is still to come"),
+        ("true", r"line 2: unixReviewTime is True; a text that is not empty or a whole number is needed"),
+        ("1.9", r"line 2: unixReviewTime is 1\.9; a text"),
+        ("Infinity", r"line 2: unixReviewTime is inf; a text"),
+        ("null", r"line 2: unixReviewTime is None; a text"),
+        (f"1{'0' * 30}", r"line 2 has 1e\+30 \(nanoseconds\)"),
+        ('"noon"', r"line 2 has 'noon'\. Write all of them in one form"),
+    ],
+)
+def test_times_are_held_to_the_policy_of_all_imports(dump, time, message):
+    second = lines(review("A2", "B1", 0)).replace(b'"unixReviewTime": 0', f'"unixReviewTime": {time}'.encode())
+    with pytest.raises(DataError, match=rf"reviews_Beauty_5\.json\.gz {message}"):
+        dump(lines(review("A1", "B1", 1_400_000_000)) + second)
+
+
+@pytest.mark.parametrize(("written", "ordinal"), [([1_400_000_000, "1400000060"], False), ([7, 8], True)])
+def test_times_are_seconds_or_positions(dump, written, ordinal):
+    catalog = dump([review("A", "B1", time) for time in written])
+    assert catalog.interactions[columns.TIMESTAMP].to_list() == [int(time) for time in written]
+    assert catalog.facts.ordinal_time is ordinal
 
 
 def test_a_gzip_file_cut_short_and_one_that_is_none(dump, tmp_path):

@@ -55,6 +55,15 @@ def test_texts_cut_within_a_character_are_read(folder):
     [
         ({"7": [0, 5]}, ITEMS, r"Beauty\.inter\.json: user '7' has item '5' at position 2, which Beauty\.item\.json"),
         (b'{"0": [1, 0', ITEMS, r"Beauty\.inter\.json line 1 column \d+ is not JSON"),
+        (b'{"0": [1' + b"0" * 5_000 + b"]}", ITEMS, r"Beauty\.inter\.json has a number too long .*\(Exceeds the limit"),
+        (
+            b'{"0": ' + b"[" * 200_000 + b"]" * 200_000 + b"}",
+            ITEMS,
+            r"Beauty\.inter\.json has .*lists too deep",
+        ),
+        ({"0": [1], "u" * 257: [1]}, ITEMS, r"Beauty\.inter\.json: user 2 has 257 characters; an id has at most 256"),
+        ({"0": [1, "i" * 257]}, ITEMS, r"Beauty\.inter\.json: user '0': item at position 2 has 257 characters"),
+        (INTER, {"0": ITEMS["0"], "i" * 257: {}}, r"Beauty\.item\.json: item 2 has 257 characters"),
         ([[0]], ITEMS, r"Beauty\.inter\.json holds a list; it must be one JSON object"),
         ({"0": 1}, ITEMS, r"user '0' has a int; a list of item ids"),
         ({"0": [1], "u\ud83d": [1]}, ITEMS, r"Beauty\.inter\.json: user 2 is 'u\\ud83d', with half a character"),

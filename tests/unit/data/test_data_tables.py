@@ -2,11 +2,13 @@ from datetime import datetime
 
 import polars as pl
 import pytest
+from pydantic import ValidationError
 
 from gream import columns
 from gream.data.tables import ColumnMapping, import_tables, read_items
 from gream.errors import DataError
 from gream.profile_files import load_profile
+from serving.contracts import FeedbackEvent
 
 pytestmark = pytest.mark.unit
 
@@ -131,6 +133,17 @@ def test_k_core_takes_unused_items_out_and_counts_them(shop):
         ),
         (EVENTS + "u3,8,1700000000000\n", ITEMS, r"interactions\.csv row 5 has 1700000000000 \(milliseconds\)"),
         (EVENTS + "u3,8,1700000000,x\n", ITEMS, r"interactions\.csv cannot be read \(found more fields"),
+        (
+            EVENTS + f"{'u' * 257},8,1700000000\n",
+            ITEMS,
+            r"interactions\.csv row 5 has 257 characters in its user_id; an",
+        ),
+        (EVENTS + f"u3,{'i' * 257},1700000000\n", ITEMS, r"interactions\.csv row 5 has 257 characters in its item_id"),
+        (
+            EVENTS,
+            ITEMS + f"{'i' * 257},Cap\n",
+            r"items\.csv row 4 has 257 characters in its item_id; an id has",
+        ),
         ("user_id,item_id,timestamp\n", ITEMS, r"interactions\.csv has no rows"),
         ("", ITEMS, r"interactions\.csv is empty"),
         (EVENTS, ITEMS.encode() + b"9,Caf\xe9\n", r"items\.csv line 4 is not UTF-8 \(byte 0xe9 at position 6\)"),
@@ -145,6 +158,16 @@ def test_k_core_takes_unused_items_out_and_counts_them(shop):
 def test_bad_rows_are_named(shop, events, items, message):
     with pytest.raises(DataError, match=message):
         shop(events, items)
+
+
+def test_the_longest_ids_that_serving_takes_are_those_that_are_imported(shop):
+    user, item = "ü" * 256, "長" * 256
+    catalog = shop(EVENTS + f"{user},{item},1700000000\n", ITEMS + f"{item},Cap\n")
+    clicked = {"event_id": "e", "user_id": user, "item_id": item, "kind": "click", "timestamp": 1_700_000_000}
+    assert catalog.sequences()[FeedbackEvent(**clicked).user_id] == [FeedbackEvent(**clicked).item_id]
+    for name in ("user_id", "item_id"):
+        with pytest.raises(ValidationError, match=name):
+            FeedbackEvent(**{**clicked, name: "x" * 257})
 
 
 @pytest.mark.parametrize(
