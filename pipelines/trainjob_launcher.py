@@ -5,6 +5,8 @@ gone without a word, its next attempt finds the TrainJob and watches on. So the 
 not to the pod. Checkpoints are in the workspace either way.
 """
 
+import hashlib
+import json
 import os
 import signal
 import time
@@ -63,10 +65,21 @@ class TrainJobLauncher:
         """That train together."""
         return self.template.nodes * self.template.processes
 
+    def name_of(self, job: TrainingJob) -> str:
+        """What the TrainJob of a job is called; Trainer's own names for its pods, at most 63 characters, begin with it.
+
+        A recipe has one fingerprint in all workspaces of a namespace. The name tells these apart too, by claim and
+        folder: a TrainJob that is found by it is taken for an earlier attempt's, and taken away.
+        """
+        fingerprint = job.work.name.removesuffix(".work")
+        volumes = self.template.parts.volumes
+        claims = [volume["persistentVolumeClaim"] for volume in volumes if "persistentVolumeClaim" in volume]
+        place = json.dumps([sorted(claim["claimName"] for claim in claims), str(job.work)])
+        return f"gream-{job.stage}-{fingerprint[:12]}-{hashlib.sha256(place.encode()).hexdigest()[:8]}"
+
     def launch(self, job: TrainingJob) -> dict[str, Any]:
         """See `gream.stages.launch.Launcher`."""
-        fingerprint = job.work.name.removesuffix(".work")
-        name = f"gream-{job.stage}-{fingerprint[:12]}"
+        name = self.name_of(job)
         with _ending_politely():
             try:
                 self._submit(name, job)

@@ -4,7 +4,8 @@ Parts never change once they have their name, so a part that came down with its 
 killed, or that the store broke off, goes on with the next call; files that were never finished stay where they are.
 
 A part goes up once. An empty file of its name below `pushed/` marks that the store has had it: what was deleted or
-rewritten there since, to erase a user, is not brought back by the copy that still lies here.
+rewritten there since, to erase a user, is not brought back by the copy that still lies here. Where the disk has no room
+for a mark, no copy is left.
 """
 
 import os
@@ -39,11 +40,12 @@ def push_evidence(folder: Path, uri: str, since: int = 0) -> int:
     Raises:
         ConfigError: the URI or the environment does not fit.
         StoreError: the store does not answer or refuses. Nothing is lost; call again.
-        OSError: a part cannot be read, or not be marked. Call again.
+        OSError: parts cannot be read, or neither be marked nor deleted; all others have gone up. Call again.
     """
     place = ArtifactUri.parse_unpinned(uri)
     bucket = Bucket.from_environment(place.bucket)
     pushed = 0
+    left: dict[Path, OSError] = {}
     for hour in _hours(folder):
         waiting = [] if _ended_by(hour, since) else _unpushed(folder, hour)
         stored = bucket.sizes(f"{place.prefix}/{hour.as_posix()}") if waiting else {}
@@ -51,13 +53,26 @@ def push_evidence(folder: Path, uri: str, since: int = 0) -> int:
             key = f"{place.prefix}/{hour.as_posix()}/{file.name}"
             # There without a mark: of a push that was killed between the two, or of a release that made no marks. Of
             # whatever size: nobody sees an upload before it is whole, so this is a part that was rewritten.
-            if key not in stored:
-                bucket.upload(key, file, file_digest(file), lambda _: None)
-                pushed += 1
-            mark = folder / PUSHED / hour / file.name
-            mark.parent.mkdir(parents=True, exist_ok=True)
-            mark.touch()
+            try:
+                if key not in stored:
+                    bucket.upload(key, file, file_digest(file), lambda _: None)
+                    pushed += 1
+                _take_note(file, folder / PUSHED / hour / file.name)
+            except OSError as error:  # Of this part alone: it must not hold up the others.
+                left[file] = error
+    if left:
+        first, reason = next(iter(left.items()))
+        raise OSError(f"parts that stay behind: {len(left)}, first {first} ({reason})") from reason
     return pushed
+
+
+def _take_note(part: Path, mark: Path) -> None:
+    """Mark a part that the store has. A disk that is full gets the part's room instead."""
+    try:
+        mark.parent.mkdir(parents=True, exist_ok=True)
+        mark.touch()
+    except OSError:
+        part.unlink(missing_ok=True)
 
 
 def prune_evidence(folder: Path, before: int) -> int:

@@ -1,7 +1,8 @@
 """The pusher: brings the evidence of this replica to the store, where that of all replicas comes together.
 
 Every minute it looks for new parts in the hours that may have some; at the start, every hour, and after a failure in
-all that are here. What has gone up once goes up no more, and is deleted here after some days.
+all that are here. What has gone up once goes up no more, and is deleted here after some days, at once where the disk is
+too full to note it.
 """
 
 import logging
@@ -21,7 +22,7 @@ RECENT_SECONDS: Final = 2 * 3_600
 """Parts come into the hour that is under way, or into the one before: those of a spool or an outbox that waited."""
 EVERYTHING_SECONDS: Final = 3_600.0
 KEEP_SECONDS: Final = 2 * 86_400
-"""How long parts stay on this replica's disk at least."""
+"""How long parts stay on this replica's disk at least, if it has room to note that they went up."""
 STOP_SECONDS: Final = 20.0
 """How long a stop waits for the store; what is left goes with the next start."""
 
@@ -75,7 +76,7 @@ class Pusher:
                 self._round()
             except (GreamError, OSError) as error:
                 self._failed()
-                _LOG.warning("evidence does not get into the store (%s); it is tried again", error)
+                _LOG.warning("evidence does not get into the store, or off this disk (%s); it is tried again", error)
             except Exception as error:  # noqa: BLE001 - only a living thread can try again.
                 self._failed()
                 _LOG.error("a push of evidence broke off (%s)", type(error).__name__, exc_info=error)
@@ -87,8 +88,11 @@ class Pusher:
         if time.monotonic() < self._everything_at:
             push_evidence(self._evidence, self._uri, since=now - RECENT_SECONDS)
             return
-        push_evidence(self._evidence, self._uri)
-        prune_evidence(self._evidence, before=now - KEEP_SECONDS)
+        try:
+            # Before the store is asked: while it does not answer, the room is needed for what waits.
+            prune_evidence(self._evidence, before=now - KEEP_SECONDS)
+        finally:
+            push_evidence(self._evidence, self._uri)
         self._everything_at = time.monotonic() + EVERYTHING_SECONDS
 
     def _failed(self) -> None:

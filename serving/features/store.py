@@ -48,13 +48,15 @@ def offline_folder(settings: ServingSettings) -> Path:
 def open_store(settings: ServingSettings) -> FeatureStore:
     """The store that these settings describe. Nothing connects to the online store before the first read or write.
 
-    Definitions are applied where the state folder has none yet, as on a fresh replica that shares a Redis.
+    Definitions are applied where the registry in the state folder lacks some: that of a fresh replica which shares a
+    Redis, of one that was killed when it was fresh, or of a release that had fewer.
     """
     folder = features_folder(settings)
     folder.mkdir(parents=True, exist_ok=True)
     with _environment(settings):
         store = FeatureStore(repo_path=str(REPOSITORY))
-    if not (folder / "registry.db").exists():
+    defined = {thing.name for thing in _definitions(settings) if isinstance(thing, FeatureView)}
+    if not defined <= {view.name for view in store.list_feature_views()}:
         apply_definitions(store, settings)
     return store
 
@@ -64,10 +66,7 @@ def apply_definitions(store: FeatureStore, settings: ServingSettings) -> None:
     if settings.online_store == "sqlite":
         with closing(sqlite3.connect(features_folder(settings) / "online.db")) as connection:
             connection.execute("PRAGMA journal_mode = WAL")  # Kept in the file: readers go on while another writes.
-    with _environment(settings):
-        module = runpy.run_path(str(REPOSITORY / "definitions.py"))
-    kinds = (Entity, PushSource, FeatureView, FeatureService)
-    store.apply([thing for thing in module.values() if isinstance(thing, kinds)])
+    store.apply(_definitions(settings))
 
 
 def materialise(store: FeatureStore, settings: ServingSettings) -> None:
@@ -109,6 +108,14 @@ def outages_named(settings: ServingSettings) -> Iterator[None]:
             f"the {settings.online_store} online store does not answer ({type(error).__name__}). Run the same again "
             "when it does."
         ) from error
+
+
+def _definitions(settings: ServingSettings) -> list[Entity | PushSource | FeatureView | FeatureService]:
+    """What `feature_repo/` defines."""
+    with _environment(settings):
+        module = runpy.run_path(str(REPOSITORY / "definitions.py"))
+    kinds = (Entity, PushSource, FeatureView, FeatureService)
+    return [thing for thing in module.values() if isinstance(thing, kinds)]
 
 
 @contextmanager

@@ -3,6 +3,9 @@
 Exactly once follows at the receivers: a part of the log that is written again replaces itself, and the feature store
 knows an event by its user, item and second. A receiver that fails, in whatever way, is tried again later and later, up
 to half a minute apart, for as long as it takes. The other one is not held up, nor by one that has much to catch up on.
+
+Only the feature store is told nothing of long ago: an outbox that comes back after months would bring back whom it has
+forgotten.
 """
 
 import logging
@@ -88,7 +91,7 @@ class Pump:
         path: of the outbox.
         log_folder: of the monitoring log.
         features: where clicks and purchases go.
-        remember_seconds: how long delivered events stay in the outbox.
+        remember_seconds: how long delivered events stay in the outbox; the feature store gets none that is older.
         on_backlog: told after each round what waits.
         """
         self._path = path
@@ -155,7 +158,11 @@ class Pump:
 
     def _part_is_due(self, outbox: Outbox) -> bool:
         oldest = outbox.oldest_unlogged()
-        return oldest is not None and (time.time() - oldest >= PART_SECONDS or outbox.backlog().log >= PART_EVENTS)
+        if oldest is None:
+            return False
+        # An event of the future came before the clock was set back: waiting for its time would hold up all others.
+        young = 0 <= time.time() - oldest < PART_SECONDS
+        return not young or outbox.backlog().log >= PART_EVENTS
 
     def _deliver_to_features(self, outbox: Outbox, everything: bool) -> None:
         pushes = 0
@@ -166,7 +173,12 @@ class Pump:
             if pushes == PUSHES and not everything:
                 self._wake.set()  # The next round begins at once.
                 return
-            self._features.push([stored.event for stored in events])
+            oldest = time.time() - self._remember_seconds
+            fresh = [stored.event for stored in events if stored.received >= oldest]
+            if fresh:
+                self._features.push(fresh)
+            if len(fresh) < len(events):
+                _LOG.warning("%d events are too old for the feature store", len(events) - len(fresh))
             outbox.mark_pushed(events)
             self._features_receiver.succeeded()
             pushes += 1

@@ -9,7 +9,7 @@ import threading
 import time
 from contextlib import nullcontext
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 from xml.sax.saxutils import escape
 
 
@@ -57,7 +57,7 @@ class _Handler(BaseHTTPRequestHandler):
     server: TinyS3
 
     def do_GET(self) -> None:
-        key, store = urlsplit(self.path).path, self.server
+        key, store = self._key(), self.server
         if self._fails():
             return
         if "list-type" in self.path:
@@ -77,7 +77,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = cut is not None
 
     def do_HEAD(self) -> None:
-        key, store = urlsplit(self.path).path, self.server
+        key, store = self._key(), self.server
         if key not in store.objects:
             self.send_response(404)
             self._headers(b"", b"")
@@ -89,14 +89,14 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_DELETE(self) -> None:
         """Only that of an upload in parts."""
-        if self.server.uploads.pop(urlsplit(self.path).path, None) is None:
+        if self.server.uploads.pop(self._key(), None) is None:
             self._error(404, "NoSuchUpload")
         else:
             self._answer(204, b"")
 
     def do_PUT(self) -> None:
         content = self.rfile.read(int(self.headers["Content-Length"]))
-        key, store = urlsplit(self.path).path, self.server
+        key, store = self._key(), self.server
         if self._fails():
             return
         if "partNumber=" in self.path:
@@ -121,7 +121,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         """The deletion of several objects, and both ends of an upload in parts."""
         body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-        key = urlsplit(self.path).path
+        key = self._key()
         if "uploads" in parse_qs(urlsplit(self.path).query, keep_blank_values=True):
             self.server.uploads[key] = {}
             self.server.metadata[key] = self.headers["x-amz-meta-sha256"]
@@ -132,8 +132,12 @@ class _Handler(BaseHTTPRequestHandler):
             self._join(key)
             return
         for key in re.findall("<Key>(.*?)</Key>", body):
-            self.server.objects.pop(f"{urlsplit(self.path).path.rstrip('/')}/{key}", None)
+            self.server.objects.pop(f"{self._key().rstrip('/')}/{key}", None)
         self._answer(200, b"<DeleteResult></DeleteResult>")
+
+    def _key(self) -> str:
+        """`/bucket/key` that the request is about."""
+        return unquote(urlsplit(self.path).path)
 
     def _join(self, key: str) -> None:
         parts = self.server.uploads.pop(key, None)

@@ -1,6 +1,7 @@
 """Training on several nodes: the TrainJob's manifest, and its launcher against a Kubernetes API on loopback."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -167,7 +168,8 @@ def test_job_is_submitted_watched_and_taken_away(kubernetes, launcher, job):
     assert launcher.launch(job) == {"log": [{"loss": 1.5}]}
     (manifest,) = kubernetes.created
     name = manifest["metadata"]["name"]
-    assert (name, manifest["metadata"]["namespace"]) == ("gream-sft-a1b2c3a1b2c3", "team-a")
+    assert re.fullmatch("gream-sft-a1b2c3a1b2c3-[0-9a-f]{8}", name)
+    assert manifest["metadata"]["namespace"] == "team-a"
     assert kubernetes.deleted == [name]
     assert manifest["spec"]["trainer"]["command"][-2:] == ["gream.stages.worker", str(job.work / JOB)]
     filed = TrainingJob.model_validate_json((job.work / JOB).read_text())
@@ -221,12 +223,13 @@ def test_failure_without_words(kubernetes, launcher, job, capsys):
     kubernetes.on_get = lambda found: end(found, "Failed")
     with pytest.raises(TrainingError, match="the processes that trained sft ended early"):
         launcher.launch(job)
-    assert "TrainJob gream-sft-a1b2c3a1b2c3 failed: it is Failed" in capsys.readouterr().out
+    assert f"TrainJob {launcher.name_of(job)} failed: it is Failed" in capsys.readouterr().out
 
 
 def test_next_attempt_watches_the_job_that_is_still_at_work(kubernetes, launcher, job):
     job.file()
-    kubernetes.trainjobs["gream-sft-a1b2c3a1b2c3"] = {"metadata": {"name": "gream-sft-a1b2c3a1b2c3"}, "spec": {}}
+    name = launcher.name_of(job)
+    kubernetes.trainjobs[name] = {"metadata": {"name": name}, "spec": {}}
 
     def finish(found):
         write_text_atomic(job.work / NOTES, '{"log": []}')
@@ -239,7 +242,8 @@ def test_next_attempt_watches_the_job_that_is_still_at_work(kubernetes, launcher
 
 def test_next_attempt_waits_for_an_api_that_is_restarting_and_leaves_the_job_at_work(kubernetes, launcher, job):
     job.file()
-    kubernetes.trainjobs["gream-sft-a1b2c3a1b2c3"] = {"metadata": {"name": "gream-sft-a1b2c3a1b2c3"}, "spec": {}}
+    name = launcher.name_of(job)
+    kubernetes.trainjobs[name] = {"metadata": {"name": name}, "spec": {}}
     kubernetes.unanswered["GET"] = 2
 
     def finish(found):
@@ -255,7 +259,7 @@ def test_next_attempt_waits_for_an_api_that_is_restarting_and_leaves_the_job_at_
 def test_an_api_that_refuses_to_answer_is_not_asked_again(kubernetes, launcher, job, monkeypatch):
     monkeypatch.setattr(kubernetes, "answer", lambda *_: (403, {"reason": "Forbidden"}))
     monkeypatch.setattr(trainjob_launcher.time, "sleep", lambda _: pytest.fail("it waits"))
-    with pytest.raises(TrainingError, match=r"does not tell how TrainJob gream-sft-a1b2c3a1b2c3 is: \(403\)"):
+    with pytest.raises(TrainingError, match=rf"does not tell how TrainJob {launcher.name_of(job)} is: \(403\)"):
         launcher.launch(job)
 
 
@@ -286,7 +290,7 @@ def test_a_job_that_cannot_be_taken_away_does_not_hide_why_training_failed(kuber
     kubernetes.unanswered["DELETE"] = 1
     with pytest.raises(TrainingError, match=r"^out of memory.$"):
         launcher.launch(job)
-    assert "TrainJob gream-sft-a1b2c3a1b2c3 could not be deleted" in capsys.readouterr().out
+    assert f"TrainJob {launcher.name_of(job)} could not be deleted" in capsys.readouterr().out
 
 
 class Lost:
@@ -312,7 +316,7 @@ def test_next_attempt_takes_the_policy_of_a_job_that_ended_meanwhile(kubernetes,
     with atomic_folder(lost.job.policy, "policy") as folder:
         (folder / "weights").write_text("days of work")
     write_text_atomic(lost.job.work / NOTES, '{"log": [{"loss": 1.5}]}')
-    name = f"gream-{lost.job.stage}-{lost.job.work.name[:12]}"
+    name = launcher.name_of(lost.job)
     kubernetes.trainjobs[name] = {"metadata": {"name": name}}
     end(kubernetes.trainjobs[name], "Complete")
 
@@ -323,7 +327,7 @@ def test_next_attempt_takes_the_policy_of_a_job_that_ended_meanwhile(kubernetes,
 
 
 def test_next_attempt_replaces_a_job_that_failed(kubernetes, launcher, job):
-    name = "gream-sft-a1b2c3a1b2c3"
+    name = launcher.name_of(job)
     write_text_atomic(job.work / FAILURE, "the node was lost")
     kubernetes.trainjobs[name] = {"metadata": {"name": name}}
     end(kubernetes.trainjobs[name], "Failed")
@@ -338,7 +342,7 @@ def test_next_attempt_replaces_a_job_that_failed(kubernetes, launcher, job):
 
 
 def test_next_attempt_waits_for_a_job_that_is_going_and_makes_its_own(kubernetes, launcher, job):
-    name = "gream-sft-a1b2c3a1b2c3"
+    name = launcher.name_of(job)
     kubernetes.trainjobs[name] = {"metadata": {"name": name, "deletionTimestamp": "2026-11-26T10:00:00Z"}}
     looks = []
 
@@ -359,7 +363,7 @@ def test_next_attempt_waits_for_a_job_that_is_going_and_makes_its_own(kubernetes
 
 def test_job_that_somebody_deletes(kubernetes, launcher, job):
     kubernetes.on_get = lambda found: kubernetes.trainjobs.pop(found["metadata"]["name"])
-    with pytest.raises(TrainingError, match="TrainJob gream-sft-a1b2c3a1b2c3 was deleted while it trained"):
+    with pytest.raises(TrainingError, match=f"TrainJob {launcher.name_of(job)} was deleted while it trained"):
         launcher.launch(job)
 
 
@@ -374,5 +378,26 @@ def test_step_that_is_told_to_end_takes_its_job_along(kubernetes, launcher, job)
     kubernetes.on_get = lambda _: os.kill(os.getpid(), signal.SIGTERM)
     with pytest.raises(SystemExit):
         launcher.launch(job)
-    assert kubernetes.deleted == ["gream-sft-a1b2c3a1b2c3"]
+    assert kubernetes.deleted == [launcher.name_of(job)]
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+@pytest.mark.parametrize("on", ["another claim", "another folder of the claim"])
+def test_one_recipe_in_two_workspaces_of_a_namespace_is_two_jobs(kubernetes, launcher, job, tmp_path, on):
+    ours = launcher.name_of(job)
+    kubernetes.trainjobs[ours] = {"metadata": {"name": ours}}
+    kubernetes.on_get = lambda _: os.kill(os.getpid(), signal.SIGTERM)
+    if on == "another claim":
+        volumes = [{"name": "gream-workspace", "persistentVolumeClaim": {"claimName": "theirs"}}, *STEP.volumes[1:]]
+        template = replace(TEMPLATE, parts=replace(TEMPLATE.parts, volumes=volumes))
+        launcher = replace(launcher, template=template)
+    else:
+        work = tmp_path / "workspace" / "theirs" / "sft" / job.work.name
+        work.mkdir(parents=True)
+        (work.parents[1] / "ingest").symlink_to(tmp_path / "workspace" / "ingest")
+        job = job.model_copy(update={"work": work})
+    with pytest.raises(SystemExit):
+        launcher.launch(job)
+    (theirs,) = kubernetes.created
+    assert kubernetes.deleted == [theirs["metadata"]["name"]]
+    assert kubernetes.trainjobs.keys() == {ours}

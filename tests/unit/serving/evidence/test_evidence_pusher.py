@@ -13,7 +13,7 @@ pytestmark = pytest.mark.unit
 NOW = 20_000 * 86_400
 DAY = 86_400
 URI = "s3://shop/evidence"
-EVERYTHING = [("push", 0), ("prune", NOW - 2 * DAY)]
+EVERYTHING = [("prune", NOW - 2 * DAY), ("push", 0)]
 RECENT = ("push", NOW - 7_200)
 
 
@@ -22,11 +22,13 @@ class Store:
 
     Attributes:
         trouble: what goes wrong with the next pushes, None for nothing.
+        locked: whether the disk lets nothing be deleted.
     """
 
     def __init__(self):
         self.calls = []
         self.trouble = []
+        self.locked = False
 
     def push(self, folder, uri, since=0):
         self.calls.append(("push", since))
@@ -36,6 +38,8 @@ class Store:
 
     def prune(self, folder, before):
         self.calls.append(("prune", before))
+        if self.locked:
+            raise OSError("disk")
 
 
 @pytest.fixture
@@ -90,6 +94,18 @@ def test_a_push_that_fails_is_counted_and_made_good_by_looking_through_everythin
     assert store.calls[:5] == [*EVERYTHING, RECENT, *EVERYTHING]
     assert failures == [1]
     assert len([record for record in caplog.records if record.name == "gream.evidence"]) == 1
+
+
+@pytest.mark.parametrize("also_down", [False, True])
+def test_a_disk_that_lets_nothing_be_deleted_holds_up_no_push_and_is_counted(pusher, store, failures, wait, also_down):
+    store.locked = True
+    store.trouble = [StoreError("the store does not answer.")] if also_down else []
+    pusher.start()
+    wait(lambda: len(store.calls) > 1)
+    store.locked = False
+    pusher.stop()
+    assert store.calls[:4] == EVERYTHING * 2
+    assert failures == [1]
 
 
 def test_a_store_that_hangs_is_not_waited_for_at_the_stop(pusher, store, wait, monkeypatch):
