@@ -11,14 +11,17 @@ from collections.abc import Callable
 from io import TextIOBase
 from typing import Final, TextIO
 
+from gream.errors import StoreError
+
 STAGE_LINE: Final = re.compile(r"\[(\d+/\d+ )?[a-z]+\] ")
 BAR_LINE: Final = re.compile(r"\d+%\||\d+(it|s)? \[\d+:\d+")
 """A tqdm bar with a total, or without one."""
 ERROR_LINE: Final = re.compile(
-    r"^(?:(?:gream|pipelines|components)(?:\.\w+)*\.\w+Error"
-    r"|OSError|PermissionError|FileNotFoundError|NotADirectoryError|IsADirectoryError|shutil\.Error): (.+)"
+    r"^(?P<kind>(?:gream|pipelines|components)(?:\.\w+)*\.\w+Error"
+    r"|OSError|PermissionError|FileNotFoundError|NotADirectoryError|IsADirectoryError|shutil\.Error): (?P<message>.+)"
 )
 """Last line of the traceback of an error that is meant to be read: one of ours, or what the system says of a file."""
+STORE_ERROR: Final = f"{StoreError.__module__}.{StoreError.__qualname__}"
 ANY_ERROR_LINE: Final = re.compile(r"^[\w.]+(?:Error|Exception|Interrupt)(?::|$)")
 NEXT_LINE: Final = re.compile(r"^\S+ - INFO - Executing task ")
 FAILED_LINE: Final = re.compile(r"^\S+ - ERROR - Task .*'([\w-]+)'.* finished with status .*FAILURE")
@@ -42,8 +45,8 @@ class StageConsole(TextIOBase):
         self._overwrites = screen.isatty()
         self._bar_shown = False
         self._bar_at = clock()
-        self._last_error: str | None = None
-        self._failures: list[tuple[str, str | None]] = []
+        self._last_error: re.Match[str] | None = None
+        self._failures: list[tuple[str, re.Match[str] | None]] = []
         self._told = 0
 
     def writable(self) -> bool:
@@ -64,12 +67,21 @@ class StageConsole(TextIOBase):
     @property
     def error(self) -> str | None:
         """The message of the error that ended the first failed step, where it is one that is meant to be read."""
+        return _message(self._first)
+
+    @property
+    def store_failed(self) -> bool:
+        """Whether that error is a store's, which may be away for a moment."""
+        return self._first is not None and self._first["kind"] == STORE_ERROR
+
+    @property
+    def _first(self) -> re.Match[str] | None:
         return self._failures[0][1] if self._failures else self._last_error
 
     def _take(self, line: str) -> None:
         if ANY_ERROR_LINE.match(line):
-            readable = ERROR_LINE.match(line)  # A file that was missed before the error that counts tells nothing.
-            self._last_error = readable and readable.group(1)
+            # None for others: a file that was missed before the error that counts tells nothing.
+            self._last_error = ERROR_LINE.match(line)
         elif failed := FAILED_LINE.match(line):
             self._failures.append((failed.group(1), self._last_error))
         elif STAGE_LINE.match(line):
@@ -82,8 +94,9 @@ class StageConsole(TextIOBase):
 
     def _tell_failures(self) -> None:
         """KFP goes on with the steps that do not need a failed one, for hours maybe: what has failed is said now."""
-        for step, message in self._failures[self._told :]:
-            self._show(f"[{step}] failed: {(message or 'see the log').rstrip('.')}; what does not need it goes on")
+        for step, error in self._failures[self._told :]:
+            message = (_message(error) or "see the log").rstrip(".")
+            self._show(f"[{step}] failed: {message}; what does not need it goes on")
         self._told = len(self._failures)
 
     def _show(self, line: str) -> None:
@@ -101,3 +114,7 @@ class StageConsole(TextIOBase):
             self._screen.write(f"    {line}\n")
             self._bar_at = self._clock()
         self._screen.flush()
+
+
+def _message(error: re.Match[str] | None) -> str | None:
+    return error["message"] if error else None

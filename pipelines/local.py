@@ -41,7 +41,7 @@ def run_locally(request: LocalRun) -> Path:
 
     Raises:
         ConfigError: the profile or an override is not allowed.
-        RunError: a step failed; the message is that of the step, with the place of the full log.
+        StoreError, RunError: a step failed, see `finished_run`.
     """
     profile = open_run(request.profile, request.overrides, request.seed, str(request.workspace)).profile
     name, workspace = run_name(request.data, profile.name), request.workspace.resolve()

@@ -39,7 +39,7 @@ def run_experiment(request: ExperimentRequest) -> tuple[Path, Comparison]:
 
     Raises:
         ConfigError: a variant, the profile or an override is not allowed: said before anything runs.
-        RunError: a step failed; the message is that of the step, with the place of the full log.
+        StoreError, RunError: a step failed, see `finished_run`.
     """
     workspace = request.workspace.resolve()
     for variant in parse_variants(request.variants, request.seeds):

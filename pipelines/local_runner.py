@@ -8,7 +8,6 @@ import os
 import re
 import shutil
 import sys
-import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
@@ -20,7 +19,8 @@ from uuid import uuid4
 
 from kfp import local
 
-from gream.errors import GreamError
+from gream.artifacts import partial_folder
+from gream.errors import GreamError, StoreError
 from gream.locks import held_if_free, locked
 from pipelines.console import StageConsole
 
@@ -53,7 +53,8 @@ def finished_run(pipeline: Any, name: str, workspace: Path, arguments: Mapping[s
         arguments: of the pipeline.
 
     Raises:
-        RunError: a step failed; the message is that of the step, with the place of the full log.
+        StoreError: a store did not answer a step, or refused; the same run goes on from there.
+        RunError: a step failed otherwise. Both messages are that of the step, with the place of the full log.
     """
     logs = workspace / "logs"
     logs.mkdir(parents=True, exist_ok=True)
@@ -66,7 +67,8 @@ def finished_run(pipeline: Any, name: str, workspace: Path, arguments: Mapping[s
             except RuntimeError as error:
                 message = console.error or "it ended without a message that is meant to be read."
                 step = _failed_step(str(error), pipeline.pipeline_spec.pipeline_info.name)
-                raise RunError(f"{step}: {message} Everything that was printed: {log}") from error
+                kind = StoreError if console.store_failed else RunError
+                raise kind(f"{step}: {message} Everything that was printed: {log}") from error
         yield FinishedRun(outputs, log)
 
 
@@ -77,21 +79,17 @@ def run_name(data: str, profile: str) -> str:
         data: what it is about.
         profile: name of its profile.
     """
-    return f"{datetime.now():%Y%m%d-%H%M%S}-{_slug(Path(data).name)}-{_slug(profile)}"
+    what = Path(data).name.partition("@")[0]  # Without the 64 digits of a version in a store.
+    return f"{datetime.now():%Y%m%d-%H%M%S}-{_slug(what)}-{_slug(profile)}"
 
 
 @contextmanager
 def published_folder(target: Path) -> Iterator[Path]:
     """An empty folder that becomes a run's folder, and `latest` beside it, when it is filled."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.partial-"))
-    try:
+    with partial_folder(target) as staging:
         yield staging
         staging.chmod(0o755)
         staging.rename(target)
-    except BaseException:
-        shutil.rmtree(staging, ignore_errors=True)
-        raise
     _point(target.parent / "latest", target)
 
 

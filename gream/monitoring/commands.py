@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from gream.monitoring.entries import Entry
 
 HOUR = 3_600
+HOURS = click.FloatRange(min=0, min_open=True)
 Result = Literal["promoted", "refused", "indexed", "failed"]
 
 
@@ -34,14 +35,13 @@ def show(log: str, last: int) -> None:
 @decisions.command()
 @click.argument("log")
 @click.argument("reason")
-@click.option("--hours", type=click.FloatRange(min=0, min_open=True), help="For how long; without it, until a thaw.")
+@click.option("--hours", type=HOURS, help="For how long; without it, until a thaw.")
 def freeze(log: str, reason: str, hours: float | None) -> None:
     """Let no run start, whatever the monitors say."""
     from gream.monitoring.entries import Freeze
 
     now = int(time.time())
-    until = None if hours is None else now + round(hours * HOUR)
-    _order(log, Freeze(at=now, by=getpass.getuser(), reason=reason, until=until))
+    _order(log, Freeze(at=now, by=getpass.getuser(), reason=reason, until=_until(now, hours)))
     click.echo(f"Frozen, in {log}.")
 
 
@@ -59,14 +59,14 @@ def thaw(log: str) -> None:
 @click.argument("log")
 @click.argument("action", type=click.Choice(["nothing", "warn", "index_new_items", "retrain", "page"]))
 @click.argument("reason")
-@click.option("--hours", default=24.0, show_default=True, type=click.FloatRange(min=0, min_open=True))
-def override(log: str, action: str, reason: str, hours: float) -> None:
+@click.option("--hours", type=HOURS, help="For how long; without it, until it is carried out or another is given.")
+def override(log: str, action: str, reason: str, hours: float | None) -> None:
     """Order what the next decision is to be, once; what forbids a run still does."""
     from gream.monitoring.entries import Override
 
     now = int(time.time())
     order = {"id": uuid.uuid4().hex, "at": now, "by": getpass.getuser(), "action": action}
-    _order(log, Override.model_validate(order | {"reason": reason, "until": now + round(hours * HOUR)}))
+    _order(log, Override.model_validate(order | {"reason": reason, "until": _until(now, hours)}))
     click.echo(f"Ordered: {action}, in {log}.")
 
 
@@ -101,6 +101,10 @@ def _recorded(log: str) -> "DecisionLog":
     if not _exists(log):
         raise click.ClickException(f"there is no record of decisions at {log}.")
     return DecisionLog(log)
+
+
+def _until(now: int, hours: float | None) -> int | None:
+    return None if hours is None else now + round(hours * HOUR)
 
 
 def _order(log: str, order: "Entry") -> None:

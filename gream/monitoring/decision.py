@@ -116,6 +116,13 @@ def freeze(history: Sequence[Entry], now: int) -> Freeze | None:
     return last if isinstance(last, Freeze) and (last.until is None or now < last.until) else None
 
 
+def unused_order(history: Sequence[Entry]) -> Override | None:
+    """The latest order, unless it was carried out; it may have run out."""
+    orders = [entry for entry in history if isinstance(entry, Override)]
+    done = {entry.override for entry in _decisions(history)}
+    return orders[-1] if orders and orders[-1].id not in done else None
+
+
 def _wish(report: WindowReport, history: Sequence[Entry], now: int, settings: DecisionSettings) -> _Wish:
     """What the evidence asks for."""
     overdue = None if on_trial(history) else running(history)
@@ -220,12 +227,8 @@ def _obstacles(
 
 
 def _pending_override(history: Sequence[Entry], now: int) -> Override | None:
-    """The latest order, unless it was carried out or its time is over."""
-    orders = [entry for entry in history if isinstance(entry, Override)]
-    if not orders or now >= orders[-1].until:
-        return None
-    done = any(entry.override == orders[-1].id for entry in _decisions(history))
-    return None if done else orders[-1]
+    order = unused_order(history)
+    return None if order is None or order.ran_out(now) else order
 
 
 def _windows_of(groups: Sequence[Group], report: WindowReport, history: Sequence[Entry]) -> int:

@@ -21,9 +21,12 @@ def _what(entry: Entry) -> str:
         case Outcome():
             return f"run {entry.decision}: {entry.result}. {entry.text}".rstrip()
         case Freeze():
-            until = f" until {clock(entry.until)}" if entry.until is not None else ""
-            return f"frozen by {entry.by}{until}: {entry.reason}"
+            return f"frozen by {entry.by}{_until(entry)}: {entry.reason}"
         case Override():
-            return f"{entry.by} orders {entry.action} until {clock(entry.until)}: {entry.reason}"
+            return f"{entry.by} orders {entry.action}{_until(entry)}: {entry.reason}"
         case _:
             return f"thawed by {entry.by}"
+
+
+def _until(order: Freeze | Override) -> str:
+    return f" until {clock(order.until)}" if order.until is not None else ""

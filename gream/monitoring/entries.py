@@ -86,7 +86,8 @@ class Thaw(Record):
 class Override(Record):
     """Somebody's order what the next decision is to be, once, unless `until` comes first.
 
-    It replaces what the monitors ask for, not what forbids a run.
+    It replaces what the monitors ask for, not what forbids a run. Without `until` it waits: the window of a champion
+    that has just moved in may be decided days later.
     """
 
     kind: Literal["override"] = "override"
@@ -95,7 +96,11 @@ class Override(Record):
     by: Text
     action: Action
     reason: Text
-    until: Time
+    until: Time | None = None
+
+    def ran_out(self, now: int) -> bool:
+        """Whether its time is over."""
+        return self.until is not None and now >= self.until
 
 
 Entry = Decision | Trial | Outcome | Freeze | Thaw | Override

@@ -6,7 +6,7 @@ from typing import Final
 
 from gream.artifacts import VERSION_DIGITS
 from gream.monitoring.catalogue import CountResult
-from gream.monitoring.decision import freeze, on_trial, running
+from gream.monitoring.decision import freeze, on_trial, running, unused_order
 from gream.monitoring.describe import describe
 from gream.monitoring.entries import Decision, Entry, clock
 from gream.monitoring.judgement import MonitorResult, WindowReport
@@ -71,6 +71,10 @@ def _orders(history: Sequence[Entry], now: int) -> Iterator[str]:
     frozen = freeze(history, now)
     if frozen is not None:
         yield f"Frozen by {frozen.by} at {clock(frozen.at)}: {frozen.reason}"
+    order = unused_order(history)
+    if order is not None:
+        fate = "Ran out unused" if order.ran_out(now) else "Waits for the next decision"
+        yield f"{fate}: {order.action}, ordered by {order.by} at {clock(order.at)}: {order.reason}"
 
 
 def _monitors(reports: Sequence[WindowReport]) -> Iterator[str]:

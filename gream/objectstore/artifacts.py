@@ -2,7 +2,8 @@
 
 Publishing. Every file goes under a prefix that is named by the artifact's content, the manifest as the last of them,
 and only then the pointer moves: a reader takes the old version or the new one, never half of either. What an earlier,
-killed attempt has uploaded is recognised by size and SHA-256 and skipped, file by file.
+killed attempt has uploaded is recognised by size and noted SHA-256 and skipped, file by file. A version that is
+complete already is read back instead, and what is damaged goes up again.
 
 Fetching. The files come into a temporary folder and are checked against the manifest, and the manifest against the
 digest in the URI or pointer; then the folder is renamed into the cache. So what a caller gets is what was published.
@@ -84,14 +85,15 @@ def upload_artifact(folder: Path, uri: str) -> str:
     digest = content_digest(folder)
     bucket = Bucket.from_environment(place.bucket)
     # Wrong keys or a missing bucket show here, before anything is written.
-    bucket.get(f"{place.version_prefix(digest)}/{MANIFEST}")
+    complete = bucket.get(f"{place.version_prefix(digest)}/{MANIFEST}") is not None
     total = sum((folder / name).stat().st_size for name in files)
     with tqdm(total=total, desc=f"upload {digest[:VERSION_DIGITS]}", unit="B", unit_scale=True) as bar:
 
         def upload(name: str) -> None:
             file, key = folder / name, f"{place.version_prefix(digest)}/{name}"
             size = file.stat().st_size
-            if bucket.holds(key, size, files[name]):
+            # What is complete may be published again because a reader has called it damaged.
+            if bucket.holds(key, size, files[name]) and (not complete or bucket.checksum(key) == files[name]):
                 bar.update(size)
             else:
                 bucket.upload(key, file, files[name], bar.update)

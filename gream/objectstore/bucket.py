@@ -171,15 +171,29 @@ class Bucket:
         Returns:
             The SHA-256 of what came, as hex.
         """
-        digest = hashlib.sha256()
-        with readable(self._endpoint, self.place(key)), target.open("wb") as file:
+        with target.open("wb") as file:
+
+            def take(chunk: bytes) -> None:
+                file.write(chunk)
+                progress(len(chunk))
+
+            return self._read(key, take)
+
+    def checksum(self, key: str) -> str:
+        """The SHA-256 of what an object holds, as hex: all of it is read."""
+        return self._read(key, lambda _: None)
+
+    def _read(self, key: str, take: Callable[[bytes], object]) -> str:
+        """Give out an object piece by piece; its SHA-256, as hex."""
+        digest, done = hashlib.sha256(), 0
+        with readable(self._endpoint, self.place(key)):
             for attempt in range(1, self._attempts + 1):
                 try:
-                    with closing(self._client.get_object(self._name, key, offset=file.tell())) as response:
+                    with closing(self._client.get_object(self._name, key, offset=done)) as response:
                         for chunk in response.stream(CHUNK_BYTES):
-                            file.write(chunk)
+                            take(chunk)
                             digest.update(chunk)
-                            progress(len(chunk))
+                            done += len(chunk)
                     break
                 except HTTPError:
                     if attempt == self._attempts:

@@ -61,7 +61,7 @@ def show(uri: str) -> None:
     type=click.IntRange(min=1),
     default=3,
     show_default=True,
-    help="Versions that stay: the present one and those before it.",
+    help="Versions that stay: the present one, those that rollbacks go to, and then the latest others.",
 )
 @click.option(
     "--older-than",

@@ -8,6 +8,7 @@ from gream.errors import StoreError
 from gream.objectstore.bucket import Bucket
 from gream.objectstore.pointer import Pointer
 from gream.objectstore.uri import ArtifactUri
+from gream.objectstore.way_back import way_back
 
 
 def prune(uri: str, keep: int, older_than: timedelta, now: datetime) -> list[str]:
@@ -18,7 +19,8 @@ def prune(uri: str, keep: int, older_than: timedelta, now: datetime) -> list[str
 
     Args:
         uri: `s3://bucket/prefix` of the artifact.
-        keep: versions that stay, the one that the pointer names and those that it named before it, the newest first.
+        keep: versions that stay: the one that the pointer names, those that rollbacks go to, and then what else it has
+            named, the newest first.
         older_than: a younger version stays too, since its publisher may be about to let the pointer name it.
         now: with a zone.
 
@@ -30,8 +32,9 @@ def prune(uri: str, keep: int, older_than: timedelta, now: datetime) -> list[str
         StoreError: nothing is published there, or the store does not answer or refuses.
     """
     place = ArtifactUri.parse_unpinned(uri)
-    bucket, named = Bucket.from_environment(place.bucket), (state.digest for state in Pointer(uri).history())
-    kept = set(islice(dict.fromkeys(named), keep))
+    bucket, history = Bucket.from_environment(place.bucket), list(Pointer(uri).history())
+    named = dict.fromkeys(state.digest for state in (*way_back(history), *history))
+    kept = set(islice(named, keep))
     if not kept:
         raise StoreError(f"Nothing is published at {place}: nothing is deleted.")
     written = bucket.written(f"{place.prefix}/versions")

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from gream.artifacts import VERSION_DIGITS, content_digest, verify_artifact
 from gream.errors import GreamError
 from gream.objectstore.uri import is_store_uri
+from gream.objectstore.way_back import way_back
 from gream.policy.bundle import KIND
 from gream.promotion.verdict import Verdict
 
@@ -191,16 +192,6 @@ def roll_back(place: ChampionPlace) -> Champion:
 
 
 def predecessor(states: Iterable[Champion]) -> Champion | None:
-    """What a rollback goes back to.
-
-    Going back is a move too, and a policy that was left that way is not an earlier champion: of A, B, back to A, there
-    is nothing before A; of A, B, C, back to B, it is A.
-
-    Args:
-        states: all of them, the present one first.
-    """
-    line: list[Champion] = []
-    for state in reversed(list(states)):
-        digests = [one.digest for one in line]
-        line = [*line[: digests.index(state.digest)], state] if state.digest in digests else [*line, state]
-    return line[-2] if len(line) > 1 else None
+    """What a rollback goes back to; `states` are all of them, the present one first."""
+    line = way_back(states)
+    return line[1] if len(line) > 1 else None

@@ -89,7 +89,7 @@ def monitor(settings: Path | None, cache: Path, **choices: Any) -> None:
     from gream.monitoring.patrol import Patrol, Places
     from gream.monitoring.settings import MonitoringSettings
 
-    key = os.environ.get(KEY_VARIABLE, "")
+    key = os.environ.get(KEY_VARIABLE, "").strip()
     if not key:
         raise ConfigError(
             f"{KEY_VARIABLE} is not set: it must be the key that serving has, or users cannot be told apart."

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from gream.artifacts import write_text_atomic
 from gream.locks import held_if_free
 from gream.monitoring.decision_log import DecisionLog
 from gream.monitoring.entries import Outcome
 from gream.monitoring.runs import RunOrder, RunState
+from gream.objectstore.uri import ArtifactUri, is_store_uri
 
 _A_QUESTION_S: Final = 1.0
 """Longer than the lock is held by whoever asks for the state."""
@@ -43,10 +45,11 @@ class LocalRuns:
         """See `Runs.start`; returns when the run has ended or its challenger is on trial, or at once where another
         round of the monitor is at it.
 
-        One that fails is over: its outcome is recorded.
+        One that fails is over: its outcome is recorded. But one that a store has broken off waits to be started again.
 
         Raises:
             ConfigError: the profile or an override is not allowed.
+            StoreError: a store does not answer, or refuses.
         """
         with held_if_free(self._lock(order.decision), _A_QUESTION_S) as free:
             if free:
@@ -57,13 +60,25 @@ class LocalRuns:
     def _lock(self, decision: str) -> Path:
         return self.workspace / "retraining" / f"{decision}.lock"
 
+    def _catalog(self, decision: str) -> str:
+        """The catalog that a run reads: of a published one, the version that its first attempt has found. With another
+        one nothing of what was made would fit. A folder that changes in place has no versions to keep to."""
+        if not is_store_uri(self.data):
+            return self.data
+        from gream.objectstore import artifact_version
+
+        kept = self.workspace / "retraining" / f"{decision}.catalog"
+        if not kept.exists():
+            write_text_atomic(kept, ArtifactUri.parse(self.data).pin(artifact_version(self.data)))
+        return kept.read_text(encoding="utf-8")
+
     def _run(self, order: RunOrder) -> None:
         from pipelines.local_retraining import RetrainRequest, retrain_locally
         from pipelines.local_runner import RunError
 
         request = RetrainRequest(
             champion=self.champion,
-            data=self.data,
+            data=self._catalog(order.decision),
             evidence=self.evidence,
             until=order.until,
             hold_out_since=order.hold_out_since,

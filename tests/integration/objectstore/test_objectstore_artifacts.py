@@ -94,11 +94,14 @@ def _checksum(seaweed, bucket, key):
     return {"sha256": seaweed.client.stat_object(bucket, key).metadata["x-amz-meta-sha256"]}
 
 
-def test_a_damaged_object_is_named_and_publishing_again_repairs_it(bucket, seaweed, make_artifact, tmp_path):
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_damaged_object_is_named_and_publishing_again_repairs_it(bucket, seaweed, make_artifact, tmp_path, kept):
+    """Also where the size and the checksum that was noted beside the object are still the good ones."""
     uri = f"s3://{bucket}/damaged"
     folder = make_artifact("bundle", weights=b"good", other=b"other")
     key = f"damaged/versions/{publish_artifact(folder, uri)}/deep/weights"
-    seaweed.client.put_object(bucket, key, io.BytesIO(b"evil"), 4)
+    noted = _checksum(seaweed, bucket, key) if kept else None
+    seaweed.client.put_object(bucket, key, io.BytesIO(b"evil"), 4, metadata=noted)
     with pytest.raises(ArtifactError, match=rf"^s3://{bucket}/{key} is damaged: its SHA-256 is not the one"):
         fetch_artifact(uri, tmp_path / "cache")
     assert list((tmp_path / "cache").iterdir()) == []

@@ -1,16 +1,18 @@
 """The champion and the record of decisions in an S3 store: the same promises as in a folder."""
 
 import multiprocessing
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from promotion_records import gate_verdict
 
-from gream.artifacts import atomic_folder
+from gream.artifacts import atomic_folder, content_digest
 from gream.documents import open_document
 from gream.errors import StoreError
 from gream.monitoring.decision_log import DecisionLog
 from gream.monitoring.entries import Freeze, Thaw
 from gream.objectstore import artifact_version
+from gream.objectstore.prune import prune
 from gream.promotion.champion import PromotionError, install, open_champion, promote, roll_back
 
 pytestmark = pytest.mark.integration
@@ -51,6 +53,18 @@ def test_who_has_read_something_older_does_not_move_it(bucket, bundle):
     with pytest.raises(PromotionError, match=r"it names version [0-9a-f]{64} \(move 1\)\. Read again"):
         place.move(digest, expected=None)
     assert place.read() == first
+
+
+@pytest.mark.parametrize(("keep", "left"), [(2, "AX"), (3, "ACX")])
+def test_what_rollbacks_go_to_is_pruned_last(bucket, bundle, keys, keep, left):
+    uri = f"s3://{bucket}/champion"
+    place = open_champion(uri)
+    digests = {place.keep(bundle(name)): name for name in "XABC"}
+    for name in "XABACA":
+        place.move(content_digest(bundle(name)), expected=place.read())
+    prune(uri, keep, timedelta(0), datetime.now(UTC) + timedelta(seconds=1))
+    assert {digests[key.split("/")[2]] for key in keys() if "/versions/" in key} == set(left)
+    assert digests[roll_back(place).digest] == "X"
 
 
 def race(uri, digest, barrier, outcomes):

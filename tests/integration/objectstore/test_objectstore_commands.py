@@ -36,7 +36,7 @@ def test_publish_fetch_show(bucket, make_artifact, tmp_path, invoke):
         assert (tmp_path / fetched / "deep" / "weights").read_bytes() == content
 
 
-def test_old_versions_go_and_the_latest_that_were_named_stay(bucket, make_artifact, invoke, keys):
+def test_old_versions_go_and_those_that_rollbacks_go_to_stay(bucket, make_artifact, invoke, keys):
     uri = f"s3://{bucket}/models/movies"
     digests = [
         invoke("store", "publish", str(make_artifact(name, weights=name.encode())), uri).stdout.strip()[-64:]
@@ -46,10 +46,10 @@ def test_old_versions_go_and_the_latest_that_were_named_stay(bucket, make_artifa
     invoke("store", "publish", str(make_artifact("again", weights=b"second")), uri)  # A rollback.
     assert invoke("store", "prune", uri, "--keep", "2").stdout == ""  # All of today.
     pruned = invoke("store", "prune", uri, "--keep", "2", "--older-than", "0").stdout.splitlines()
-    gone = sorted([digests[0], digests[2], content_digest(make_artifact("other", weights=b"judged"))])
+    gone = sorted([digests[2], digests[3], content_digest(make_artifact("other", weights=b"judged"))])
     assert pruned == [f"deleted {digest}" for digest in gone]
     left = {key.split("/")[3] for key in keys() if "/versions/" in key}
-    assert left == {digests[1], digests[3]}
+    assert left == {digests[0], digests[1]}  # What another rollback goes to.
     assert invoke("store", "fetch", uri).exit_code == 0
     assert [line.split()[0] for line in invoke("store", "show", uri).stdout.splitlines()] == list("54321")
 

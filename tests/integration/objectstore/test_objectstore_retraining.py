@@ -10,11 +10,15 @@ from gream.errors import StoreError
 from gream.monitoring.evidence import FEEDBACK_SCHEMA, Window
 from gream.monitoring.evidence_store import push_evidence
 from gream.monitoring.feedback_store import pull_feedback
+from gream.monitoring.runs import RunOrder
 from gream.objectstore import publish_artifact
 from gream.promotion.champion import install, open_champion
 from gream.stages import champion, refresh
 from gream.stages.refresh import FreshData
 from gream.stages.store import open_run
+from pipelines import local_retraining
+from pipelines.local_retraining import RetrainResult
+from pipelines.monitor.local_runs import LocalRuns
 
 pytestmark = pytest.mark.integration
 
@@ -62,12 +66,47 @@ def test_feedback_that_was_deleted_or_is_too_old_stays_in_no_workspace(evidence,
     assert hours(since=START + HOUR) == ["hour=02"]
 
 
-def test_stages_take_the_same_from_a_store_and_from_folders(bucket, evidence, tmp_path):
-    items = pl.DataFrame([(i, f"Item {i}", "", "", []) for i in "abc"], schema=ITEM_SCHEMA, orient="row")
+def publish_shop(bucket, folder, names):
+    """A catalog of these items, of which ada took a; its URI."""
+    items = pl.DataFrame([(i, f"Item {i}", "", "", []) for i in names], schema=ITEM_SCHEMA, orient="row")
     events = pl.DataFrame({"user_id": ["ada"], "item_id": ["a"], "timestamp": [START - 9]})
-    Catalog(events, items, CatalogFacts(dataset="shop", source="made up", exclude_seen=True)).save(tmp_path / "shop")
+    Catalog(events, items, CatalogFacts(dataset="shop", source="made up", exclude_seen=True)).save(folder)
     uri = f"s3://{bucket}/shop/catalog"
-    publish_artifact(tmp_path / "shop", uri)
+    publish_artifact(folder, uri)
+    return uri
+
+
+def test_a_run_of_the_monitor_that_was_killed_goes_on_with_the_catalog_that_it_began_with(
+    bucket, evidence, tmp_path, monkeypatch
+):
+    uri, made = publish_shop(bucket, tmp_path / "shop", "abc"), []
+
+    def retrain(request):
+        data = FreshData(request.data, request.evidence, "", Cut(request.hold_out_since, request.until))
+        made.append(refresh.run(data, open_run("laptop", [], 0, str(request.workspace))))
+        if len(made) == 1:
+            raise KeyboardInterrupt
+        return RetrainResult("promoted", "It is better.", request.out)
+
+    monkeypatch.setattr(local_retraining, "retrain_locally", retrain)
+    places = {"champion": "", "data": uri, "evidence": evidence, "decisions": "", "canary": ""}
+    paths = {"workspace": tmp_path / "workspace", "out": tmp_path / "out"}
+    runs = LocalRuns(**places, profile="laptop", overrides=(), **paths)
+    first, later = (
+        RunOrder(decision, "retrain", until=START + 3 * HOUR, hold_out_since=START + 2 * HOUR, seed=0)
+        for decision in ("champion-1-2", "champion-2-3")
+    )
+    with pytest.raises(KeyboardInterrupt):
+        runs.start(first)
+    publish_shop(bucket, tmp_path / "shop", "abcd")
+    runs.start(first)
+    assert made[1] == made[0]
+    runs.start(later)
+    assert [Catalog.load(catalog).items["item_id"].to_list() for catalog, _ in made[1:]] == [list("abc"), list("abcd")]
+
+
+def test_stages_take_the_same_from_a_store_and_from_folders(bucket, evidence, tmp_path):
+    uri = publish_shop(bucket, tmp_path / "shop", "abc")
     cut = Cut(START + 2 * HOUR, START + 3 * HOUR)
     near, far = (open_run("laptop", [], 0, str(tmp_path / place)) for place in ("near", "far"))
     stored = refresh.run(FreshData(uri, evidence, "", cut), far)

@@ -297,8 +297,16 @@ def test_an_override_needs_no_reference_but_all_other_evidence():
     assert decision.reasons[-1] == "Evidence is missing: Missing: few_users."
 
 
-def test_an_override_runs_out():
+def test_an_override_runs_out_where_it_says_so_and_waits_otherwise():
     assert on(0, order("retrain", until=NOW)).action == "nothing"
+    assert on(9, order("retrain", until=None)).override == "o1"
+
+
+def test_an_override_takes_the_place_of_an_earlier_one():
+    later = order("nothing").model_copy(update={"id": "o2"})
+    calm = on(0, order("retrain", until=None), later)
+    assert (calm.action, calm.override) == ("nothing", "o2")
+    assert on(1, order("retrain", until=None), later, calm).override is None
 
 
 @pytest.mark.parametrize(

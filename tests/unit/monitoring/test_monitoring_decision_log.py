@@ -95,9 +95,11 @@ def test_people_read_and_steer_at_the_command_line(run, log, place):
     assert order.until == order.at + 7_200
     assert run("thaw").output == f"Thawed, in {place}.\n"
     assert run("override", "retrain", "New prices.").output == f"Ordered: retrain, in {place}.\n"
+    assert log.entries()[-1].until is None
+    run("override", "nothing", "The outage is known.", "--hours", "24")
     assert log.entries()[-1].until == log.entries()[-1].at + DAY
     shown = run("show").output
-    for words in ("frozen by", "A sale is on.", "thawed by", "orders retrain until", "New prices."):
+    for words in ("frozen by", "A sale is on.", "thawed by", "orders retrain: New prices.", "orders nothing until"):
         assert words in shown
     assert len(run("show", "--last", "1").output.splitlines()) == 1
 

@@ -3,17 +3,20 @@
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
 import pytest
+from click.testing import CliRunner
 from promotion_records import gate_verdict, retraining
 
 from gream.artifacts import atomic_folder
+from gream.cli import main
 from gream.data.catalog import Catalog, CatalogFacts
 from gream.errors import ConfigError, StoreError
 from gream.indexing.semantic_index import SemanticIndex
-from gream.monitoring import patrol
+from gream.monitoring import commands, patrol
 from gream.monitoring.calibration import CalibrationSettings
 from gream.monitoring.decision import DecisionSettings
 from gream.monitoring.decision_log import DecisionLog
@@ -26,7 +29,7 @@ from gream.monitoring.settings import MonitoringSettings
 from gream.policy.bundle import PolicyFacts
 from gream.profile_files import load_profile
 from gream.promotion import champion_folder
-from gream.promotion.champion import install, open_champion
+from gream.promotion.champion import install, open_champion, roll_back
 
 pytestmark = pytest.mark.unit
 
@@ -227,6 +230,20 @@ def test_a_run_that_could_not_be_started_is_started_by_the_next_round(serve, go_
     assert [order.decision for order in runs.started] == [log.entries()[5].id]
 
 
+def test_a_run_that_a_store_breaks_off_in_every_round_is_paged(serve, go_round, runs, log, new_items):
+    serve(*range(8))
+    go_round(5)
+    new_items()
+    runs.broken = True
+    settings = SETTINGS.model_copy(update={"decision": DecisionSettings(drift_windows=0, run_timeout_seconds=HOUR + 1)})
+    for hours in (6, 7, 8):
+        with pytest.raises(StoreError, match="does not answer"):
+            go_round(hours, settings)
+    started, waited, paged = log.entries()[5:]
+    assert [one.action for one in (started, waited, paged)] == ["index_new_items", "warn", "page"]
+    assert "never reported back. Look at it, and record its outcome" in paged.reasons[0]
+
+
 def test_a_freeze_holds_a_run_back_that_was_decided_before_it(serve, go_round, runs, log, new_items):
     serve(*range(7))
     go_round(5)
@@ -378,14 +395,41 @@ def extended(places, index, **facts):
 
 
 def promote_after(hours, bundle, places, monkeypatch):
+    at_hour(hours, monkeypatch)
+    place = open_champion(places.champion)
+    place.move(place.keep(bundle), place.read())
+
+
+def at_hour(hours, monkeypatch):
+    """Whoever moves the champion or gives an order does so now."""
+
     class Later(datetime):
         @classmethod
         def now(cls, tz=None):
             return datetime.fromtimestamp(START + hours * HOUR, tz)
 
     monkeypatch.setattr(champion_folder, "datetime", Later)
-    place = open_champion(places.champion)
-    place.move(place.keep(bundle), place.read())
+    monkeypatch.setattr(commands, "time", SimpleNamespace(time=lambda: START + hours * HOUR))
+
+
+def test_an_order_of_the_day_of_a_rollback_is_that_day_s_whose_whole_window_comes_first(
+    serve, go_round, places, version, log, monkeypatch
+):
+    """With windows of a day: B since the sixth hour, rolled back in the tenth; the order comes five minutes later. The
+    first whole window begins with the second day, and is decided 38 hours after the order."""
+    settings = SETTINGS.model_copy(update={"window_seconds": 24 * HOUR})
+    index = SemanticIndex.load(Path(places.champion) / "versions" / only_version(places) / "semantic_index")
+    promote_after(6, extended(places, index), places, monkeypatch)
+    at_hour(10, monkeypatch)
+    roll_back(open_champion(places.champion))
+    at_hour(10 + 1 / 12, monkeypatch)
+    CliRunner().invoke(main, ["decisions", "override", places.decisions, "retrain", "New prices."])
+    assert go_round(24, settings) == []
+    serve(30)
+    (decision,) = go_round(48, settings)
+    assert (decision.report.policy_version, decision.report.start) == (version, START + 24 * HOUR)
+    (order, _) = log.entries()
+    assert (decision.action, decision.override) == ("retrain", order.id)
 
 
 def test_without_a_champion_there_is_nothing_to_watch(places, runs, tmp_path):

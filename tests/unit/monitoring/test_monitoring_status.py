@@ -7,7 +7,7 @@ from monitoring_reports import DAY, START, report
 from promotion_records import gate_verdict, retraining
 
 from gream.monitoring.decision import DecisionSettings, decide
-from gream.monitoring.entries import Freeze, Outcome, Trial
+from gream.monitoring.entries import Freeze, Outcome, Override, Trial
 from gream.monitoring.status import describe_status
 from gream.promotion.champion import Champion
 
@@ -80,6 +80,18 @@ def test_a_freeze_is_seen_and_an_empty_record_too():
     text = describe_status(None, {}, [Freeze(at=START, by="ann", reason="A sale is on.")], NOW)
     assert text.startswith("There is no champion.\nNo run is under way.\nFrozen by ann at 2024-10-04 00:00 UTC: A sale")
     assert describe_status(CHAMPION, {}, [], NOW).endswith("Nothing decided.")
+
+
+def test_an_order_is_seen_until_it_is_carried_out():
+    order = Override(id="o1", at=START, by="ann", action="nothing", reason="The outage is known.")
+    what = "nothing, ordered by ann at 2024-10-04 00:00 UTC: The outage is known.\n"
+    assert f"\nWaits for the next decision: {what}" in describe_status(CHAMPION, {}, [order], NOW)
+    short = order.model_copy(update={"until": NOW})
+    assert f"\nWaits for the next decision: {what}" in describe_status(CHAMPION, {}, [short], NOW - 1)
+    assert f"\nRan out unused: {what}" in describe_status(CHAMPION, {}, [short], NOW)
+    quiet = report(0, version=VERSION)
+    followed = [order, decide(quiet, [order], quiet.end, DecisionSettings())]
+    assert "The outage is known" not in describe_status(CHAMPION, {}, followed, NOW).partition("Monitors")[0]
 
 
 def test_a_champion_that_was_not_judged_yet_says_so():

@@ -89,6 +89,21 @@ def test_a_message_is_readable_where_an_error_of_ours_or_of_the_system_says_it(l
 
 
 @pytest.mark.parametrize(
+    ("lines", "store"),
+    [
+        (["gream.errors.StoreError: The S3 server does not answer."], True),
+        (["gream.errors.StoreError: The S3 server does not answer.", "gream.errors.DataError: no room."], False),
+        (["gream.errors.DataError: gream.errors.StoreError: no room."], False),
+        ([], False),
+    ],
+)
+def test_a_store_that_failed_is_told_apart(lines, store):
+    console = StageConsole(StringIO(), StringIO())
+    console.write("".join(f"    {line}\n" for line in lines) + FAILED)
+    assert console.store_failed is store
+
+
+@pytest.mark.parametrize(
     "lines",
     [
         [

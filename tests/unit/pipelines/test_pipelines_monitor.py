@@ -5,6 +5,7 @@ import os
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -12,9 +13,11 @@ from click.testing import CliRunner
 from pipelines_kfp_stub import kfp_stub
 
 from gream.cli import main
-from gream.errors import ConfigError
+from gream.errors import ConfigError, StoreError
 from gream.locks import held_if_free
+from gream.monitoring.decision_log import DecisionLog
 from gream.monitoring.runs import RunOrder
+from gream.stages.gate import PAGE, VERDICT
 from pipelines import local_retraining
 from pipelines.kfp_connection import Connection
 from pipelines.kfp_server import KfpError, KfpServer
@@ -179,6 +182,45 @@ def test_a_run_on_this_machine_that_was_killed_is_started_again(here, monkeypatc
     assert started == [ORDER.decision]
 
 
+def failing(*errors):
+    """A retraining pipeline: each attempt ends with the next of these lines of a traceback, the one after them well."""
+    left = list(errors)
+
+    def pipeline(**arguments):
+        if left:
+            print(f"{left.pop(0)}\n16:20:32.123 - ERROR - Task 'refresh' finished with status FAILURE")
+            raise RuntimeError("Task 'refresh' failed.")
+        judged = Path(arguments["workspace"]) / "gate" / "abc"
+        judged.mkdir(parents=True)
+        for file in (VERDICT, PAGE):
+            (judged / file).touch()
+        return SimpleNamespace(outputs={"gate": "abc", "result": "promoted", "text": "It is better."})
+
+    pipeline.pipeline_spec = SimpleNamespace(pipeline_info=SimpleNamespace(name="retraining"))
+    return pipeline
+
+
+AWAY = "gream.errors.StoreError: The S3 server does not answer."
+
+
+def test_a_run_on_this_machine_that_a_store_breaks_off_goes_on_in_the_next_round(here, monkeypatch, tmp_path):
+    monkeypatch.setattr(local_retraining, "retraining_pipeline", failing(AWAY))
+    with pytest.raises(StoreError, match=r"^step 'refresh' failed: The S3 server does not answer\. Everything"):
+        here().start(ORDER)
+    assert here().state(ORDER.decision) == "unknown"
+    assert DecisionLog(str(tmp_path / "decisions")).entries() == []
+    here().start(ORDER)
+    assert (tmp_path / "out" / "latest" / VERDICT).is_file()
+
+
+def test_a_run_on_this_machine_that_fails_otherwise_is_over(here, monkeypatch, tmp_path):
+    monkeypatch.setattr(local_retraining, "retraining_pipeline", failing("gream.errors.DataError: no fresh events."))
+    here().start(ORDER)
+    (outcome,) = DecisionLog(str(tmp_path / "decisions")).entries()
+    assert (outcome.decision, outcome.result) == (ORDER.decision, "failed")
+    assert outcome.text.startswith("step 'refresh' failed: no fresh events.")
+
+
 def test_a_projected_token_is_read_from_its_file(tmp_path):
     (tmp_path / "token").write_text("projected\n")
     variables = {"KFP_ENDPOINT": "http://127.0.0.1:1", "KFP_TOKEN_FILE": str(tmp_path / "token")}
@@ -192,6 +234,22 @@ def test_the_monitor_asks_for_the_key(monkeypatch, tmp_path):
     result = CliRunner().invoke(main, ["monitor", "--champion", str(tmp_path)])
     assert result.exit_code == 1
     assert "GREAM_EVIDENCE_KEY is not set" in result.output
+
+
+@pytest.mark.parametrize("key", ["k", "k\n"])
+def test_a_line_break_behind_the_key_is_none_of_it(monkeypatch, key):
+    keys = []
+
+    class Idle:
+        def __init__(self, _places, key, _settings, _runs):
+            keys.append(key)
+
+        def round(self, _now):
+            return []
+
+    monkeypatch.setattr("gream.monitoring.patrol.Patrol", Idle)
+    result = CliRunner().invoke(main, ["monitor"], env={"GREAM_EVIDENCE_KEY": key})
+    assert (result.exit_code, keys) == (0, ["k"])
 
 
 def test_the_monitor_without_a_champion_says_what_to_do(monkeypatch, tmp_path):
