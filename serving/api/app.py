@@ -98,7 +98,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 def _answer_evidence(settings: ServingSettings, metrics: ApiMetrics) -> AnswerEvidence | None:
-    key = settings.evidence_key.get_secret_value()
+    key = settings.evidence_key.get_secret_value().strip()
     if not key:
         return None
     # Feedback holds the lock of the state folder, for the journal too.

@@ -30,13 +30,16 @@ class ApiKeys:
         """Read `name:key,name:key`.
 
         Raises:
-            ConfigError: an entry is not of this form, or a name comes twice. The message has no key.
+            ConfigError: an entry is not of this form, a key does not fit into a header as it is, or a name comes
+                twice. The message has no key.
         """
         digests: dict[str, bytes] = {}
         for position, entry in enumerate(text.split(",") if text.strip() else [], start=1):
             name, colon, key = (part.strip() for part in entry.partition(":"))
             if not (name and colon and key):
                 raise ConfigError(f"GREAM_API_KEYS: entry {position} is not of the form name:key.")
+            if not (key.isascii() and key.isprintable()):
+                raise ConfigError(f"GREAM_API_KEYS: the key of entry {position} is not of printable ASCII.")
             if name in digests:
                 raise ConfigError(f"GREAM_API_KEYS: the name {name!r} comes twice.")
             digests[name] = _digest(key)
@@ -53,7 +56,7 @@ class ApiKeys:
 
 
 def _digest(key: str) -> bytes:
-    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
+    return hashlib.sha256(key.encode()).digest()
 
 
 async def require_key(

@@ -17,6 +17,8 @@ FULL_BODIES: Final = 64
 """Bodies of the largest size that may be on their way at once, in bytes all together: nobody has shown a key yet."""
 BODY_SECONDS: Final = 30.0
 """In which a body must have come."""
+TAKING_SECONDS: Final = 30.0
+"""In which a client must have made room for the next piece of its answer."""
 
 
 class BodyLimit:
@@ -75,7 +77,10 @@ class BodyLimit:
 
 
 class ConcurrencyLimit:
-    """ASGI middleware: so many requests may be under way; one more is refused at once."""
+    """ASGI middleware: so many requests may be under way; one more is refused at once.
+
+    A client that is slow to take its answer holds no place either, and after a while it gets no more of it.
+    """
 
     def __init__(self, app: ASGIApp, max_requests: int) -> None:
         self._app = app
@@ -91,9 +96,24 @@ class ConcurrencyLimit:
             error = ApiError("too_many_requests", f"{self._under_way} requests are under way here already.")
             await (await answer_http_error(Request(scope), error))(scope, receive, send)
             return
+        gone = False
+
+        async def send_in_time(message: Message) -> None:
+            nonlocal gone
+            if gone:
+                return  # An answer without its end: the server closes the connection.
+            self._under_way -= 1
+            try:
+                async with asyncio.timeout(TAKING_SECONDS):
+                    await send(message)
+            except TimeoutError:
+                gone = True
+            finally:
+                self._under_way += 1
+
         self._under_way += 1
         try:
-            await self._app(scope, receive, send)
+            await self._app(scope, receive, send_in_time)
         finally:
             self._under_way -= 1
 

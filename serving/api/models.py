@@ -58,7 +58,7 @@ class Why(Message):
     """
 
     text: str
-    because: ItemId | None = None
+    because: str | None = None
     shared_levels: int = 0
 
 

@@ -32,8 +32,8 @@ class NoWeights:
         pass
 
 
-def make_bundle(path, films, seed=0, added=0):
-    ids = [f"m{number}" for number in range(len(films))]
+def make_bundle(path, films, seed=0, added=0, first="m0"):
+    ids = [first, *(f"m{number}" for number in range(1, len(films)))]
     items = pl.DataFrame(
         {
             "item_id": ids,
@@ -67,6 +67,12 @@ def smaller_bundle(tmp_path_factory):
 def grown_bundle(tmp_path_factory):
     """The first policy, to which the last two films were added after its training."""
     return make_bundle(tmp_path_factory.mktemp("bundles") / "grown", FILMS, added=2)
+
+
+@pytest.fixture(scope="session")
+def wordy_bundle(tmp_path_factory):
+    """The first policy, whose first item has an id that is too long for a request to name."""
+    return make_bundle(tmp_path_factory.mktemp("bundles") / "wordy", FILMS, first="m" * 284)
 
 
 @pytest.fixture

@@ -44,6 +44,13 @@ def answered(serve, read):
     return send
 
 
+@pytest.mark.parametrize("key", [KEY, f"{KEY}\n"])
+def test_a_line_break_behind_the_key_is_none_of_it(serve, read, key):
+    with serve(evidence_key=key) as client:
+        request_id = client.post("/recommend", json=ANN).json()["request_id"]
+    assert read()[request_id]["user"] == user_hash("ann", KEY)
+
+
 def test_an_answer_to_a_user_is_told_in_full(answered, engine):
     before = int(time.time())
     answer, row = answered(ANN)

@@ -37,6 +37,15 @@ def test_a_user_is_answered_by_the_history_of_the_feature_store(recommend, engin
     assert engine.asked[0].history == ("m0", "m2")
 
 
+def test_an_item_of_the_history_is_named_however_long_its_id_is(serve, engine, features, wordy_bundle):
+    engine.serve(wordy_bundle)
+    features.histories["ann"] = ["m" * 284]
+    with serve() as client:
+        answer = client.post("/recommend", json={"user_id": "ann", "k": 1})
+    assert answer.status_code == 200
+    assert answer.json()["items"][0]["why"]["because"] == "m" * 284
+
+
 def test_new_items_alone_can_be_asked_for(serve, engine, grown_bundle):
     engine.serve(grown_bundle)
     with serve() as client:

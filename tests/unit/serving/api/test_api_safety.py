@@ -92,6 +92,9 @@ def test_a_key_is_known_by_its_name():
         ("shop:secret,app", "GREAM_API_KEYS: entry 2 is not of the form name:key."),
         ("shop:,", "GREAM_API_KEYS: entry 1 is not of the form name:key."),
         ("a:secret,a:other", "GREAM_API_KEYS: the name 'a' comes twice."),
+        # A header is read as Latin-1: nobody could show these.
+        ("shop:schlüssel", "GREAM_API_KEYS: the key of entry 1 is not of printable ASCII."),
+        ("shop:secret,app:a\tb", "GREAM_API_KEYS: the key of entry 2 is not of printable ASCII."),
     ],
 )
 def test_keys_that_cannot_be_read_are_refused_without_being_shown(text, message):
@@ -208,6 +211,47 @@ def test_more_requests_than_allowed_are_sent_away_while_probes_are_answered(serv
         client.portal.call(engine.hold.set)
         assert [task.result() for task in waiting] == [200, 200]
         assert client.get("/items").status_code == 200
+
+
+def test_readers_who_stall_hold_no_place(serve):
+    sent, reading = [], asyncio.Event()
+
+    async def send(message):
+        sent.append(message)
+        await reading.wait()
+
+    with serve(max_concurrency=2) as client:
+        waiting = [client.portal.start_task_soon(_get, client.app, "/", send) for _ in range(2)]
+        while len(sent) < 2:
+            client.portal.call(asyncio.sleep, 0)
+        meanwhile = client.get("/").status_code
+        client.portal.call(reading.set)
+        assert meanwhile == 200
+        assert [task.result() for task in waiting] == [None, None]
+        assert [message.get("more_body") for message in sent] == [None, None, False, False]
+        assert client.get("/").status_code == 200
+
+
+def test_an_answer_that_is_not_taken_breaks_off(serve, monkeypatch, logged):
+    monkeypatch.setattr(limits, "TAKING_SECONDS", 0.01)
+    sent = []
+
+    async def send(message):
+        sent.append(message["type"])
+        if message["type"] == "http.response.body":
+            await asyncio.Event().wait()
+
+    with serve() as client:
+        client.portal.start_task_soon(_get, client.app, "/docs/swagger/swagger-ui-bundle.js", send).result()
+    assert sent == ["http.response.start", "http.response.body"]
+    assert [record for record in logged.records if record.levelname == "ERROR"] == []
+
+
+async def _get(app, path, send):
+    scope = {"type": "http", "method": "GET", "path": path, "root_path": "", "query_string": b"", "headers": []}
+    received = asyncio.Queue()
+    received.put_nowait({"type": "http.request"})
+    await app(scope, received.get, send)
 
 
 async def _post(app):

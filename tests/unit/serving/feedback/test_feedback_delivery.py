@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import time
 from datetime import UTC, datetime
 
 import polars as pl
@@ -10,7 +11,7 @@ import pytest
 from gream.errors import RequestError
 from gream.monitoring.evidence import FEEDBACK_SCHEMA
 from serving.feedback import pump
-from serving.feedback.feedback import Accepted, Feedback, FeedbackError
+from serving.feedback.feedback import OUTBOX_FILE, Accepted, Feedback, FeedbackError
 from serving.feedback.log import FeedbackLog
 from serving.feedback.outbox import Backlog, Outbox, Part, StoredEvent
 from serving.feedback.writer import OutboxWriter
@@ -91,6 +92,21 @@ def test_what_one_process_leaves_the_next_one_delivers(feedback, store, event, l
     feedback().stop()
     assert store.calls == [["a"]]
     assert logged()["event_id"].to_list() == ["a"]
+
+
+def test_what_waited_for_longer_than_events_are_remembered_goes_to_the_log_alone(
+    feedback, store, event, logged, tmp_path, caplog
+):
+    """The replica was scaled away for a month, and its users may have been erased since."""
+    outbox, a_month_ago = Outbox(tmp_path / OUTBOX_FILE), int(time.time()) - 31 * 86_400
+    outbox.add([event("old"), event("older")], a_month_ago - 60)
+    outbox.add([event("young")], a_month_ago + 3_600)
+    backlogs = []
+    feedback(on_backlog=backlogs.append).stop()
+    assert store.calls == [["young"]]
+    assert logged()["event_id"].to_list() == ["old", "older", "young"]
+    assert backlogs[-1] == Backlog(log=0, features=0)
+    assert "2 events are too old for the feature store" in caplog.messages
 
 
 def test_a_part_that_was_written_before_a_crash_is_not_logged_twice(feedback, event, logged, tmp_path):

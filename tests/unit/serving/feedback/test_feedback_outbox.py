@@ -71,13 +71,24 @@ def test_delivered_events_are_forgotten_after_their_time_and_others_never(outbox
     assert outbox.add([event("old and undelivered"), event("new")], 300) == [False, False]
 
 
+def test_nothing_of_a_forgotten_event_stays_on_the_disk(outbox, path, event):
+    outbox.add([event("old", user_id="ann, who leaves")], 100)
+    outbox.add([event("new", user_id="bob, who stays")], 200)
+    part = outbox.next_part(10)
+    outbox.mark_logged(part)
+    outbox.mark_pushed(part.events)
+    outbox.forget(before=200)
+    everything = b"".join(file.read_bytes() for file in path.parent.iterdir())
+    assert (b"who leaves" in everything, b"who stays" in everything) == (False, True)
+
+
 def test_forgetting_does_not_look_through_what_is_kept(outbox, path, monkeypatch):
     """It holds the lock that all feedback waits for, and a month of events lies there."""
     plans = []
     real = outbox._connection
 
     class Explained:
-        def execute(self, statement, values):
+        def execute(self, statement, values=()):
             plans.extend(row[3] for row in real.execute(f"EXPLAIN QUERY PLAN {statement}", values))
 
     monkeypatch.setattr(outbox, "_connection", Explained())
