@@ -8,6 +8,7 @@ to a dataset.
 """
 
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,9 @@ BACKWARD = 0.25
 """Weight of what came before an item, beside 1 for what came after it."""
 REACH = 12
 """Most recent items of a history that are looked at; what lies further back has a weight below 0.00002."""
+
+BLOCK: Final = 4_000_000
+"""Counts that are sorted at a time when only the largest are to be kept: a tenth of a gigabyte."""
 
 Sequences = Sequence[Sequence[int] | NDArray[np.integer]]
 """Item numbers of each user in time order."""
@@ -71,3 +75,25 @@ def transition_scores(histories: Sequences, counts: sparse.csr_matrix) -> sparse
     users, items, weights = zip(*rows, strict=True) if rows else ((), (), ())
     recent = sparse.csr_matrix((weights, (users, items)), shape=(len(histories), counts.shape[0]))
     return (recent @ counts).tocsr()
+
+
+def largest_counts(counts: sparse.csr_matrix, most: int) -> sparse.csr_matrix:
+    """Of each row the `most` largest counts, of equal ones those of the lower items; the matrix itself if all are.
+
+    Only rows with more than these are sorted.
+    """
+    lengths = np.diff(counts.indptr).astype(np.int64)
+    long = np.flatnonzero(lengths > most)
+    if not len(long):
+        return counts
+    kept = np.ones(counts.nnz, dtype=bool)
+    ends = np.cumsum(lengths[long])
+    for rows in np.split(long, np.searchsorted(ends, np.arange(BLOCK, ends[-1], BLOCK))):
+        sizes = lengths[rows]
+        place = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        entries = np.repeat(counts.indptr[rows], sizes) + place
+        order = np.lexsort((counts.indices[entries], -counts.data[entries], np.repeat(rows, sizes)))
+        # Rows stand as they stood, so that an entry's place in its row is now its rank there.
+        kept[entries[order[place >= most]]] = False
+    begins = np.concatenate([[0], np.cumsum(np.minimum(lengths, most))])
+    return sparse.csr_matrix((counts.data[kept], counts.indices[kept], begins), shape=counts.shape)

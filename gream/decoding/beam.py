@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gream.decoding.batching import budget_of, decoding, length_batches
+from gream.decoding.dead_nodes import DeadNodes
 from gream.decoding.device_trie import DeviceTrie
+from gream.decoding.item_filter import ItemFilter
 from gream.decoding.prefix import Prefix
 from gream.decoding.prior import ItemPrior, NodePrior
 from gream.decoding.trie import TokenTrie
@@ -49,6 +51,7 @@ def beam_search(
     prior: ItemPrior | None = None,
     token_budget: int = 0,
     progress: str = "",
+    filters: Sequence[ItemFilter | None] = (),
 ) -> Ranking:
     """The k most probable items after each prompt.
 
@@ -64,15 +67,18 @@ def beam_search(
         prior: a row for each prompt; items are then ranked and scored by the policy and the prior together.
         token_budget: see `length_batches`; 0 is what suits the model's device.
         progress: see `length_batches`.
+        filters: of each row, where any has one; what they leave out is as if it were excluded.
 
     Raises:
-        RequestError: `k` is below 1, a prompt is empty, or `exclude` or `prior` does not fit the prompts or the
-            catalogue.
+        RequestError: `k` is below 1, a prompt is empty, or `exclude`, `filters` or `prior` does not fit the prompts or
+            the catalogue.
     """
     if k < 1:
         raise RequestError(f"k must be at least 1, not {k}.")
     if exclude is not None and len(exclude) != len(prompts):
         raise RequestError(f"exclude must have one entry for each of the {len(prompts)} rows, not {len(exclude)}.")
+    if filters and len(filters) != len(prompts):
+        raise RequestError(f"filters must have one entry for each of the {len(prompts)} rows, not {len(filters)}.")
     if prior is not None and prior.bonus.shape != (len(prompts), trie.n_items):
         raise RequestError(
             f"prior must have the shape (prompts, items) = ({len(prompts)}, {trie.n_items}), not {prior.bonus.shape}."
@@ -85,9 +91,10 @@ def beam_search(
         for rows in length_batches(
             prompts, token_budget or budget_of(model), extra=max(k, beams) * (trie.depth - 1), progress=progress
         ):
-            dead = trie.dead_keys([exclude[row] for row in rows] if exclude is not None else [])
+            excluded = [exclude[row] for row in rows] if exclude is not None else []
+            dead = DeadNodes.of(trie, excluded, [filters[row] for row in rows] if filters else [], device)
             opinion = NodePrior.of(prior, rows, trie, device) if prior is not None else None
-            beam = TrieBeam(tree, len(rows), k, max(k, beams), torch.from_numpy(dead).to(device), opinion)
+            beam = TrieBeam(tree, len(rows), k, max(k, beams), dead, opinion)
             best, values = _search(Prefix(model, [prompts[row] for row in rows], tree.span), beam)
             items[rows, : best.shape[1]] = best.cpu().numpy()
             scores[rows, : best.shape[1]] = values.cpu().numpy()

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from torch import Tensor
 
+from gream.decoding.item_filter import ItemFilter
 from gream.decoding.keys import find_keys
 from gream.decoding.trie import TokenTrie
 from gream.errors import RequestError
@@ -47,6 +48,7 @@ class ItemPrior:
         counts: sparse.csr_matrix,
         weight: float,
         exclude: Sequence[Sequence[int] | NDArray[np.integer]] | None = None,
+        filters: Sequence[ItemFilter | None] = (),
     ) -> "ItemPrior":
         """The prior by counts.
 
@@ -54,6 +56,7 @@ class ItemPrior:
             counts: (rows, n_items), not negative.
             weight: how much they count beside the policy; 0 makes them silent.
             exclude: items that may not come back, for each row; with a bonus they would draw beams where nothing is.
+            filters: of each row, where any has one; they silence what they leave out.
 
         Raises:
             RequestError: the weight is negative.
@@ -62,12 +65,14 @@ class ItemPrior:
             raise RequestError(f"the prior's weight must be at least 0, not {weight}.")
         bonus = sparse.csr_matrix(counts, dtype=np.float64, copy=True)
         bonus.data = weight * np.log1p(bonus.data / SMOOTHING)
-        if exclude is not None:
-            rows = np.repeat(np.arange(len(exclude)), [len(items) for items in exclude])
-            items = np.concatenate([*exclude, np.empty(0)]).astype(np.int64)
-            left_out = sparse.csr_matrix((np.ones(len(rows), dtype=bool), (rows, items)), shape=bonus.shape)
-            bonus = bonus - bonus.multiply(left_out)
-            bonus.eliminate_zeros()
+        for row, items in enumerate(exclude or ()):
+            here = slice(*bonus.indptr[row : row + 2])
+            bonus.data[here][np.isin(bonus.indices[here], items)] = 0.0
+        for row, one in enumerate(filters):
+            if one is not None:
+                here = slice(*bonus.indptr[row : row + 2])
+                bonus.data[here][one.left_out[bonus.indices[here]]] = 0.0
+        bonus.eliminate_zeros()
         return cls(bonus)
 
     def add_to(self, row: int, log_probs: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -129,13 +129,31 @@ class TokenTrie:
         paths[:, 0] = ROOT
         return paths
 
-    def dead_keys(self, excluded: Sequence[Sequence[int] | NDArray[np.integer]]) -> NDArray[np.int64]:
+    def open_children(self, left_out: NDArray[np.bool_]) -> Ints:
+        """(N,) children of each node that have an item left; for a leaf 1 where its own item is, else 0.
+
+        Args:
+            left_out: (n,) items that must not be returned.
+        """
+        found = np.zeros(self.n_nodes, dtype=np.int32)
+        found[self.leaf_of_item] = ~left_out
+        for level in range(self.depth - 1, -1, -1):
+            first, below, end = self.level_start[level : level + 3]
+            counted = np.concatenate([[0], np.cumsum(found[below:end] > 0, dtype=np.int32)])
+            # The next level is the children of this one, in order; a leaf has none among them and stays as it is.
+            found[first:below] += np.diff(counted[self.first_child[first : below + 1] - below])
+        return found
+
+    def dead_keys(
+        self, excluded: Sequence[Sequence[int] | NDArray[np.integer]], open_children: Sequence[Ints | None] = ()
+    ) -> NDArray[np.int64]:
         """Nodes that have no allowed item left, for each row of a batch, as sorted keys `row * n_nodes + node`.
 
         Only paths to excluded items are looked at, from the leaves up: a node is dead when all its children are.
 
         Args:
             excluded: for each row the item numbers that must not be returned.
+            open_children: of the filter of each row, where any has one; what is dead by a filter alone has no key.
 
         Raises:
             RequestError: an item number is outside the catalogue.
@@ -149,6 +167,8 @@ class TokenTrie:
         if outside.size:
             raise RequestError(f"excluded item number {outside[0]} is outside the catalogue of {self.n_items} items.")
         leaves = self.leaf_of_item[items]
+        passed = _filtered(np.ones_like(leaves), rows, leaves, open_children) > 0
+        rows, leaves = rows[passed], leaves[passed]
         dead = [np.empty(0, dtype=np.int64)]
         fallen = dead[0]
         for level in range(self.depth, 0, -1):
@@ -157,9 +177,20 @@ class TokenTrie:
             dead.append(keys)
             row, node = np.divmod(keys, self.n_nodes)
             above, dead_children = np.unique(row * self.n_nodes + self.parents(node), return_counts=True)
-            parent = above % self.n_nodes
-            fallen = above[dead_children == self.first_child[parent + 1] - self.first_child[parent]]
+            row, parent = np.divmod(above, self.n_nodes)
+            children = self.first_child[parent + 1] - self.first_child[parent]
+            fallen = above[dead_children == _filtered(children, row, parent, open_children)]
         return np.sort(np.concatenate(dead))
+
+
+def _filtered(
+    values: Ints, rows: NDArray[np.int64], nodes: NDArray[np.integer], open_children: Sequence[Ints | None]
+) -> Ints:
+    """Values of nodes; in rows that have a filter, the children that it leaves open."""
+    for row, left in enumerate(open_children):
+        if left is not None:
+            values[rows == row] = left[nodes[rows == row]]
+    return values
 
 
 def _sorted_rows(sequences: Sequence[Sequence[int]]) -> tuple[Ints, NDArray[np.int64]]:

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
+from gream.decoding.dead_nodes import DeadNodes
 from gream.decoding.device_trie import DeviceTrie
-from gream.decoding.keys import contains_keys
 from gream.decoding.prior import NodePrior, log_total
 from gream.decoding.trie import ROOT
 
@@ -24,14 +24,14 @@ class TrieBeam:
     """
 
     def __init__(
-        self, trie: DeviceTrie, rows: int, k: int, beams: int, dead: Tensor, prior: NodePrior | None = None
+        self, trie: DeviceTrie, rows: int, k: int, beams: int, dead: DeadNodes, prior: NodePrior | None = None
     ) -> None:
         """Args:
         trie: the catalogue.
         rows: B.
         k: beams that are kept at the last level, and
         beams: at each one above it.
-        dead: sorted keys of nodes that no beam may enter, see `TokenTrie.dead_keys`.
+        dead: nodes that no beam may enter.
         prior: what beams are ranked and scored by beside the policy.
         """
         self.trie = trie
@@ -40,8 +40,9 @@ class TrieBeam:
         self._dead = dead
         self._prior = prior
         self._level = 0
-        self.nodes = torch.full((rows, 1), ROOT, dtype=torch.long, device=dead.device)
-        self.scores = torch.zeros((rows, 1), device=dead.device)
+        device = trie.token.device
+        self.nodes = torch.full((rows, 1), ROOT, dtype=torch.long, device=device)
+        self.scores = torch.zeros((rows, 1), device=device)
         self._ranked = self.scores
         self.children, self.real = (one.expand(rows, 1, -1) for one in trie.of_root)
 
@@ -71,9 +72,7 @@ class TrieBeam:
         """
         last = self._level == len(self.trie.max_branching) - 1
         width = self.children.shape[-1]
-        if len(self._dead):
-            gains = gains.masked_fill(contains_keys(self._dead, self.children, len(self.trie.token)), -torch.inf)
-        candidates = (self.scores[..., None] + gains).flatten(1)
+        candidates = (self.scores[..., None] + self._dead.hold_back(gains, self.children)).flatten(1)
         children = self.children.flatten(1)
         ranked = candidates if self._prior is None else self._prior.add_to(candidates, children)
         names = self.trie.item_of_node[children] if last else children

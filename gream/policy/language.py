@@ -12,6 +12,7 @@ from transformers import AutoTokenizer
 
 from gream import columns
 from gream.corpora.checks import citations
+from gream.decoding.item_filter import ItemFilter
 from gream.decoding.prior import ItemPrior
 from gream.decoding.trie import TokenTrie
 from gream.errors import RequestError
@@ -95,12 +96,21 @@ class ItemLanguage:
         """Token ids after which the chain begins."""
         return self.prompter.reasoning([self._spell(history) for history in histories])
 
-    def opinion(self, queries: Sequence[Query], mode: Mode) -> ItemPrior | None:
-        """What the prior says of each query, for the search in this mode; None where there is no prior."""
+    def opinion(
+        self, queries: Sequence[Query], mode: Mode, filters: Sequence[ItemFilter | None] = ()
+    ) -> ItemPrior | None:
+        """What the prior says of each query, for the search in this mode; None where there is no prior.
+
+        Args:
+            queries: what each user asks.
+            mode: of the search.
+            filters: of each query, where any has one.
+        """
         if self.prior is None or self.facts.prior is None:
             return None
         weight = self.facts.prior.direct if mode == "direct" else self.facts.prior.reasoning
-        return self.prior.after([query.history for query in queries], weight, [query.exclude for query in queries])
+        histories, excluded = [query.history for query in queries], [query.exclude for query in queries]
+        return self.prior.after(histories, weight, excluded, filters)
 
     def answer_prompt(self, prompt: Sequence[int], chain: Sequence[int]) -> list[int]:
         """Token ids after which the item begins in reasoning mode: the prompt, then its chain up to the stop token."""

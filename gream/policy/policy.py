@@ -18,6 +18,7 @@ from gream.decoding.answers import sample_answers
 from gream.decoding.beam import beam_search
 from gream.decoding.chains import Chain, sample_chains
 from gream.decoding.grounding import Grounding
+from gream.decoding.item_filter import ItemFilter
 from gream.decoding.score import score_all
 from gream.errors import ArtifactError, RequestError
 from gream.indexing.semantic_index import SemanticIndex
@@ -29,7 +30,7 @@ from gream.policy.recommendations import ReasonedAnswer, Recommendations
 from gream.policy.transition_prior import PriorWeights, TransitionPrior
 
 PORTION: Final = 1_024
-"""Queries whose priors are made at a time: in a dense shop each holds a good part of the catalogue."""
+"""Queries whose priors are made at a time: in a dense shop each holds thousands of items."""
 
 
 class Policy(ItemLanguage):
@@ -123,6 +124,7 @@ class Policy(ItemLanguage):
         observe: Callable[[list[int], list[int]], None] | None = None,
         progress: str = "",
         luck: Sequence[NDArray[np.int64]] | None = None,
+        filters: Sequence[ItemFilter | None] = (),
     ) -> list[Recommendations]:
         """The best items for each query; up to rounding, what else is in the batch does not change an answer.
 
@@ -137,12 +139,13 @@ class Policy(ItemLanguage):
             observe: told of the chains while they grow, see `sample_chains`.
             progress: what a progress bar is called; none is shown where it is empty.
             luck: as for `recommend_batch`, in item numbers.
+            filters: of each query, where any has one.
 
         Raises:
             RequestError: a `k` is below 1, an item number outside the catalogue, or `luck` does not fit the queries.
         """
         prompts, chains = self.answer_prompts(queries, mode, observe, progress, luck)
-        found = self.rank(prompts, queries, beams, progress, mode)
+        found = self.rank(prompts, queries, beams, progress, mode, filters)
         return [self.recommendations(*best, chain) for best, chain in zip(found, chains, strict=True)]
 
     def answer_prompts(
@@ -254,6 +257,7 @@ class Policy(ItemLanguage):
         beams: int | None,
         progress: str,
         prior: Mode | None = None,
+        filters: Sequence[ItemFilter | None] = (),
     ) -> list[tuple[NDArray[np.int64], NDArray[np.float32]]]:
         """Item numbers and scores of each query's `k` best items, as a `Ranking` has them.
 
@@ -265,6 +269,7 @@ class Policy(ItemLanguage):
             beams: as for `answer`.
             progress: as for `answer`.
             prior: the mode in whose weight the prior is asked; None does not ask it.
+            filters: as for `answer`.
 
         Raises:
             RequestError: a `k` is below 1.
@@ -275,7 +280,7 @@ class Policy(ItemLanguage):
         widths = np.array([min(max(least, query.k), most) for query in queries], dtype=np.int64)
         found: dict[int, tuple[NDArray[np.int64], NDArray[np.float32]]] = {}
         for width, rows in _in_portions(widths):
-            asked = [queries[row] for row in rows]
+            asked, filtered = [queries[row] for row in rows], [filters[row] for row in rows] if filters else []
             ranking = beam_search(
                 self.model,
                 [prompts[row] for row in rows],
@@ -283,8 +288,9 @@ class Policy(ItemLanguage):
                 k=min(max(query.k for query in asked), most),
                 beams=width,
                 exclude=[query.exclude for query in asked],
-                prior=self.opinion(asked, prior) if prior is not None else None,
+                prior=self.opinion(asked, prior, filtered) if prior is not None else None,
                 progress=progress,
+                filters=filtered,
             )
             for place, row in enumerate(rows):
                 k = queries[row].k

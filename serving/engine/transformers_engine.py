@@ -62,8 +62,9 @@ class TransformersEngine:
                 continue
             started = time.perf_counter()
             queries = [self._translator.query(requests[place]) for place in places]
+            filters = [self._translator.filter(requests[place]) for place in places]
             observe = _Narration(self._policy, places, listener).observe if listener is not None else None
-            found = self._policy.answer(queries, mode, observe=observe)
+            found = self._policy.answer(queries, mode, observe=observe, filters=filters)
             seconds = time.perf_counter() - started
             for place, one in zip(places, found, strict=True):
                 answers[place] = self._translator.answer(one, len(places), seconds)

@@ -38,7 +38,9 @@ from vllm.sampling_params import RequestOutputKind
 from vllm.v1.engine.async_llm import AsyncLLM
 
 from gream.decoding.batching import CPU_BLOCK, GPU_CHOICES
+from gream.decoding.dead_nodes import DeadNodes
 from gream.decoding.device_trie import DeviceTrie
+from gream.decoding.item_filter import ItemFilter
 from gream.decoding.prior import NodePrior
 from gream.decoding.trie_beam import TrieBeam
 from gream.errors import ConfigError
@@ -108,6 +110,7 @@ class VllmEngine:
     def recommend(self, requests: Sequence[EngineRequest], listener: Listener | None = None) -> list[EngineAnswer]:
         """Answer a batch; each request goes its own way, and vLLM computes together what is ready at a time."""
         queries = [self._translator.query(request) for request in requests]
+        filters = [self._translator.filter(request) for request in requests]
 
         def hear(place: int) -> Callable[[str], None] | None:
             return None if listener is None else lambda text: listener(place, ChainPiece(text=text))
@@ -115,8 +118,8 @@ class VllmEngine:
         async def answer_all() -> list[EngineAnswer]:
             return await asyncio.gather(
                 *(
-                    self._answer(query, request.mode, hear(place), len(requests))
-                    for place, (query, request) in enumerate(zip(queries, requests, strict=True))
+                    self._answer(query, only, request.mode, hear(place), len(requests))
+                    for place, (query, only, request) in enumerate(zip(queries, filters, requests, strict=True))
                 )
             )
 
@@ -133,7 +136,12 @@ class VllmEngine:
         self._loop.close()
 
     async def _answer(
-        self, query: Query, mode: Mode, hear: Callable[[str], None] | None, batch_size: int
+        self,
+        query: Query,
+        only: ItemFilter | None,
+        mode: Mode,
+        hear: Callable[[str], None] | None,
+        batch_size: int,
     ) -> EngineAnswer:
         started = time.perf_counter()
         chain = None
@@ -143,7 +151,7 @@ class VllmEngine:
             (before,) = self._language.reasoning_prompts([query.history])
             chain = await self._think(before, query, hear)
             prompt = self._language.answer_prompt(before, chain)
-        found = self._language.recommendations(*await self._search(prompt, query, mode), chain)
+        found = self._language.recommendations(*await self._search(prompt, query, only, mode), chain)
         return self._translator.answer(found, batch_size, time.perf_counter() - started)
 
     async def _think(self, prompt: list[int], query: Query, hear: Callable[[str], None] | None) -> list[int]:
@@ -174,17 +182,17 @@ class VllmEngine:
         return [*chain, stop]
 
     async def _search(
-        self, prompt: list[int], query: Query, mode: Mode
+        self, prompt: list[int], query: Query, only: ItemFilter | None, mode: Mode
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Numbers and scores of the best items after a prompt, as a row of a `Ranking`."""
-        trie, opinion = self._language.trie, self._language.opinion([query], mode)
+        trie, opinion = self._language.trie, self._language.opinion([query], mode, [only])
         row, device = np.zeros(1, dtype=np.int64), self._trie.token.device
         beam = TrieBeam(
             self._trie,
             rows=1,
             k=query.k,
             beams=max(query.k, self._language.facts.beams),
-            dead=torch.from_numpy(trie.dead_keys([query.exclude])),
+            dead=DeadNodes.of(trie, [query.exclude], [only], device),
             prior=NodePrior.of(opinion, row, trie, device) if opinion else None,
         )
         prefixes = [prompt]

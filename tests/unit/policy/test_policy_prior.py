@@ -74,7 +74,7 @@ def test_priors_are_made_a_portion_at_a_time(guided, monkeypatch):
     found = guided.recommend_batch(histories, k=3)
     made, opinion = [], guided.opinion
     monkeypatch.setattr("gream.policy.policy.PORTION", 2)
-    monkeypatch.setattr(guided, "opinion", lambda queries, mode: made.append(len(queries)) or opinion(queries, mode))
+    monkeypatch.setattr(guided, "opinion", lambda queries, *rest: made.append(len(queries)) or opinion(queries, *rest))
     portions = guided.recommend_batch(histories, k=3)
     assert made == [2, 2, 1]
     assert [[item.item_id for item in row] for row in portions] == [[item.item_id for item in row] for row in found]
@@ -111,3 +111,35 @@ def test_counts_are_kept_as_they_are(tmp_path):
     counts = transition_counts(WALKS, 10)
     TransitionPrior(counts).save(tmp_path)
     assert sparse.linalg.norm(TransitionPrior.load(tmp_path, 10).counts - counts) == 0
+
+
+def crowded(n_items, length):
+    """Counts in which the first twelve items were followed by `length` others each, by none of them alike often."""
+    before = np.repeat(np.arange(12), length)
+    after = 12 + np.arange(12 * length)
+    return sparse.csr_matrix((1.0 + np.arange(12 * length)[::-1], (before, after)), shape=(n_items, n_items))
+
+
+@pytest.mark.parametrize(
+    ("n_items", "kept"), [(40_000, 2_048), (244_140, 2_048), (250_000, 2_000), (1_000_000, 500), (7_900_000, 64)]
+)
+def test_of_a_popular_item_the_largest_counts_are_kept_and_fewer_in_a_large_catalogue(n_items, kept):
+    counts = TransitionPrior(crowded(n_items, 2_100)).counts
+    assert np.diff(counts.indptr)[:13].tolist() == [kept] * 12 + [0]
+    assert counts[0].indices.tolist() == list(range(12, 12 + kept))
+
+
+def test_what_was_counted_before_rows_had_an_end_is_cut_when_it_is_read(tmp_path):
+    sparse.save_npz(tmp_path / "transitions.npz", crowded(40_000, 2_100))
+    counts = TransitionPrior.load(tmp_path, 40_001).counts
+    assert counts.shape == (40_001, 40_001)
+    assert counts.nnz == 12 * 2_048
+
+
+def test_the_bonuses_of_a_request_are_as_many_in_a_catalogue_of_any_size():
+    for n_items, length in ((40_000, 3_000), (120_000, 9_000)):
+        prior = TransitionPrior(crowded(n_items, length))
+        bonus = prior.after([np.arange(12)], 1.0).bonus
+        assert bonus.nnz == 10_000
+        # Item 11 was the last: all that is kept of it outweighs what is kept of item 0, eleven steps earlier.
+        assert set(range(12 + 11 * length, 12 + 11 * length + 2_048)) <= set(bonus.indices.tolist())

@@ -1,8 +1,10 @@
 import pytest
 from tiny_policy import histories
 
+from gream.decoding.trie import TokenTrie
 from gream.errors import RequestError
 from serving.contracts import EngineRequest
+from serving.engine.transformers_engine import TransformersEngine
 
 pytestmark = pytest.mark.unit
 
@@ -56,6 +58,31 @@ def test_filters_leave_k_items(engine):
     # Every third item is in the garden: numbers 2, 5, 8, ... 59, twenty of them; item-20 is one and excluded.
     (answer,) = engine.recommend([EngineRequest(history=HISTORY, k=19, exclude=HISTORY, categories=("gArDeN",))])
     assert sorted(ids(answer), key=lambda item: int(item[5:])) == [f"item-{n}" for n in range(2, 60, 3) if n != 20]
+
+
+def test_a_filter_is_worked_out_once_and_an_exclusion_costs_what_it_names(bundle, monkeypatch):
+    passes, named = [], []
+    whole, keys = TokenTrie.open_children, TokenTrie.dead_keys
+    monkeypatch.setattr(TokenTrie, "open_children", lambda *given: passes.append(given) or whole(*given))
+    monkeypatch.setattr(
+        TokenTrie,
+        "dead_keys",
+        lambda trie, excluded, *rest: named.append([len(row) for row in excluded]) or keys(trie, excluded, *rest),
+    )
+    engine = TransformersEngine.load(bundle, "made-up")
+    asked = [("Games", "garden"), ("GARDEN", "games"), ("garden", "Games", "games"), ()]
+    requests = [
+        EngineRequest(history=HISTORY, categories=names, exclude=HISTORY[: place + 1])
+        for place, names in enumerate(asked)
+    ]
+    answers = engine.recommend(requests)
+    engine.recommend([*requests, EngineRequest(history=(), new_only=True)])
+    engine.recommend([EngineRequest(history=(), new_only=True)])
+    assert len(passes) == 2
+    assert named == [[1, 2, 3, 3], [1, 2, 3, 3, 0], [0]]
+    assert ids(answers[3])
+    for answer, request in zip(answers, requests, strict=True):
+        assert not set(ids(answer)) & set(request.exclude)
 
 
 def test_new_items_alone(engine):
