@@ -7,7 +7,6 @@ import polars as pl
 
 from gream.artifacts import VERSION_DIGITS, open_artifact
 from gream.data.catalog import Catalog
-from gream.errors import ConfigError
 from gream.indexing.collision_limit import rate_as_made
 from gream.indexing.semantic_index import SemanticIndex
 from gream.monitoring.catalogue import CatalogueLimits, CountResult, count_catalogue
@@ -15,7 +14,7 @@ from gream.monitoring.served_items import ServedItems
 from gream.monitoring.skew import SkewLimits, TrainedTaste, trained_on
 from gream.objectstore.uri import ArtifactUri, is_store_uri
 from gream.policy.bundle import FACTS, INDEX, ITEMS, KIND, PolicyFacts, read_facts
-from gream.promotion.champion import Champion, open_champion
+from gream.promotion.champion import Champion
 
 
 @dataclass(frozen=True)
@@ -37,23 +36,21 @@ class ChampionView:
     catalog: Catalog
 
     @classmethod
-    def open(cls, place: str, catalog: str, cache: Path) -> "ChampionView":
+    def open(cls, place: str, champion: Champion, catalog: str, cache: Path) -> "ChampionView":
         """Look at the champion of a place.
 
         Args:
             place: see `gream.promotion.champion`.
+            champion: what the pointer there says.
             catalog: folder or `s3://bucket/prefix` of the shop's catalog; how popular items were in the champion's
                 training data is counted there.
             cache: for what comes from a store.
 
         Raises:
-            ConfigError: there is no champion, or a URI or the environment does not fit.
+            ConfigError: a URI or the environment does not fit.
             StoreError: a store does not answer.
             ArtifactError: the bundle or the catalog is not sound.
         """
-        champion = open_champion(place).read()
-        if champion is None:
-            raise ConfigError(f"there is no champion at {place}: promote one first (`gream champion promote`).")
         bundle, shop = champion_parts(place, champion, cache), Catalog.load(_catalog(catalog, cache))
         index, items = SemanticIndex.load(bundle / INDEX), pl.read_parquet(bundle / ITEMS)
         made_from = open_artifact(bundle, KIND).get("made_from")

@@ -10,8 +10,11 @@ the same second, and says how late it is (the monitor `late_feedback`).
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from io import BytesIO
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -95,12 +98,14 @@ def read_evidence(folder: Path, window: Window, match_seconds: int, key: str) ->
     )
     users = feedback[columns.USER].unique()
     hashed = {user: user_hash(user, key) for user in users}
-    timestamp = pl.col(columns.TIMESTAMP)
+    # They are in order of their time, so these are slices of the one table, not copies.
+    bounds = pl.Series([window.start, window.end - match_seconds])
+    started, settled = requests[columns.TIMESTAMP].search_sorted(bounds, "left")
     return Evidence(
         window=window,
         match_seconds=match_seconds,
-        requests=requests.filter(timestamp >= window.start),
-        settled=requests.filter(timestamp < window.end - match_seconds),
+        requests=requests.slice(started),
+        settled=requests.head(settled),
         request_ids=requests["request_id"],
         feedback=feedback.with_columns(
             pl.col(columns.USER).replace_strict(hashed, return_dtype=pl.String()).alias(USER_HASH)
@@ -128,33 +133,53 @@ class TableReader:
         rules: Mapping[str, pl.Expr],
     ) -> pl.DataFrame:
         """Sound rows of a window by the column `clock`, each `identity` once, in a fixed order."""
-        frames = [frame for file in self._parts(name, window) if (frame := self._part(file, schema)) is not None]
+        frames, left_out = [], Counter[str]()
+        for hour in range(window.start // HOUR, (window.end - 1) // HOUR + 1):
+            rows = pl.concat([pl.DataFrame(schema=schema), *self._hour(name, hour, schema)])
+            for reason, rule in rules.items():
+                height, rows = rows.height, rows.filter(rule)
+                left_out[reason] += height - rows.height
+            rows = rows.filter(pl.col(clock).is_between(window.start, window.end, closed="left"))
+            if not rows.is_empty():
+                frames.append(rows.sort(clock, identity, maintain_order=True))
+        for reason in rules:
+            self._note(name, left_out[reason], reason)
         rows = pl.concat([pl.DataFrame(schema=schema), *frames])
-        for reason, rule in rules.items():
-            sound = rows.filter(rule)
-            self._note(name, rows.height - sound.height, reason)
-            rows = sound
-        rows = rows.filter(pl.col(clock).is_between(window.start, window.end, closed="left"))
-        once = rows.sort(clock, identity, maintain_order=True).unique(identity, keep="first", maintain_order=True)
+        # Hours are in order one by one, since all of them together would be in memory twice.
+        if any(one[clock][-1] >= other[clock][0] for one, other in pairwise(frames)):
+            rows = rows.sort(clock, identity, maintain_order=True)
+        once = rows.filter(pl.col(identity).is_first_distinct())
         self._note(name, rows.height - once.height, f"the same {identity} again")
         return once
 
-    def _parts(self, name: str, window: Window) -> Iterator[Path]:
-        for hour in range(window.start // HOUR, (window.end - 1) // HOUR + 1):
-            folder = hour_folder(self._folder / name, hour)
-            for file in sorted(folder.iterdir()) if folder.is_dir() else ():
-                self.files += 1
-                if file.suffix == ".parquet" and not file.name.startswith("."):
-                    yield file
-                else:
-                    self._skip(file, "was never finished, or is no part of the log")
-
-    def _part(self, file: Path, schema: Mapping[str, pl.DataType]) -> pl.DataFrame | None:
+    def _hour(self, name: str, hour: int, schema: Mapping[str, pl.DataType]) -> list[pl.DataFrame]:
+        """What can be read of an hour: at once, which takes half of the time, unless a part is damaged."""
+        contents = {}
+        for file in self._parts(name, hour):
+            try:
+                contents[file] = _content(file, schema)
+            except _UnreadableError as error:
+                self._skip(file, str(error))
         try:
-            return _rows(file, schema)
-        except _UnreadableError as error:
-            self._skip(file, str(error))
-            return None
+            return [_rows(list(contents.values()), schema)] if contents else []
+        except _UnreadableError:
+            return list(self._one_by_one(contents, schema))
+
+    def _one_by_one(self, contents: Mapping[Path, bytes], schema: Mapping[str, pl.DataType]) -> Iterator[pl.DataFrame]:
+        for file, content in contents.items():
+            try:
+                yield _rows([content], schema)
+            except _UnreadableError as error:
+                self._skip(file, str(error))
+
+    def _parts(self, name: str, hour: int) -> Iterator[Path]:
+        folder = hour_folder(self._folder / name, hour)
+        for file in sorted(folder.iterdir()) if folder.is_dir() else ():
+            self.files += 1
+            if file.suffix == ".parquet" and not file.name.startswith("."):
+                yield file
+            else:
+                self._skip(file, "was never finished, or is no part of the log")
 
     def _skip(self, file: Path, reason: str) -> None:
         self.skipped.append(Skipped(str(file.relative_to(self._folder)), None, reason))
@@ -168,7 +193,8 @@ class _UnreadableError(Exception):
     """Nothing of a file can be used; the message says why."""
 
 
-def _rows(file: Path, schema: Mapping[str, pl.DataType]) -> pl.DataFrame:
+def _content(file: Path, schema: Mapping[str, pl.DataType]) -> bytes:
+    """A file that has its columns, and what its name says."""
     try:
         content = file.read_bytes()
     except OSError as error:
@@ -176,12 +202,24 @@ def _rows(file: Path, schema: Mapping[str, pl.DataType]) -> pl.DataFrame:
     named = _CHECKED_NAME.fullmatch(file.name)
     if named and named[1] != content_name(content):
         raise _UnreadableError("is damaged: its content is not what its name says")
+    with _parquet():
+        found = pl.read_parquet_schema(BytesIO(content))
+    for column, kind in schema.items():
+        if found.get(column) != kind:
+            raise _UnreadableError(f"has no column {column!r} of type {kind}")
+    return content
+
+
+def _rows(contents: Sequence[bytes], schema: Mapping[str, pl.DataType]) -> pl.DataFrame:
+    """The rows of some files, one after the other."""
+    with _parquet():
+        return pl.read_parquet(list(contents), columns=list(schema))
+
+
+@contextmanager
+def _parquet() -> Iterator[None]:
+    """Bytes that are no Parquet can also make polars panic, and its panic is no Exception."""
     try:
-        frame = pl.read_parquet(BytesIO(content))
-    # Bytes that are no Parquet can also make polars panic, and its panic is no Exception.
+        yield
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise _UnreadableError("is no Parquet file any more") from error
-    for column, kind in schema.items():
-        if frame.schema.get(column) != kind:
-            raise _UnreadableError(f"has no column {column!r} of type {kind}")
-    return frame.select(list(schema))

@@ -9,7 +9,8 @@ for a mark, no copy is left.
 """
 
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -17,11 +18,14 @@ from typing import Final
 from gream.artifacts import file_digest
 from gream.monitoring.evidence import FEEDBACK, HOUR, REQUESTS, Window, hour_folder
 from gream.monitoring.evidence_reader import CLOCK_SECONDS
+from gream.objectstore.artifacts import in_parallel
 from gream.objectstore.bucket import Bucket
 from gream.objectstore.uri import ArtifactUri
 
 HOURS: Final = "date=*/hour=*"
 PARTS: Final = "part-*.parquet"
+UNWANTED_SECONDS: Final = 2 * 86_400
+"""After so long a pulled part goes that no pull has looked at."""
 PUSHED: Final = "pushed"
 """Folder of the marks, beside those of the tables."""
 
@@ -129,11 +133,14 @@ def _remove_empty(hour: Path) -> None:
 def pull_evidence(uri: str, window: Window, match_seconds: int, folder: Path) -> int:
     """Download the parts that `read_evidence` looks at for a window, as far as the folder lacks them.
 
+    What the store has no longer, since a user was erased there, is deleted in those hours of the folder; in all others,
+    what no pull has looked at for `UNWANTED_SECONDS`.
+
     Args:
         uri: see `push_evidence`.
         window: the window.
         match_seconds: see `read_evidence`.
-        folder: where they go.
+        folder: where they go, and nothing else is; one pull at a time.
 
     Returns:
         How many came down.
@@ -146,9 +153,12 @@ def pull_evidence(uri: str, window: Window, match_seconds: int, folder: Path) ->
     bucket = Bucket.from_environment(place.bucket)
     pulled = 0
     for hour in _hour_folders(window, match_seconds):
-        for key, size in bucket.sizes(f"{place.prefix}/{hour.as_posix()}").items():
-            file = folder / key.removeprefix(f"{place.prefix}/")
-            pulled += fetch_part(bucket, key, size, file)
+        stored = bucket.sizes(f"{place.prefix}/{hour.as_posix()}").items()
+        parts = {folder / key.removeprefix(f"{place.prefix}/"): (key, size) for key, size in stored}
+        for file in set((folder / hour).glob("*")) - parts.keys():
+            file.unlink()
+        pulled += fetch_evidence(bucket, parts)
+    _forget_unwanted(folder)
     return pulled
 
 
@@ -160,17 +170,41 @@ def _hour_folders(window: Window, match_seconds: int) -> Iterator[Path]:
             yield hour_folder(Path(table), hour)
 
 
-def fetch_part(bucket: Bucket, key: str, size: int, file: Path) -> bool:
-    """Download a part that is not there with its size; whether it was not.
+def _forget_unwanted(folder: Path) -> None:
+    """Delete what no pull has looked at for long."""
+    oldest = time.time() - UNWANTED_SECONDS
+    for hour in _hours(folder):
+        for file in (folder / hour).iterdir():
+            if file.stat().st_mtime <= oldest:
+                file.unlink()
+        _remove_empty(folder / hour)
+
+
+def fetch_evidence(bucket: Bucket, parts: Mapping[Path, tuple[str, int]]) -> int:
+    """Download parts, several at a time, that are not there with their size.
+
+    Args:
+        bucket: where from.
+        parts: where they go, with key and size.
+
+    Returns:
+        How many came down.
 
     Raises:
         StoreError: the store does not answer or refuses; call again.
     """
-    if file.is_file() and file.stat().st_size == size:
-        file.touch()  # It is wanted: what nobody has asked for in long is tidied away (`gream.stages.tidy`).
-        return False
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
-    bucket.download(key, partial, lambda _: None)
-    partial.replace(file)
-    return True
+    lacking = {}
+    for file, (key, size) in parts.items():
+        if file.is_file() and file.stat().st_size == size:
+            file.touch()  # It is wanted: what nobody has asked for in long is deleted (see also `gream.stages.tidy`).
+        else:
+            lacking[file] = key
+
+    def fetch(file: Path) -> None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
+        bucket.download(lacking[file], partial, lambda _: None)
+        partial.replace(file)
+
+    in_parallel(fetch, lacking)
+    return len(lacking)

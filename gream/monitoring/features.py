@@ -76,8 +76,9 @@ def _slots(requests: pl.DataFrame, served: ServedItems) -> pl.DataFrame:
 
 def _lists(requests: pl.DataFrame) -> pl.DataFrame:
     """One list of each user, beside that of the user who comes next in the order of hashes: a random other one."""
-    one = requests.filter(pl.col("items").list.len() > 0).unique(USER_HASH, keep="last", maintain_order=True)
-    pairs = one.sort(USER_HASH).select(USER_HASH, "items", pl.col("items").shift(-1).alias("other"))
+    shown = requests.select(USER_HASH, "items").filter(pl.col("items").list.len() > 0)
+    one = shown.unique(USER_HASH, keep="last", maintain_order=True)
+    pairs = one.sort(USER_HASH).with_columns(pl.col("items").shift(-1).alias("other"))
     shared = pl.col("items").list.set_intersection("other").list.len()
     return pairs.select(USER_HASH, (shared / pl.col("items").list.len()).alias("list_overlap"))
 

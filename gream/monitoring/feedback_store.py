@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from gream.monitoring.evidence import FEEDBACK, HOUR, Window
-from gream.monitoring.evidence_store import HOURS, fetch_part
+from gream.monitoring.evidence_store import HOURS, fetch_evidence
 from gream.monitoring.feedback_reader import hour_of
 from gream.objectstore.bucket import Bucket
 from gream.objectstore.uri import ArtifactUri
@@ -31,14 +31,13 @@ def pull_feedback(uri: str, window: Window, folder: Path) -> int:
     bucket = Bucket.from_environment(place.bucket)
     hours = range(window.start // HOUR, (window.end - 1) // HOUR + 1)
     (folder / FEEDBACK).mkdir(parents=True, exist_ok=True)
-    pulled, stored = 0, bucket.sizes(f"{place.prefix}/{FEEDBACK}")
+    parts, stored = {}, bucket.sizes(f"{place.prefix}/{FEEDBACK}")
     for key, size in sorted(stored.items()):
         name = key.removeprefix(f"{place.prefix}/")
         _, *hour, part = name.split("/")
-        file = folder / name
-        if len(hour) != 2 or hour_of(*hour) not in hours or not part.startswith("part-"):
-            continue
-        pulled += fetch_part(bucket, key, size, file)
+        if len(hour) == 2 and hour_of(*hour) in hours and part.startswith("part-"):
+            parts[folder / name] = (key, size)
+    pulled = fetch_evidence(bucket, parts)
     for file in (folder / FEEDBACK).glob(f"{HOURS}/part-*"):
         found = hour_of(file.parent.parent.name, file.parent.name)
         key = f"{place.prefix}/{file.relative_to(folder).as_posix()}"

@@ -13,12 +13,16 @@ otherwise it is owed to that list. Where a user's events of a second do both, th
 """
 
 from dataclasses import replace
+from typing import Final
 
 import polars as pl
 
 from gream import columns
 from gream.monitoring.evidence import USER_HASH, Evidence
 from gream.monitoring.evidence_reader import CLOCK_SECONDS
+
+_ASKED: Final = ("request_id", columns.TIMESTAMP, USER_HASH, "policy_version", "items")
+"""What labels need of requests."""
 
 
 def label_requests(evidence: Evidence) -> pl.DataFrame:
@@ -29,9 +33,7 @@ def label_requests(evidence: Evidence) -> pl.DataFrame:
     two servers may have taken the two. Any other event is known to come after a request by the time of its arrival.
     """
     taken = evidence.feedback.filter(pl.col("kind") != "impression")
-    requests = evidence.settled.select("request_id", columns.TIMESTAMP, USER_HASH, "policy_version", "items").sort(
-        columns.TIMESTAMP, "request_id"
-    )
+    requests = evidence.settled.select(_ASKED).sort(columns.TIMESTAMP, "request_id")
     after = pl.col("received") - pl.col(columns.TIMESTAMP)
     clicked = (
         requests.join(taken.select("request_id", "received", columns.ITEM), "request_id")
@@ -39,19 +41,24 @@ def label_requests(evidence: Evidence) -> pl.DataFrame:
         .filter(pl.col(columns.ITEM).is_in(pl.col("items")))["request_id"]
     )
     # A second has three moments: events that are owed to earlier requests, requests, and events after these.
-    labelled = requests.with_columns(moment=3 * pl.col(columns.TIMESTAMP) + 1).join_asof(
-        taken.join(_own_second(evidence, taken), "event_id")
-        .with_columns(moment=3 * pl.col("received") + 2 * pl.col("own_second").cast(pl.Int64))
-        .sort("moment", columns.TIMESTAMP, "event_id")
-        .select(USER_HASH, "moment", pl.col("event_id").alias("event"), pl.col(columns.ITEM).alias("label")),
-        on="moment",
-        by=USER_HASH,
-        strategy="forward",
-        tolerance=3 * evidence.match_seconds + 1,
-        check_sortedness=False,
+    labelled = (
+        requests.drop("items")
+        .with_columns(moment=3 * pl.col(columns.TIMESTAMP) + 1)
+        .join_asof(
+            taken.join(_own_second(evidence, taken), "event_id")
+            .with_columns(moment=3 * pl.col("received") + 2 * pl.col("own_second").cast(pl.Int64))
+            .sort("moment", columns.TIMESTAMP, "event_id")
+            .select(USER_HASH, "moment", pl.col("event_id").alias("event"), pl.col(columns.ITEM).alias("label")),
+            on="moment",
+            by=USER_HASH,
+            strategy="forward",
+            tolerance=3 * evidence.match_seconds + 1,
+            check_sortedness=False,
+        )
     )
     ranks = (
         requests.select("request_id", pl.col("items").alias("label"))
+        .join(labelled.filter(pl.col("label").is_not_null()), "request_id", "semi")
         .with_columns(pl.int_ranges(1, pl.col("label").list.len() + 1).alias("rank"))
         .explode("label", "rank")
     )
@@ -84,7 +91,7 @@ def label_last_requests(evidence: Evidence) -> pl.DataFrame:
 
 def _asked(evidence: Evidence) -> pl.DataFrame:
     """All requests, settled or not."""
-    return pl.concat([evidence.settled, evidence.requests]).unique("request_id")
+    return pl.concat([evidence.settled.select(_ASKED), evidence.requests.select(_ASKED)]).unique("request_id")
 
 
 def _own_second(evidence: Evidence, taken: pl.DataFrame) -> pl.DataFrame:

@@ -6,7 +6,7 @@ started, because the round was killed in between or whoever runs it did not answ
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -25,7 +25,7 @@ from gream.monitoring.served_items import ServedItems
 from gream.monitoring.settings import HOUR, MonitoringSettings
 from gream.monitoring.watch import Watch, Watched
 from gream.objectstore.uri import is_store_uri
-from gream.promotion.champion import open_champion
+from gream.promotion.champion import Champion, open_champion
 from gream.promotion.trials import Trials
 
 NO_CANARY = "a challenger is on trial, but the monitor was not told where the canary stands: give --canary."
@@ -99,9 +99,19 @@ class Patrol:
         """
         self._tell_again(now)
         trouble = self._settle(now)
-        decided = []
-        view = ChampionView.open(self._places.champion, self._places.catalog, self._places.cache)
-        for window in self._due(view, now):
+        champion = self._champion()
+        due = self._due(champion, now)
+        # Most rounds find nothing due, and then ask a store for no more than the pointer and the record.
+        decided = self._decide(champion, due, now) if due else []
+        if trouble is not None:
+            raise trouble
+        return decided
+
+    def _decide(self, champion: Champion, windows: Sequence[Window], now: int) -> list[Decision]:
+        """Decide on windows and start what was decided."""
+        places, decided = self._places, []
+        view = ChampionView.open(places.champion, champion, places.catalog, places.cache)
+        for window in windows:
             watched = self._judge(view, window, now)
             decided.append(watched.decision)
             self._tell(watched.decision)
@@ -109,8 +119,6 @@ class Patrol:
             if watched.decision.action in RUNS:
                 self._runs.start(RunOrder.of(watched.decision, self._settings))
                 break  # There may be another champion now.
-        if trouble is not None:
-            raise trouble
         return decided
 
     def _settle(self, now: int) -> GreamError | None:
@@ -146,19 +154,26 @@ class Patrol:
         champion, canary = (open_champion(place) for place in (self._places.champion, self._places.canary))
         return Trials(champion, canary, self._log, settings, read, self._places.cache / "champions")
 
-    def _due(self, view: ChampionView, now: int) -> Iterator[Window]:
+    def _champion(self) -> Champion:
+        place = self._places.champion
+        champion = open_champion(place).read()
+        if champion is None:
+            raise ConfigError(f"there is no champion at {place}: promote one first (`gream champion promote`).")
+        return champion
+
+    def _due(self, champion: Champion, now: int) -> list[Window]:
         """Windows of the champion that are over and undecided, oldest first."""
         length = self._settings.window_seconds
-        since = self._first_start(view)
+        since = self._first_start(champion)
         reports = [entry.report for entry in self._log.entries() if isinstance(entry, Decision)]
-        ends = [report.end for report in reports if report.policy_version == view.champion.version]
-        for start in range(max([since, *ends]), now - self._settings.grace_seconds - length + 1, length):
-            yield Window(start, start + length)
+        ends = [report.end for report in reports if report.policy_version == champion.version]
+        starts = range(max([since, *ends]), now - self._settings.grace_seconds - length + 1, length)
+        return [Window(start, start + length) for start in starts]
 
-    def _first_start(self, view: ChampionView) -> int:
+    def _first_start(self, champion: Champion) -> int:
         """The first window that is the champion's from its beginning on."""
         length = self._settings.window_seconds
-        return -(-int(view.champion.since.timestamp()) // length) * length
+        return -(-int(champion.since.timestamp()) // length) * length
 
     def _judge(self, view: ChampionView, window: Window, now: int) -> Watched:
         version, folder = view.champion.version, self._evidence(window)
@@ -212,7 +227,7 @@ class Patrol:
         """
         settings, version = self._settings.calibration, view.champion.version
         needed = settings.min_windows * self._settings.window_seconds
-        since = max(self._first_start(view), window.start - STRETCH * needed)
+        since = max(self._first_start(view.champion), window.start - STRETCH * needed)
         if window.start - since < needed:
             return None
         self._evidence(Window(since, window.start))

@@ -3,7 +3,8 @@
 Every user counts once in a window, however many requests they made: a flood of one user moves nothing by more than 1/n.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 import polars as pl
@@ -13,6 +14,9 @@ from gream.monitoring.evidence import USER_HASH, Evidence
 from gream.monitoring.features import feature_tables
 from gream.monitoring.monitors import MONITORS, Monitor
 from gream.monitoring.served_items import ServedItems
+
+MOST_USERS: Final = 100_000
+"""Users of a window who are looked at: more tell nothing more."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ class Layout:
 class UserMeans:
     """Attributes:
     layout: of the columns.
-    users: hashes of the users of a window, sorted.
+    users: hashes of the users of a window, sorted; the first `MOST_USERS` of them, where they are more.
     values: `(n_users, layout.width)` float32; a monitor's columns are NaN for users of whom it saw nothing.
     """
 
@@ -57,16 +61,35 @@ class UserMeans:
 
 def user_means(evidence: Evidence, served: ServedItems) -> UserMeans:
     """What a window says of each of its users."""
-    layout, tables = Layout.of(served), feature_tables(evidence, served)
-    users = np.unique(np.concatenate([table[USER_HASH].to_numpy() for table in tables.values()]).astype(np.str_))
+    layout, tables = Layout.of(served), feature_tables(_some_users(evidence), served)
+    users = pl.concat([table[USER_HASH].unique() for table in tables.values()]).unique().sort()
+    known = pl.Enum(users)
     numbers = {
-        name: np.searchsorted(users, table[USER_HASH].to_numpy().astype(np.str_)) for name, table in tables.items()
+        # As narrow as it can be, an enum's number would overflow when it is multiplied.
+        name: table[USER_HASH].cast(known).to_physical().cast(pl.Int64).to_numpy()
+        for name, table in tables.items()
     }
     parts = [
         _monitor_means(monitor, tables[monitor.table][monitor.name], numbers[monitor.table], len(users), names)
         for monitor, names in zip(MONITORS, layout.buckets.values(), strict=True)
     ]
-    return UserMeans(layout, users, np.concatenate(parts, axis=1))
+    return UserMeans(layout, users.to_numpy().astype(np.str_), np.concatenate(parts, axis=1))
+
+
+def _some_users(evidence: Evidence) -> Evidence:
+    """All that `MOST_USERS` of the users did. Hashes are keyed, so that the first ones are anybody's, and they are the
+    same users' in each window."""
+    tables = evidence.requests, evidence.settled, evidence.feedback
+    users = pl.concat([table[USER_HASH].unique() for table in tables]).unique()
+    if len(users) <= MOST_USERS:
+        return evidence
+    one_of_them = pl.col(USER_HASH) <= users.sort()[MOST_USERS - 1]
+    return replace(
+        evidence,
+        requests=evidence.requests.filter(one_of_them),
+        settled=evidence.settled.filter(one_of_them),
+        feedback=evidence.feedback.filter(one_of_them),
+    )
 
 
 def _monitor_means(

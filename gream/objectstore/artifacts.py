@@ -98,7 +98,7 @@ def upload_artifact(folder: Path, uri: str) -> str:
             else:
                 bucket.upload(key, file, files[name], bar.update)
 
-        _in_parallel(upload, files)
+        in_parallel(upload, files)
     bucket.put(f"{place.version_prefix(digest)}/{MANIFEST}", (folder / MANIFEST).read_bytes())
     return digest
 
@@ -203,7 +203,7 @@ def _download(place: ArtifactUri, digest: str, staging: Path, parts: Sequence[st
                     f"{bucket.place(key)} is damaged: its SHA-256 is not the one in its manifest; publish it again."
                 )
 
-        _in_parallel(download, files)
+        in_parallel(download, files)
 
 
 def _sound_files(folder: Path) -> dict[str, str]:
@@ -233,8 +233,8 @@ def _is_sound(folder: Path) -> bool:
     return sound
 
 
-def _in_parallel(work: Callable[[Job], None], jobs: Iterable[Job]) -> None:
-    """Do all jobs, `PARALLEL_FILES` at a time; the first failure cancels what has not begun."""
+def in_parallel(work: Callable[[Job], None], jobs: Iterable[Job]) -> None:
+    """Do all jobs, `PARALLEL_FILES` at a time; the first failure cancels what has not begun, and is raised."""
     with ThreadPoolExecutor(PARALLEL_FILES) as pool:
         futures = [pool.submit(work, job) for job in jobs]
         try:

@@ -1,5 +1,6 @@
 """Evidence of two replicas goes through the store, and a broken push is made good by the next one."""
 
+import os
 import shutil
 import time
 from dataclasses import replace
@@ -39,6 +40,23 @@ def test_the_window_of_all_replicas_comes_down(bucket, tmp_path):
     assert evidence.skipped == ()
     later = Window(START + 6 * HOUR, START + 7 * HOUR)
     assert pull_evidence(uri, later, HOUR, here) == 2  # Their time for feedback ends in that window.
+
+
+def test_what_is_erased_in_the_store_and_what_nobody_wants_for_long_leaves_the_cache(bucket, tmp_path, seaweed):
+    uri, here = f"s3://{bucket}/evidence", tmp_path / "here"
+    files = RequestLog(tmp_path / "one").write([request(name, hour) for hour, name in enumerate("abcd")])
+    files += RequestLog(tmp_path / "one").write([request("erased", 3)])
+    names = [file.relative_to(tmp_path / "one") for file in files]
+    push_evidence(tmp_path / "one", uri)
+    assert pull_evidence(uri, Window(START, START + 4 * HOUR), 0, here) == 5
+    seaweed.client.remove_object(bucket, f"evidence/{names[4].as_posix()}")
+    for name, days in ((names[0], 2), (names[1], 1), (names[3], 2)):
+        os.utime(here / name, (time.time() - days * 86_400 - 60,) * 2)
+    later = Window(START + 3 * HOUR, START + 4 * HOUR)
+    assert pull_evidence(uri, later, 0, here) == 0
+    left = {path.relative_to(here) for path in here.rglob("*") if path.is_file()}
+    assert left == {names[1], names[2], names[3]}
+    assert not (here / names[0]).parent.exists()
 
 
 def test_unfinished_files_stay_and_cut_ones_come_again(bucket, tmp_path):

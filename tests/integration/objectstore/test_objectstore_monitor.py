@@ -118,6 +118,15 @@ def test_a_store_that_is_down_is_one_sentence_and_the_next_round_goes_on(shop, s
     assert len(decisions(environment)) == 1
 
 
+def test_a_round_without_a_window_that_is_due_fetches_nothing(shop, tmp_path):
+    environment, first = shop
+    monitor(environment, first + WINDOW)
+    assert {path.name for path in (tmp_path / "cache").iterdir()} == {"catalogs", "champions", "evidence"}
+    told = monitor(environment | {"GREAM_CACHE": str(tmp_path / "another")}, first + WINDOW + 1)
+    assert told.stdout == "0 windows were decided.\n"
+    assert not (tmp_path / "another").exists()
+
+
 def test_status_is_told_from_the_store_without_the_weights(shop, tmp_path):
     environment, first = shop
     monitor(environment, first + WINDOW)

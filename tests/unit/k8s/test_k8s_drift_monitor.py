@@ -39,6 +39,18 @@ def test_its_settings_are_a_file_that_is_mounted(objects, variables, tmp_path):
     assert MonitoringSettings.load(file) == MonitoringSettings()
 
 
+def test_the_evidence_of_its_cache_outlives_a_job_and_catalogs_do_not(objects):
+    (pod,) = [pod for pod in pods(objects) if pod.owner == "CronJob/drift-monitor"]
+    (cache,) = [one["value"] for one in pod.containers[0]["env"] if one["name"] == "GREAM_CACHE"]
+    mounts = {one["mountPath"]: one["name"] for one in pod.containers[0]["volumeMounts"]}
+    volumes = {one["name"]: one for one in pod.spec["volumes"]}
+    claimed = volumes[mounts[f"{cache}/evidence"]]["persistentVolumeClaim"]["claimName"]
+    assert volumes[mounts[cache]]["emptyDir"] == {}
+    assert claimed in {one["metadata"]["name"] for one in of_kind(objects, "PersistentVolumeClaim")}
+    (schedule,) = [one["spec"] for one in of_kind(objects, "CronJob") if one["metadata"]["name"] == "drift-monitor"]
+    assert schedule["concurrencyPolicy"] == "Forbid"  # One node at a time may have the volume, and one pull the folder.
+
+
 def test_an_overlay_changes_both_as_the_page_says(with_the_pages_lines):
     file = {"monitoring.toml": "match_seconds = 3600\n"}
     objects = with_the_pages_lines("kind", "configMapGenerator", file)

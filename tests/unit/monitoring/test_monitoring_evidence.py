@@ -141,10 +141,54 @@ def test_impossible_rows_are_counted_and_left_out(log, read, request_row, change
     assert evidence.skipped == (Skipped("requests", 1, reason),)
 
 
+def test_impossible_rows_are_counted_over_all_files_and_hours(log, read, request_row):
+    log.write([request_row("bad", user=None), request_row("odd", scores=())])
+    log.write([request_row("good"), request_row("worse", user=None)])
+    log.write([request_row("later", timestamp=START + HOUR, user=None)])
+    evidence = read()
+    assert evidence.requests["request_id"].to_list() == ["good"]
+    assert evidence.skipped == (
+        Skipped("requests", 3, "a value that must be there is missing"),
+        Skipped("requests", 1, "not one score for each item"),
+    )
+
+
+def test_feedback_whose_rows_alone_are_damaged_is_named_and_the_hour_s_other_files_are_read(
+    read, tmp_path, write_feedback
+):
+    for number in range(3):
+        write_feedback(
+            tmp_path, [(f"e{number}", "u", "m0", "click", START, None, START)], name=f"part-{number}.parquet"
+        )
+    bad = tmp_path / "feedback/date=2024-10-04/hour=00/part-1.parquet"
+    content = bad.read_bytes()
+    bad.write_bytes(content[:4] + bytes(40) + content[44:])  # What it says of its columns stands at its end.
+    evidence = read()
+    assert evidence.feedback["event_id"].to_list() == ["e0", "e2"]
+    assert [(one.place[-14:], one.reason) for one in evidence.skipped] == [
+        ("part-1.parquet", "is no Parquet file any more")
+    ]
+    assert evidence.files == 3
+
+
 def test_late_feedback_is_known_by_its_arrival(read, tmp_path, write_feedback):
     yesterday = START - 86_400
     write_feedback(tmp_path, [("late", "u", "m0", "click", yesterday, None, START + 5)])
     assert read().feedback["event_id"].to_list() == ["late"]
+
+
+def test_rows_are_in_order_of_their_time_whatever_hour_they_were_put_into(read, tmp_path, write_feedback):
+    early, late = (
+        ("early", "u", "m0", "click", START, None, START),
+        ("late", "u", "m0", "click", START, None, START + 9),
+    )
+    write_feedback(tmp_path, [late, ("twice", "u", "m1", "click", START, None, START + 9)])
+    write_feedback(
+        tmp_path, [early, ("twice", "u", "m2", "click", START, None, START + 5)], hour="date=2024-10-04/hour=01"
+    )
+    evidence = read()
+    assert evidence.feedback.select("event_id", "item_id").rows() == [("early", "m0"), ("twice", "m2"), ("late", "m0")]
+    assert evidence.skipped == (Skipped("feedback", 1, "the same event_id again"),)
 
 
 def test_nothing_is_there(read):

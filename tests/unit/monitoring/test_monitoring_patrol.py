@@ -14,7 +14,7 @@ from promotion_records import gate_verdict, retraining
 from gream.artifacts import atomic_folder
 from gream.cli import main
 from gream.data.catalog import Catalog, CatalogFacts
-from gream.errors import ConfigError, StoreError
+from gream.errors import ArtifactError, ConfigError, StoreError
 from gream.indexing.semantic_index import SemanticIndex
 from gream.monitoring import commands, patrol
 from gream.monitoring.calibration import CalibrationSettings
@@ -166,6 +166,18 @@ def test_every_window_is_decided_once_and_in_order(serve, go_round, log):
     serve(3, 4, 5)
     assert windows(go_round(6)) == [2, 3, 4, 5]
     assert windows(log.entries()) == [0, 1, 2, 3, 4, 5]
+
+
+def test_a_round_without_a_window_that_is_due_looks_at_no_catalog(serve, go_round, places):
+    serve(0)
+    away = Path(places.catalog).rename(f"{places.catalog}.away")
+    assert go_round(0) == []
+    with pytest.raises(ArtifactError, match="catalog"):
+        go_round(1)
+    away.rename(places.catalog)
+    assert windows(go_round(1)) == [0]
+    away = Path(places.catalog).rename(away)
+    assert go_round(1) == []
 
 
 def test_a_window_is_left_alone_until_its_grace_is_over(serve, places, runs):

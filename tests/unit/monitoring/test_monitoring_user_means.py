@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from gream.indexing.semantic_index import SemanticIndex
+from gream.monitoring import user_means as user_means_module
 from gream.monitoring.evidence import Window, user_hash
 from gream.monitoring.evidence_reader import read_evidence
 from gream.monitoring.monitors import MONITORS
@@ -135,6 +136,28 @@ def test_a_flood_of_one_user_moves_no_mean(tmp_path, served, request_row):
     # One of a hundred users; the overlap is measured in pairs, and so with two of the 99.
     assert moved.max() <= 2 / 99 + 1e-6
     assert moved[before.layout.columns[0]].max() == pytest.approx(5_000 / 5_001 / 100, rel=1e-3)
+
+
+def test_of_many_users_the_first_by_their_hash_are_looked_at_with_all_that_they_did(means, monkeypatch):
+    """Of four; the third has done nothing but send feedback, and what it names is a request of the fourth."""
+    monkeypatch.setattr(user_means_module, "MOST_USERS", 3)
+    requests = {f"{user} {number}": {"user": user} for user in ("0", "1", "g") for number in range(2)}
+    sender = user_hash("v", KEY)
+    assert "1" < sender < "g"
+    users = means(requests | {"0 2": {"user": "0", "degraded": "why"}}, [event("e1", "g 1"), event("e2", "nobody's")])
+    assert list(users) == ["0", "1", sender]
+    assert [users[name]["degraded"] for name in "01"] == [pytest.approx([1 / 3]), [0.0]]
+    assert users[sender]["unmatched_feedback"] == [0.5]
+
+
+def event(name, request):
+    return (name, "v", "m0", "click", START + 9, request, START + 10)
+
+
+def test_more_users_than_a_byte_counts_are_kept_apart(means):
+    shown = {"last_level1": 0, "history_length": 0}
+    users = means({f"u{n:03}": {"user": f"u{n:03}", **(shown if n % 2 else {})} for n in range(300)})
+    assert [users[f"u{n:03}"]["history_length"][0] for n in range(300)] == [n % 2 for n in range(300)]
 
 
 def test_served_items_are_described_by_training_data():

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from gream.artifacts import atomic_folder
-from gream.monitoring.evidence_store import fetch_part
+from gream.monitoring.evidence_store import fetch_evidence
 from gream.stages.store import Recipe, produce
 from gream.stages.tidy import DAY_S, tidy
 
@@ -87,7 +87,7 @@ def test_pulled_feedback_goes_so_long_after_it_was_wanted(tmp_path):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(b"who clicked what")
         os.utime(file, (time.time() - days * DAY_S,) * 2)
-    assert not fetch_part(NoStore(), "its key", wanted.stat().st_size, wanted)
+    assert fetch_evidence(NoStore(), {wanted: ("its key", wanted.stat().st_size)}) == 0
     assert set(tidy(tmp_path, keep_days=30)) == {old, broken_off}
     assert all(file.exists() for file in (fresh, wanted, own))
 
