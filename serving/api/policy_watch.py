@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -18,6 +19,8 @@ LOOK_AGAIN_SECONDS: Final = 0.5
 """Pause between looks at an engine that is not ready."""
 LOST_SECONDS: Final = 300.0
 """An engine that was ready once and has not been for so long will not come back by itself."""
+KEPT_SECONDS: Final = 600.0
+"""A policy that no look and no answer has met for so long is served by no replica any more."""
 LOOKS: Final = 8
 """For the policy that gave an answer, at most; of two replicas about every second look meets the right one."""
 
@@ -28,7 +31,7 @@ class PolicyWatch:
     """The catalogue of the policy that the engine serves. After a swap it follows, at the latest with the next look.
 
     Behind one address there may be several replicas of the engine, which swap at different moments: looks then find one
-    policy and the other in turn. So the catalogue before the latest is kept too.
+    policy and the other in turn. So the catalogue before the latest is kept too, until it has not been met for long.
     """
 
     def __init__(
@@ -44,6 +47,7 @@ class PolicyWatch:
         self._on_change = on_change
         self._catalogue: PolicyCatalogue | None = None
         self._before: PolicyCatalogue | None = None
+        self._before_met_at = -math.inf
         self._ready = False
         self._ready_at: float | None = None
         self._one_look = asyncio.Lock()
@@ -141,16 +145,21 @@ class PolicyWatch:
         if catalogue is None:
             return
         self._ready_at = time.monotonic()
+        if self._ready_at - self._before_met_at > KEPT_SECONDS:
+            self._before = None
         if catalogue is not self._catalogue or not self._ready:
             _LOG.info("policy %s is served by the engine %s", catalogue.version, served.engine)
             if catalogue is not self._catalogue:
                 self._catalogue, self._before = catalogue, self._catalogue
+                self._before_met_at = self._ready_at
             self.engine_name, self._ready = served.engine, True
             self._on_change(catalogue)
 
     def _known(self, version: str) -> PolicyCatalogue | None:
-        known = (self._catalogue, self._before)
-        return next((one for one in known if one is not None and one.version == version), None)
+        if self._before is not None and self._before.version == version:
+            self._before_met_at = time.monotonic()
+            return self._before
+        return self._catalogue if self._catalogue is not None and self._catalogue.version == version else None
 
     async def _read(self, served: ServedPolicy) -> PolicyCatalogue | None:
         """The catalogue of a policy that the engine named, which may take its time; None where it cannot be had now."""

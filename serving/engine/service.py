@@ -19,10 +19,10 @@ from bentoml.exceptions import BentoMLException, InvalidArgument, ServiceUnavail
 from bentoml.validators import ContentType
 
 from gream.errors import RequestError
-from serving.catalogue_copy import pack
 from serving.contracts import ChainPiece, EngineAnswer, EngineRequest, Message, Mode, PolicyEngine, ServedPolicy
 from serving.engine.lane import Lane, OverloadedError
 from serving.engine.metrics import EngineMetrics, Outcome
+from serving.engine.packed_catalogue import PackedCatalogue
 from serving.engine.policy_keeper import NoPolicyError, PolicyKeeper
 from serving.engine.policy_source import CACHE, PolicySource
 from serving.logs import use_json_logs
@@ -80,6 +80,7 @@ class PolicyEngineService:
             )
             for mode in MODES
         }
+        self._packed = PackedCatalogue()
         self._keeper.start()
 
     def __is_ready__(self) -> bool:
@@ -161,7 +162,7 @@ class PolicyEngineService:
         served = self._keeper.served
         if served is None:
             raise ServiceUnavailable("the policy is being loaded.")
-        return await asyncio.to_thread(pack, served.bundle)
+        return await self._packed.of(served.bundle)
 
     async def _submit(self, asked: Asked) -> EngineAnswer:
         lane, mode = self._lanes[asked.request.mode], asked.request.mode

@@ -46,6 +46,10 @@ class EngineServer:
         """What it says of the served policy."""
         return httpx.post(f"{self.url}/policy", timeout=60).raise_for_status().json()
 
+    def catalogue(self):
+        """The served policy without its weights, packed."""
+        return httpx.post(f"{self.url}/catalogue", timeout=60).raise_for_status().text
+
     def stream(self, request):
         """The lines of one streamed answer."""
         with httpx.stream("POST", f"{self.url}/stream", json={"request": request}, timeout=120) as response:

@@ -13,6 +13,7 @@ from engine_server import engine_server
 from tiny_policy import histories, write_tiny_policy
 
 from gream.artifacts import content_digest
+from serving.catalogue_copy import unpack
 
 pytestmark = pytest.mark.integration
 
@@ -69,6 +70,13 @@ def test_requests_are_answered(server, versions):
     served = server.policy()
     assert (served["policy_version"], served["engine"]) == (versions[0], "transformers")
     assert content_digest(Path(served["bundle"]))[:12] == versions[0]
+
+
+def test_all_who_ask_get_the_catalogue_of_the_policy_that_answers(server, versions, tmp_path):
+    with ThreadPoolExecutor(3) as others:
+        asked = list(others.map(lambda _: server.catalogue(), range(3)))
+    assert unpack(asked[0], tmp_path).name == versions[0]
+    assert asked == [asked[0]] * 3
 
 
 def test_logs_are_lines_of_json(server, versions):

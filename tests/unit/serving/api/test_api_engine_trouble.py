@@ -1,6 +1,9 @@
 """An engine that is loading, busy, slow, gone or swapped: each has its answer, and nothing hangs."""
 
 import asyncio
+import gc
+import weakref
+from types import SimpleNamespace
 
 import pytest
 from api_fakes import FakeEngine
@@ -173,6 +176,32 @@ def test_while_replicas_differ_both_catalogues_are_kept(client, engine, bundle, 
         assert client.get("/policy").json()["policy_version"] == version
         for engine.version in (first, second):  # Whichever replica answers.
             assert client.post("/recommend", json=ASK).json()["policy_version"] == engine.version
+
+
+def test_a_catalogue_that_is_not_met_for_long_is_let_go(client, engine, bundle, smaller_bundle, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("serving.api.policy_watch.time", SimpleNamespace(monotonic=lambda: now[0]))
+    watch, first = client.app.state.parts.watch, engine.version
+    old = weakref.ref(watch.catalogue)
+
+    def is_kept():
+        client.portal.call(watch.look)
+        gc.collect()
+        return old() is not None
+
+    engine.serve(smaller_bundle)
+    assert is_kept()
+    second, engine.version = engine.version, first  # A replica that has not swapped yet answers.
+    now[0] = 599.0
+    assert client.post("/recommend", json=ASK).json()["policy_version"] == first
+    engine.version = second
+    now[0] = 1_199.0
+    assert is_kept()
+    now[0] = 1_200.0
+    assert not is_kept()
+    assert client.get("/policy").json()["policy_version"] == second
+    engine.serve(bundle)  # One that comes back late is read again.
+    assert client.post("/recommend", json=ASK).json()["policy_version"] == first
 
 
 def test_an_answer_whose_policy_nobody_names_is_not_given(client, engine, smaller_bundle):

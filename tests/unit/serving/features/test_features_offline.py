@@ -58,6 +58,16 @@ def test_many_histories_are_written_in_parts_that_fit_together(tmp_path, monkeyp
     assert whole["item_ids"].to_list()[3] == ["y", "x", "y"]
 
 
+def test_many_items_are_written_in_parts_that_fit_together(tmp_path, monkeypatch):
+    monkeypatch.setattr("serving.features.offline._ITEM_ROWS", 4)
+    write_offline(catalog(), tmp_path / "parts", window=3)
+    monkeypatch.undo()
+    write_offline(catalog(), tmp_path / "whole", window=3)
+    parts, whole = (pl.read_parquet(tmp_path / name / "item_features.parquet") for name in ("parts", "whole"))
+    assert parts.equals(whole)
+    assert whole.height == 9
+
+
 def test_statistics_count_all_events_not_only_the_window(tmp_path):
     write_offline(catalog(), tmp_path / "offline", window=1)
     columns = ("user_id", "event_timestamp", "event_count", "first_event", "last_event", "mean_gap")

@@ -11,7 +11,7 @@ import pytest
 from gream.errors import RequestError
 from gream.monitoring.evidence import FEEDBACK_SCHEMA
 from serving.feedback import pump
-from serving.feedback.feedback import OUTBOX_FILE, Accepted, Feedback, FeedbackError
+from serving.feedback.feedback import LOG_FOLDER, OUTBOX_FILE, Accepted, Feedback, FeedbackError
 from serving.feedback.log import FeedbackLog
 from serving.feedback.outbox import Backlog, Outbox, Part, StoredEvent
 from serving.feedback.writer import OutboxWriter
@@ -46,6 +46,31 @@ def test_requests_that_arrive_together_share_a_commit_and_get_their_own_answers(
     writer.stop()
     assert len(commits) == 1
     assert Outbox(path).backlog().log == 51
+
+
+def test_a_crowd_of_requests_is_committed_in_groups_and_each_is_answered(tmp_path, event, monkeypatch):
+    monkeypatch.setattr("serving.feedback.writer.MAX_GROUP", 3)
+    path, commits = tmp_path / "outbox.sqlite", []
+    writer = OutboxWriter(path, on_commit=lambda: commits.append(1))
+    crowd = [writer.submit([event(f"{number}"), event("shared")]) for number in range(5)]
+    writer.start()
+    writer.stop()
+    assert [future.done() and future.result() for future in crowd] == [[True, True]] + [[True, False]] * 4
+    assert len(commits) == 3  # Of two requests, two and one.
+    assert Outbox(path).backlog().log == 6
+
+
+def test_a_part_of_the_log_that_is_full_waits_for_nobody(feedback, event, logged, wait, monkeypatch, tmp_path):
+    monkeypatch.setattr(pump, "PART_SECONDS", 86_400)
+    monkeypatch.setattr(pump, "PART_EVENTS", 3)
+    backlogs = []
+    running = feedback(on_backlog=backlogs.append)
+    accept(running, *(event(f"{number}") for number in range(7)))
+    wait(lambda: Backlog(log=1, features=0) in backlogs)
+    assert logged()["event_id"].to_list() == ["0", "1", "2", "3", "4", "5"]
+    running.stop()
+    parts = sorted((tmp_path / LOG_FOLDER).rglob("*.parquet"))
+    assert [pl.read_parquet(part)["event_id"].to_list() for part in parts] == [["0", "1", "2"], ["3", "4", "5"], ["6"]]
 
 
 def test_while_the_feature_store_is_down_the_log_goes_on_and_pushes_follow_later(
