@@ -113,6 +113,7 @@ def index(home: Path) -> Work:
 
 
 def corpora(home: Path) -> Work:
+    """One pass over the sequences, as in the profile `paper`; with a chain, a search and a prompt for each user."""
     from gream.config import CorpusConfig
     from gream.corpora.build import build_corpus
     from gream.data.catalog import Catalog

@@ -129,7 +129,8 @@ def train(job: TrainingJob) -> dict[str, Any]:
     shop, index = Catalog.load(inputs["catalog"]), SemanticIndex.load(inputs["semantic_index"])
     examples = Corpus.load(inputs["corpus"])
     tokenizer = _tokenizer(job, examples, index)
-    batches = _plan(examples, tokenizer, profile, job.seed)
+    batches, replay = _plan(examples, tokenizer, profile, job.seed), examples.facts.replay
+    del examples  # The texts have been encoded, and would stand beside the model for hours.
 
     def untrained() -> Any:
         model = _untrained(job, tokenizer)
@@ -156,7 +157,6 @@ def train(job: TrainingJob) -> dict[str, Any]:
     if profile.sft.method == "lora":
         model = merge_adapters(model)
     narrow(model, getattr(torch, profile.model.dtype))
-    replay = examples.facts.replay
     facts = PolicyFacts.of(profile, shop.facts.dataset, "sft", job.seed, last_event(shop), held_out=replay is None)
     policy = _with_prior(Policy(model, tokenizer, index, shop.items, facts), shop, replay, job)
     save_policy(job.policy, model, tokenizer, index, shop.items, policy.facts, policy.prior)

@@ -13,7 +13,7 @@ is left to the library: optimiser, schedule, checkpoints, mixed precision, distr
    times the accumulation.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +24,12 @@ from datasets import Dataset
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import Dataset as TorchDataset
 from trl import SFTConfig as TrlSftConfig
 from trl import SFTTrainer
 
 from gream.config import SftConfig
-from gream.policy.prompting import IGNORED, EncodedExample
+from gream.policy.prompting import IGNORED, EncodedExample, Ids
 from gream.training.checkpoints import AfterCheckpoint, last_complete_checkpoint
 from gream.training.precision import widen
 from gream.training.processes import on_one_device, process_count, process_number, trainer_arguments
@@ -64,16 +65,29 @@ def _whole(batches: int, processes: int) -> int:
     return -(-batches // processes) * processes
 
 
+class Rows(TorchDataset[dict[str, Ids]]):
+    """Examples as a collator takes them, none copied: what comes in every pass is there once."""
+
+    def __init__(self, examples: Sequence[EncodedExample]) -> None:
+        self._examples = examples
+
+    def __len__(self) -> int:
+        return len(self._examples)
+
+    def __getitem__(self, place: int) -> dict[str, Ids]:
+        example = self._examples[place]
+        return {"input_ids": example.input_ids, "labels": example.labels}
+
+
 class CurriculumTrainer(SFTTrainer):
     """`SFTTrainer` that takes its batches by plan, and small batches' loss without chunks."""
 
     def __init__(self, *, batches: Sequence[Sequence[EncodedExample]], **arguments: Any) -> None:
-        rows = [example for batch in batches for example in batch]
-        dataset = Dataset.from_dict(
-            {"input_ids": [row.input_ids for row in rows], "labels": [row.labels for row in rows]}
-        )
+        rows = Rows([example for batch in batches for example in batch])
         self._plan = PlannedBatches([len(batch) for batch in batches], process_number(), process_count())
-        super().__init__(train_dataset=dataset, **arguments)
+        # TRL insists on a data set of the library's, which copies what it is given, and looks at its first row.
+        super().__init__(train_dataset=Dataset.from_list([rows[0]]), **arguments)
+        self.train_dataset = rows
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         """Batches in the order of the plan."""
@@ -109,16 +123,16 @@ class CurriculumTrainer(SFTTrainer):
         return loss / count
 
 
-def pad_right(pad_id: int, rows: Sequence[dict[str, list[int]]]) -> dict[str, Tensor]:
+def pad_right(pad_id: int, rows: Sequence[Mapping[str, Ids]]) -> dict[str, Tensor]:
     """Rows of `input_ids` and `labels` as (B, L) tensors with an attention mask, L in steps of `WIDTH_STEP`."""
     longest = max(len(row["input_ids"]) for row in rows)
-    width = -(-longest // WIDTH_STEP) * WIDTH_STEP
-
-    def padded(name: str, value: int) -> Tensor:
-        return torch.tensor([row[name] + [value] * (width - len(row[name])) for row in rows])
-
-    mask = torch.tensor([[1] * len(row["input_ids"]) + [0] * (width - len(row["input_ids"])) for row in rows])
-    return {"input_ids": padded("input_ids", pad_id), "labels": padded("labels", IGNORED), "attention_mask": mask}
+    shape = len(rows), -(-longest // WIDTH_STEP) * WIDTH_STEP
+    ids, labels, mask = np.full(shape, pad_id), np.full(shape, IGNORED), np.zeros(shape, dtype=np.int64)
+    for place, row in enumerate(rows):
+        taken = slice(len(row["input_ids"]))
+        ids[place, taken], labels[place, taken], mask[place, taken] = row["input_ids"], row["labels"], 1
+    padded = {"input_ids": ids, "labels": labels, "attention_mask": mask}
+    return {name: torch.from_numpy(values) for name, values in padded.items()}
 
 
 def train_sft(

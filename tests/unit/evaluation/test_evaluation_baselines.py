@@ -1,9 +1,12 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 
 from gream.config import EvaluationConfig
 from gream.data.split import Split
 from gream.data.transitions import BACKWARD, RECENCY, transition_counts
+from gream.evaluation import baselines
 from gream.evaluation.baseline_evaluation import evaluate_baselines
 from gream.evaluation.baselines import ItemKnn, Popularity, Transitions
 from gream.evaluation.cases import cases_for_test
@@ -36,6 +39,46 @@ def test_item_knn_keeps_the_nearest_neighbours():
     (scores,) = ItemKnn([[0, 1, 2], [2, 0], [3, 2]], n_items=4, neighbours=1).score([[0]])
     assert scores[2] == pytest.approx(2 / np.sqrt(6), abs=1e-5)
     assert scores[[1, 3]] == pytest.approx([0, 0], abs=1e-5)
+
+
+def test_item_knn_is_the_same_in_blocks_of_one_item(monkeypatch):
+    # Of item 0's neighbours, 1 and 2 are as near as each other, and the first is kept; 3 is nearest to 4, 4 to 3.
+    train = [[0, 1], [0, 2], [3, 4], [4, 3, 0], [5]]
+    whole = ItemKnn(train, n_items=7, neighbours=1)
+    assert whole.similarity.toarray() == pytest.approx(
+        np.array(
+            [
+                [0, 1 / np.sqrt(3), 0, 0, 0, 0, 0],
+                [1 / np.sqrt(3), 0, 0, 0, 0, 0, 0],
+                [1 / np.sqrt(3), 0, 0, 0, 0, 0, 0],
+                [0, 0, 0, 0, 1, 0, 0],
+                [0, 0, 0, 1, 0, 0, 0],
+                [0] * 7,
+                [0] * 7,
+            ]
+        )
+    )
+    monkeypatch.setattr(baselines, "ENTRIES", 1)
+    parted = ItemKnn(train, n_items=7, neighbours=1)
+    assert (parted.similarity != whole.similarity).nnz == 0
+    assert parted.tie_breaker.tolist() == whole.tie_breaker.tolist()
+
+
+def test_item_knn_never_holds_all_similarities_of_a_long_history(monkeypatch):
+    """One user's 900 items are 810,000 pairs of 12 bytes, of which a block is held and then a neighbour each."""
+    monkeypatch.setattr(baselines, "ENTRIES", 20_000)
+    tracemalloc.start()
+    scorer = ItemKnn([list(range(900))], n_items=900, neighbours=1)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert scorer.similarity.nnz == 900
+    assert peak < 2_000_000
+
+
+def test_item_knn_counts_the_latest_items_of_an_account_that_takes_everything(monkeypatch):
+    monkeypatch.setattr(baselines, "LATEST", 2)
+    (scores,) = ItemKnn([[0, 1, 2, 1]], n_items=3).score([[1]])
+    assert scores == pytest.approx([0, 0, 1], abs=1e-5)
 
 
 def test_transitions_weigh_distance_and_direction():

@@ -43,8 +43,8 @@ def test_training_and_inference_agree_token_by_token(prompter):
     )
     (item,) = prompter.encode([HISTORY[0]])
     (chain_ids,) = prompter.encode([chain])
-    assert direct.input_ids == [*prompter.direct([HISTORY])[0], *item]
-    assert reasoned.input_ids == [
+    assert direct.input_ids.tolist() == [*prompter.direct([HISTORY])[0], *item]
+    assert reasoned.input_ids.tolist() == [
         *prompter.reasoning([HISTORY])[0],
         *chain_ids,
         prompter.stop_id,
@@ -58,13 +58,29 @@ def test_the_loss_is_on_the_assistant_turn_only(prompter):
     (encoded,) = prompter.examples([Example("index2item", f"Which film is {HISTORY[0]}?", "Alien (1979)")])
     answer = [label for label in encoded.labels if label != IGNORED]
     assert prompter.decode(answer) == "Alien (1979)<|im_end|>"
-    assert encoded.input_ids[-len(answer) :] == answer
-    assert encoded.labels[: -len(answer)] == [IGNORED] * (len(encoded.labels) - len(answer))
+    assert encoded.input_ids[-len(answer) :].tolist() == answer
+    assert encoded.labels[: -len(answer)].tolist() == [IGNORED] * (len(encoded.labels) - len(answer))
 
 
 def test_a_sequence_does_not_end(prompter, tokenizer):
     (encoded,) = prompter.examples([Example("seqrec", "Continue the sequence.", "".join(HISTORY))])
     assert prompter.decode([label for label in encoded.labels if label != IGNORED]) == "".join(HISTORY)
+
+
+def test_examples_are_the_same_however_many_are_tokenised_at_once(prompter, monkeypatch):
+    examples = [Example("item2index", f"Which {'very ' * number}one?", HISTORY[number]) for number in range(3)]
+    whole = [(row.input_ids.tolist(), row.labels.tolist()) for row in prompter.examples(examples)]
+    sizes = []
+    encode = prompter.encode
+    monkeypatch.setattr(prompter, "encode", lambda texts: sizes.append(len(texts)) or encode(texts))
+    monkeypatch.setattr("gream.policy.prompting.TOGETHER", 2)
+    assert [(row.input_ids.tolist(), row.labels.tolist()) for row in prompter.examples(examples)] == whole
+    assert sizes == [2, 2, 1, 1]
+
+
+def test_an_example_takes_four_bytes_a_token(prompter):
+    (encoded,) = prompter.examples([Example("seqrec", "Continue the sequence.", HISTORY[0])])
+    assert encoded.input_ids.nbytes == encoded.labels.nbytes == 4 * len(encoded.labels)
 
 
 def test_an_empty_history_still_makes_a_prompt(prompter):

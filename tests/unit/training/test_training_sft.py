@@ -41,8 +41,43 @@ def test_trainer_keeps_the_order_of_the_plan(toy, tmp_path):
     )
     for expected, batch in zip(plan, trainer.get_train_dataloader(), strict=True):
         assert [row[: len(e.input_ids)] for row, e in zip(batch["input_ids"].tolist(), expected, strict=True)] == [
-            e.input_ids for e in expected
+            e.input_ids.tolist() for e in expected
         ]
+
+
+def test_an_example_that_comes_again_and_again_is_not_copied(toy, tmp_path):
+    (example,) = toy.prompter.examples([Example("item2index", "Which?", "<|a_1|><|b_1|>")])
+    trainer = sft.CurriculumTrainer(
+        batches=[[example, example], [example]],
+        model=toy.model(),
+        processing_class=toy.tokenizer,
+        args=sft.TrlSftConfig(
+            output_dir=str(tmp_path), report_to="none", bf16=False, dataset_kwargs={"skip_prepare_dataset": True}
+        ),
+    )
+    rows = [trainer.train_dataset[place] for place in range(3)]
+    assert all(row["input_ids"] is example.input_ids and row["labels"] is example.labels for row in rows)
+
+
+def test_the_trainer_is_told_the_settings(toy, tmp_path, monkeypatch):
+    made = []
+    monkeypatch.setattr(sft.CurriculumTrainer, "train", lambda self, **_: made.append(self))
+    changes = {"warmup_ratio": 0.2, "weight_decay": 0.3, "max_grad_norm": 0.7, "gradient_accumulation": 2}
+    config = CONFIG.model_copy(update=changes)
+    sft.train_sft(toy.model(), toy.tokenizer, batches(toy, 4), config, tmp_path, seed=3)
+    wanted = {
+        "num_train_epochs": 1,
+        "gradient_accumulation_steps": 2,
+        "learning_rate": 3e-3,
+        "lr_scheduler_type": "cosine",
+        "warmup_steps": 0.2,
+        "weight_decay": 0.3,
+        "max_grad_norm": 0.7,
+        "save_steps": 4,
+        "logging_steps": 1,
+        "seed": 3,
+    }
+    assert {name: getattr(made[0].args, name) for name in wanted} == wanted
 
 
 def test_padding_carries_neither_loss_nor_attention(toy):
