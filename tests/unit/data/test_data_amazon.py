@@ -53,6 +53,13 @@ def test_both_years_give_the_same_catalog(dump, literal):
     assert catalog.facts.skipped == {}
 
 
+def test_many_reviews_are_read_in_chunks_that_fit_together(dump, monkeypatch):
+    whole = dump()
+    monkeypatch.setattr("gream.data.amazon._CHUNK", 3)
+    assert dump().interactions.equals(whole.interactions)
+    assert whole.interactions.height == 4
+
+
 def test_2018_fields_as_lists_and_titles_scraped_from_scripts(dump):
     meta = [
         {"asin": "B1", "title": "var aPageStart = (new Date()).getTime();", "category": ["Beauty", "Hair"]},

@@ -1,4 +1,3 @@
-import doctest
 import math
 
 import numpy as np
@@ -7,17 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gream.errors import ConfigError
-from gream.evaluation import figures, metrics, policy_evaluation, report, verdicts
+from gream.evaluation import metrics
 from gream.evaluation.metrics import bootstrap_interval, ndcg_at_k, paired_bootstrap, pass_at_k, recall_at_k
 
 pytestmark = pytest.mark.unit
-
-
-@pytest.mark.parametrize("module", [metrics, figures, verdicts, report, policy_evaluation])
-def test_the_examples_in_the_docstrings_hold(module):
-    outcome = doctest.testmod(module)
-    assert outcome.attempted > 0
-    assert outcome.failed == 0
 
 
 def test_recall_looks_at_the_first_k_only():
@@ -96,7 +88,7 @@ def test_the_seed_decides_the_interval():
     assert bootstrap_interval(values, seed=1) != bootstrap_interval(values, seed=2)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.floats(-1, 1), min_size=1, max_size=40))
 def test_intervals_lie_within_the_values(values):
     interval = bootstrap_interval(values, resamples=50)

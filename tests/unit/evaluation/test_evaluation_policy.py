@@ -68,6 +68,15 @@ def test_both_modes_by_hand():
     assert {name for name in outcome.reasoning if name.startswith("pass@")} == {"pass@1"}  # two chains: no Pass@5
 
 
+def test_pass_at_k_goes_up_to_the_number_of_chains():
+    """One of u's five chains is right."""
+    right, wrong = (ReasonedAnswer(item, TEXT["i0"], True, 1.0) for item in ("i3", "i5"))
+    policy = scripted(chains=[[right, *[wrong] * 4], [wrong] * 5])
+    outcome = evaluate_policy(policy, TOKENS, CASES, True, EvaluationConfig(chains=5), seed=5, label="policy")
+    passes = {name: values.tolist() for name, values in outcome.reasoning.items() if name.startswith("pass@")}
+    assert passes == {"pass@1": [pytest.approx(0.2), 0], "pass@5": [1, 0]}
+
+
 def test_chains_that_ignore_the_history_are_counted():
     answers = evaluated(scripted()).answers
     assert answers.unaided_chains == pytest.approx((1.0 + 0.5 + 1.0 + 0.1) / 4)

@@ -1,6 +1,10 @@
+import math
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from gream.evaluation.ranking import rank_histories
 from gream.evaluation.sasrec import Sasrec, SasrecSettings, cut_windows, train_sasrec
@@ -62,6 +66,21 @@ def test_it_learns_what_comes_next_and_the_seed_decides_the_rest():
     assert ranked[:, 0].tolist() == [6, 2]
     again = train_sasrec(train, validation, 7, exclude_seen=False, settings=TINY, seed=1)
     assert np.array_equal(first.score([[3, 4]]), again.score([[3, 4]]))
+
+
+def test_the_learning_rate_warms_up_and_falls_by_a_cosine():
+    """Forty batches of one window: a tenth of them is 4; what is left falls by quarters of a half-turn, 9 each."""
+    rates = []
+    hook = register_optimizer_step_pre_hook(lambda optimiser, *_: rates.append(optimiser.param_groups[0]["lr"]))
+    try:
+        settings = replace(TINY, learning_rate=0.01, batch_tokens=2, epochs=1)
+        train_sasrec(cycles(length=2), [([1], 2)], 7, exclude_seen=False, settings=settings, seed=0)
+    finally:
+        hook.remove()
+    quarter = math.sqrt(0.5) / 2
+    wanted = [0, 0.005, 0.01, 0.01 * (0.5 + quarter), 0.005, 0.01 * (0.5 - quarter)]
+    assert len(rates) == 40
+    assert [rates[place] for place in (0, 2, 4, 13, 22, 31)] == pytest.approx(wanted)
 
 
 def test_where_nobody_has_two_items_there_is_nothing_to_learn():

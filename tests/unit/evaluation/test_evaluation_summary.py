@@ -23,6 +23,14 @@ def test_twice_popularity_with_separated_intervals_is_the_mark(make_metrics):
     assert "1.7 times" in missed.text
 
 
+@pytest.mark.parametrize(("direct", "tone"), [(117, "bad"), (120, "good")])
+def test_a_little_less_than_twice_popularity_misses_the_mark(make_metrics, direct, tone):
+    """1.95 and 2 times, both with separated intervals."""
+    verdict = find(standing(make_metrics(direct=direct, popularity=60)), "Direct Recall@10")
+    assert "separated" in verdict.text
+    assert verdict.tone == tone
+
+
 def test_twice_is_not_enough_where_intervals_overlap(make_metrics):
     verdict = find(standing(make_metrics(direct=6, popularity=3)), "Direct Recall@10 is 1.5%")
     assert verdict.tone == "bad"
@@ -76,6 +84,20 @@ def test_each_failure_sign_is_flagged(make_metrics, changes, beginning):
     verdicts = failure_signs(make_metrics(**{"reasoning": 160} | changes))
     assert find(verdicts, beginning).tone == "bad"
     assert [verdict.tone for verdict in verdicts].count("bad") == 1
+
+
+@pytest.mark.parametrize(
+    ("sign", "limit", "beginning"),
+    [
+        ("chains_off_history", 0.1, "Chains and history"),
+        ("aided_chains", 0.5, "Grounding"),
+        ("unfinished_chains", 0.1, "Unfinished chains"),
+        ("zero_variance_groups", 0.5, "Zero-variance groups"),
+    ],
+)
+def test_a_failure_sign_begins_at_its_limit(make_metrics, sign, limit, beginning):
+    for share, tone in [(limit - 0.01, "good"), (limit, "bad")]:
+        assert find(failure_signs(make_metrics(signs=Signs(**{sign: share}))), beginning).tone == tone
 
 
 def test_what_was_not_measured_is_not_judged(make_metrics):

@@ -34,7 +34,7 @@ def test_a_chain_ends_where_there_is_room():
     assert exchange(cost, torch.tensor([0, 0, 1, 1]), 0, 2).tolist() == [1, 0, 2, 1]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(n=st.integers(2, 120), k=st.integers(2, 20), seed=st.integers(0, 5))
 def test_sizes_stay_within_the_bounds_and_cost_does_not_rise(n, k, seed):
     k = min(k, n)

@@ -23,7 +23,7 @@ def normal(n, d, seed=0):
     return np.random.default_rng(seed).normal(size=(n, d)).astype(np.float32)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(n=st.integers(2, 120), k=st.integers(2, 20), kind=st.sampled_from(["spread", "one blob", "equal"]))
 def test_sizes_are_always_within_the_bounds(n, k, kind):
     k = min(k, n)
@@ -108,6 +108,21 @@ def test_equal_seeds_give_equal_codes_and_others_do_not():
     np.testing.assert_array_equal(first.codes, again.codes)
     assert (first.codes != other.codes).any()
     assert first.codes.dtype == np.int32
+
+
+@pytest.mark.parametrize("module", ["residual_kmeans", "balanced_kmeans", "exchange"])
+def test_clustering_in_chunks_changes_nothing(monkeypatch, module):
+    X = normal(300, 8)
+    X[:150] = 0.0  # Alike, so that some are dealt out too.
+    whole = BalancedResidualKMeans(2, 30).fit(X)
+    codes = whole.transform(X)
+
+    monkeypatch.setattr(f"gream.indexing.{module}.CHUNK_ROWS", 40)
+    chunked = BalancedResidualKMeans(2, 30).fit(X)
+
+    np.testing.assert_array_equal(chunked.codes, whole.codes)
+    np.testing.assert_array_equal(chunked.transform(X), codes)
+    assert chunked.residual_share == pytest.approx(whole.residual_share)
 
 
 def test_each_level_lowers_the_error_and_uses_every_code():

@@ -42,7 +42,7 @@ def test_a_flat_stream_and_nested_sequences_decode_alike():
     assert one.decode([]) == []
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(codes=st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=1, max_size=40), data=st.data())
 def test_any_index_is_prefix_free_and_reads_back(codes, data):
     ids = [f"item {number}" for number in range(len(codes))]
@@ -172,7 +172,7 @@ def test_new_items_never_outgrow_the_vocabulary():
         two.add_items(["one more"], np.zeros((1, 1), dtype=np.float32))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(values=st.lists(st.floats(-2, 22, width=32), min_size=1, max_size=12), data=st.data())
 def test_adding_at_once_or_one_by_one_is_the_same_and_prefix_free(values, data):
     ids = [f"new {number}" for number in range(len(values))]

@@ -6,6 +6,7 @@ import sys
 import kubernetes_validate
 import pytest
 import yaml
+from k8s_objects import name, of_kind
 
 pytestmark = pytest.mark.unit
 
@@ -23,6 +24,10 @@ def test_there_is_something_of_every_part(objects, shape):
     assert workloads >= {"api", "engine", "redis", "evidently", "drift-monitor", "features"}
     assert ("object-store" in workloads) == ("a store outside" not in shape)
     kinds = {thing["kind"] for thing in objects}
+    assert "NetworkPolicy" in kinds
+    served = ["api", "engine", *(["api-canary", "engine-canary"] if "canary" in shape else [])]
+    bounds = {name(thing) for thing in of_kind(objects, "PodDisruptionBudget", "HorizontalPodAutoscaler")}
+    assert bounds == {"HorizontalPodAutoscaler/api", *(f"PodDisruptionBudget/{part}" for part in served)}
     if shape.startswith("gpu"):
         assert kinds >= {"FeatureStore", "ServiceMonitor", "PrometheusRule"}
         assert "Secret" not in kinds

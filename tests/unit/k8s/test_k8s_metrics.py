@@ -15,6 +15,23 @@ OF_KUBE_STATE_METRICS = {
 }
 """As its documentation has them."""
 METRIC = re.compile(r"\b(?:gream|kube)_\w+")
+COMPARISON = re.compile(r"([<>=!]=?) ([\d.]+(?: \* \d+)?)")
+RINGS_WHERE = {
+    "GreamApiFails": [(">", "0.02")],
+    "GreamApiIsSlow": [(">", "1")],
+    "GreamEngineNotReady": [("==", "0")],
+    "GreamEngineRefuses": [(">", "0")],
+    "GreamFeaturesDown": [("==", "0")],
+    "GreamDegraded": [(">", "0.05")],
+    "GreamFeedbackWaits": [(">", "1000")],
+    "GreamEvidenceFails": [(">", "3")],
+    "GreamIllegalItems": [(">", "0"), (">", "0")],
+    "GreamPolicyDoesNotLoad": [(">", "0")],
+    "GreamPoliciesDiffer": [("==", "1"), (">", "1")],
+    "GreamDriftMonitorFails": [(">", "3 * 3600")],
+    "GreamFeaturesStale": [(">", "30 * 3600")],
+}
+"""Comparisons of each alert, in their order. Of the policies, those that an engine has count, and may be one."""
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +97,11 @@ def test_annotations_name_labels_that_the_expression_keeps(repository):
         for label in re.findall(r"\$labels\.(\w+)", rule["annotations"]["summary"]):
             assert f"by ({label})" in rule["expr"]
         assert rule["labels"]["severity"] in ("page", "ticket")
+
+
+def test_each_alert_rings_on_its_side_of_its_threshold(repository):
+    compared = {alert: COMPARISON.findall(rule["expr"]) for alert, rule in alerts(repository).items()}
+    assert compared == RINGS_WHERE
 
 
 def test_no_engine_at_all_is_an_alarm_too_and_a_canary_s_engine_hides_nothing(repository):

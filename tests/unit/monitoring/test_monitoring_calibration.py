@@ -1,11 +1,13 @@
 """Thresholds: where they come from, what they promise, and what they are held against."""
 
+import math
+
 import numpy as np
 import pytest
 from pydantic import ValidationError
 
 from gream.errors import ArtifactError, ConfigError
-from gream.monitoring.calibration import Calibration, CalibrationSettings, MonitorThreshold, calibrate
+from gream.monitoring.calibration import Calibration, CalibrationSettings, MonitorThreshold, _kept_share, calibrate
 from gream.monitoring.monitors import MONITORS, jensen_shannon
 from gream.monitoring.user_means import Layout, UserMeans
 
@@ -44,6 +46,20 @@ def window(layout):
     return window
 
 
+@pytest.fixture
+def alike(layout):
+    """A window of the same 64 users every time, all of whom have the same share in some monitors."""
+
+    def alike(share, *monitors):
+        columns = dict(zip(layout.buckets, layout.columns, strict=True))
+        values = np.full((64, layout.width), np.nan, dtype=np.float32)
+        for monitor in monitors:
+            values[:, columns[monitor]] = share
+        return UserMeans(layout, np.char.mod("u%02d", np.arange(64)), values)
+
+    return alike
+
+
 def statistic(monitor, layout, calibration, means):
     columns = dict(zip(layout.buckets, layout.columns, strict=True))[monitor]
     reference = np.array(calibration.monitors[monitor].reference)
@@ -62,13 +78,39 @@ def test_jensen_shannon_by_hand():
     assert np.isnan(jensen_shannon(p, np.array([np.nan, np.nan])))
 
 
-def test_a_share_counts_in_the_direction_that_is_bad():
-    by_name = dict(zip(NAMES, MONITORS, strict=True))
+SHARES = {
+    "unknown_items": ("both", 0.01),
+    "cold_users": ("both", 0.02),
+    "list_overlap": ("both", 0.02),
+    "novelty": ("both", 0.01),
+    "popularity_bias": ("both", 0.02),
+    "list_probability": ("both", 0.01),
+    "list_entropy": ("both", 0.01),
+    "hit_rate": ("down", 0.01),
+    "ndcg": ("down", 0.01),
+    "click_rate": ("down", 0.01),
+    "unmatched_feedback": ("up", 0.05),
+    "late_feedback": ("up", 0.05),
+    "new_item_demand": ("up", 0.01),
+    "latency": ("up", 0.03),
+    "degraded": ("up", 0.01),
+}
+
+
+@pytest.mark.parametrize(("name", "direction"), [(name, direction) for name, (direction, _) in SHARES.items()])
+def test_a_share_counts_in_the_direction_that_is_bad(name, direction):
     lower, higher = np.array([0.2]), np.array([0.5])
-    assert by_name["hit_rate"].statistic(higher, lower) == pytest.approx(0.3)
-    assert by_name["hit_rate"].statistic(lower, higher) == pytest.approx(-0.3)
-    assert by_name["degraded"].statistic(lower, higher) == pytest.approx(0.3)
-    assert by_name["novelty"].statistic(higher, lower) == pytest.approx(0.3)
+    rise, fall = {"up": (0.3, -0.3), "down": (-0.3, 0.3), "both": (0.3, 0.3)}[direction]
+    monitor = MONITORS[NAMES.index(name)]
+    assert monitor.statistic(lower, higher) == pytest.approx(rise)
+    assert monitor.statistic(higher, lower) == pytest.approx(fall)
+
+
+def test_what_never_differs_alarms_from_what_matters_on(alike):
+    calibration = calibrate([alike(0.5, *NAMES)] * 4, SETTINGS, "champion")
+    thresholds = {name: monitor.threshold for name, monitor in calibration.monitors.items()}
+    distributions = ("history_length", "history_age", "category", "last_level1", "shown_level1")
+    assert thresholds == dict.fromkeys(distributions, 0.03) | {name: matters for name, (_, matters) in SHARES.items()}
 
 
 def test_what_the_reference_knows_is_calibrated_and_nothing_else(layout, window):
@@ -113,6 +155,44 @@ def test_windows_that_differ_by_themselves_raise_the_threshold(layout, window):
     restless = calibrate([window(seed, hit_rate=rate) for seed, rate in enumerate(rates)], SETTINGS, "champion")
     assert restless.monitors["hit_rate"].threshold > 1.5 * steady.monitors["hit_rate"].threshold
     assert statistic("hit_rate", layout, restless, window(99, hit_rate=0.2)) < restless.monitors["hit_rate"].threshold
+
+
+@pytest.mark.parametrize(
+    ("chance", "kept"),
+    [
+        (0.0, math.sqrt(3)),  # Widened as for three windows where two were seen.
+        (0.125, 1.5),  # Half of the deviation is a quarter of its variance: sqrt(3/4 * 3).
+        (0.25, 0.0),
+        (0.5, 0.0),
+    ],
+)
+def test_what_drawn_users_explain_of_two_windows_is_taken_out(chance, kept):
+    """The windows are 0.25 above and below the reference; draws move them by `chance`, each the other way."""
+    draws = np.array([[chance, -chance], [-chance, chance]])[:, :, None]
+    deviation = np.array([[0.25], [-0.25]])
+    assert _kept_share(0.5 + deviation + draws, deviation) == pytest.approx(kept)
+
+
+def test_a_threshold_is_for_one_window_more_than_were_seen(alike):
+    """All users are alike, so that nothing is chance: 1/8 below the mean in one window of two is sqrt(3) times that."""
+    settings = CalibrationSettings(
+        false_alarm_rate=0.1, period_windows=1, needed=1, of=1, replicates=100, min_windows=2
+    )
+    calibration = calibrate([alike(0.25, "hit_rate"), alike(0.5, "hit_rate")], settings, "champion")
+    assert calibration.monitors["hit_rate"].threshold == pytest.approx(math.sqrt(3) / 8)
+
+
+@pytest.mark.parametrize(("rate", "level"), [(0.4, 0.5), (0.6, 0.75), (0.9, 1.0)])
+def test_the_first_window_of_a_period_is_judged_with_those_before_it(alike, rate, level):
+    """The chances of the four windows are 1/4, 2/4, 3/4 and 1, and a pair of neighbours alarms at the larger of two.
+
+    A period of two windows has two such pairs, beginning anywhere: it alarms at 2/4, 3/4, 1 or 2/4.
+    """
+    settings = CalibrationSettings(
+        false_alarm_rate=rate, period_windows=2, needed=2, of=2, replicates=1_000, min_windows=4
+    )
+    windows = [alike(share, "hit_rate") for share in (0.25, 0.5, 0.75, 1.0)]
+    assert calibrate(windows, settings, "champion").level == level
 
 
 def test_what_users_have_in_common_over_time_counts(layout):

@@ -71,14 +71,14 @@ def starts(decided, action):
     return sorted(decision.report.end for decision, _, _ in decided if decision.action == action)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(STEPS, SETTINGS)
 def test_two_retrainings_are_never_closer_than_the_cool_down(steps, settings_):
     times = starts(live(steps, settings_), "retrain")
     assert all(later - earlier >= settings_.cooldown_seconds for earlier, later in pairwise(times))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(STEPS, SETTINGS)
 def test_no_seven_days_see_more_retrainings_than_the_budget(steps, settings_):
     times = starts(live(steps, settings_), "retrain")
@@ -86,14 +86,14 @@ def test_no_seven_days_see_more_retrainings_than_the_budget(steps, settings_):
         assert sum(first <= other < first + WEEK for other in times) <= settings_.weekly_budget
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(STEPS, SETTINGS)
 def test_a_freeze_wins(steps, settings_):
     for decision, history, now in live(steps, settings_):
         assert decision.action not in RUNS or freeze(history, now) is None
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(STEPS, SETTINGS)
 def test_missing_evidence_starts_no_run_and_a_missing_reference_only_an_ordered_one(steps, settings_):
     for decision, _, _ in live(steps, settings_):
@@ -101,7 +101,7 @@ def test_missing_evidence_starts_no_run_and_a_missing_reference_only_an_ordered_
         assert decision.action not in RUNS or {one.kind for one in decision.report.missing} <= dispensable
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(STEPS, SETTINGS)
 def test_one_run_at_a_time_and_a_reason_for_everything(steps, settings_):
     for decision, history, _ in live(steps, settings_):

@@ -1,11 +1,8 @@
 """Feedback for training: the users' own ids, each event once, whatever lies in the folder."""
 
-import doctest
-
 import pytest
 
 from gream.errors import DataError
-from gream.monitoring import feedback_reader
 from gream.monitoring.evidence import Window
 from gream.monitoring.feedback_reader import feedback_parts, read_feedback
 
@@ -56,7 +53,3 @@ def test_parts_are_those_of_the_window_by_name_and_size(tmp_path, write_feedback
     assert len(feedback_parts(tmp_path, Window(1, START + HOUR + 1))) == 2
     with pytest.raises(DataError, match="is not a folder of evidence"):
         feedback_parts(tmp_path / "nothing", Window(1, START))
-
-
-def test_the_examples_in_the_docstrings_hold():
-    assert doctest.testmod(feedback_reader).failed == 0

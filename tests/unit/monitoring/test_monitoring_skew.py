@@ -57,6 +57,13 @@ def test_what_came_after_training_and_before_the_history_does_not_count(served):
     assert taste.shares["category"].tolist() == [1.0, 0.0, 0.0, 0.0]
 
 
+def test_of_many_users_the_latest_are_looked_at(served, monkeypatch):
+    monkeypatch.setattr("gream.monitoring.skew.MOST_USERS", 2)
+    taste = taste_of(served, ("a", "m0", 1), ("b", "m1", 2), ("c", "m0", 0), ("c", "m3", 3), ("c", "m1", 4))
+    assert taste.users == 2
+    assert taste.shares["category"].tolist() == [0.0, 1.0, 0.0, 0.0]  # b and c, for comedy; a, for drama, left first.
+
+
 def test_the_distance_is_the_share_of_users_who_would_have_to_be_others(served, window):
     taste = taste_of(served, *[(f"u{n}", "m0" if n < 6 else "m1", n) for n in range(10)])
     (result,) = taste.skew(window(dramas=20, comedies=80, nobody=5))  # 0.6 and 0.4 in training, 0.2 and 0.8 now.

@@ -99,6 +99,17 @@ def test_the_same_bundle_with_a_verdict_of_today_is(place, bundle, verdict, orde
     assert place.read().digest == content_digest(bundle("B"))
 
 
+@pytest.mark.parametrize(("seconds", "champion"), [(1, "A"), (300, "A"), (301, "B")])
+def test_what_was_promoted_by_a_clock_that_is_behind_counts_as_promoted(
+    place, bundle, verdict, order, seconds, champion
+):
+    promote(place, bundle("B"), verdict())
+    since = place.read().since
+    roll_back(place)
+    close_run(place, bundle("B"), verdict().model_copy(update={"at": since + timedelta(seconds=seconds)}), order)
+    assert place.read().digest == content_digest(bundle(champion))
+
+
 def test_a_champion_of_somebody_else_is_not_replaced(place, bundle, verdict, order, log):
     judged = verdict()
     promote(place, bundle("C"), verdict("C"))

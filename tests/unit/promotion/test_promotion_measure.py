@@ -1,6 +1,5 @@
 """What the gate measures: by hand-made policies whose answers and times are known."""
 
-import doctest
 from types import SimpleNamespace
 
 import pytest
@@ -63,7 +62,3 @@ def test_both_are_asked_the_same_without_what_they_do_not_know(clock):
     second = [(histories, excludes) for name, histories, excludes in clock.asked if name == "b"]
     assert first == second
     assert first[-1] == ([["i4"]], [["i4", "gone"]])
-
-
-def test_the_examples_in_the_docstrings_hold():
-    assert doctest.testmod(measure).failed == 0

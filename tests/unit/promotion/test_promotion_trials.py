@@ -81,7 +81,7 @@ def see_to(champion, canary, log, tmp_path, read_windows, monkeypatch):
             return self
 
     def read(window):
-        read_windows.append(window.seconds // DAY)
+        read_windows.append((window.start, window.end))
         return Nothing()
 
     monkeypatch.setattr(trials_module.Arm, "each", classmethod(lambda cls, evidence, versions, metric: versions))
@@ -125,10 +125,12 @@ def test_what_the_gate_accepts_goes_on_trial_and_the_champion_stays(begin, champ
 def test_the_winner_becomes_the_champion(begin, see_to, champion, canary, log, bundle, read_windows):
     begin()
     a, b = (digest[:12] for digest in digests(bundle, "A", "B"))
-    assert see_to(0.9) == []  # No window of the trial is over.
+    (begun,) = [entry.at for entry in log.entries() if isinstance(entry, Trial)]
+    assert see_to(1.0 - 1 / DAY) == []  # In a second the grace of the first window is over.
+    assert see_to(1.0) == [(b, a, 1)]
     assert see_to(1.5) == [(b, a, 1)]
     assert see_to(2.0, "promote") == [(b, a, 2)]
-    assert read_windows == [1, 2]
+    assert read_windows == [(begun, begun + DAY), (begun, begun + DAY), (begun, begun + 2 * DAY)]
     assert [champion.read().digest, canary.read().digest] == digests(bundle, "B", "B")
     assert outcomes(log) == [("promoted", f"{b} was made the champion. Told in the test.")]
     assert see_to(3.0, "withdraw") == []  # Over is over.

@@ -59,13 +59,14 @@ def test_index_from_encoded_shares_is_that_of_one_machine(whole, count, tmp_path
     assert content_digest(made) == content_digest(expected)
 
 
+@pytest.mark.usefixtures("clock")
 def test_one_share_is_the_whole_and_nothing_is_done_twice(whole, tmp_path, capsys):
     catalog, context = whole[0], run_of(tmp_path)
     share = enrich.run_share(catalog, Share(0, 1), context)
     assert enrich.run(catalog, context, [share]) == share
     assert capsys.readouterr().err.splitlines() == [
         "[2/8 enrich] started",
-        "[2/8 enrich] done in 0 s",
+        "[2/8 enrich] done in 7 s",
         "[2/8 enrich] done already, reused",
     ]
 
@@ -75,12 +76,13 @@ def test_runs_of_all_seeds_share_the_profiles_since_a_language_model_may_be_paid
     assert len(made) == 1
 
 
+@pytest.mark.usefixtures("clock")
 def test_a_share_that_is_there_is_not_done_again(whole, tmp_path, capsys):
     context = run_of(tmp_path)
     for _ in range(2):
         enrich.run_share(whole[0], Share(1, 3), context)
     assert capsys.readouterr().err.splitlines()[1:] == [
-        "[2/8 enrich] share 2 of 3: done in 0 s",
+        "[2/8 enrich] share 2 of 3: done in 7 s",
         "[2/8 enrich] share 2 of 3: done already, reused",
     ]
 

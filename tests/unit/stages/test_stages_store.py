@@ -1,11 +1,9 @@
 """A stage that is done is not done again; whatever decides an output makes a new one; a kill costs nothing."""
 
-import itertools
 import json
 import os
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -13,20 +11,13 @@ from gream.artifacts import atomic_folder, link_or_copy, open_artifact, verify_a
 from gream.errors import ArtifactError, ConfigError
 from gream.stages.store import Recipe, deliver, open_run, produce, stage_facts
 
-pytestmark = pytest.mark.unit
+pytestmark = [pytest.mark.unit, pytest.mark.usefixtures("clock")]
 
 
 def artifact(path: Path, text: str) -> Path:
     with atomic_folder(path, "toy") as folder:
         (folder / "text").write_text(text)
     return path
-
-
-@pytest.fixture(autouse=True)
-def clock(monkeypatch):
-    """Whatever is made takes seven seconds: the store looks at its clock before and after."""
-    ticks = itertools.count(0, 7)
-    monkeypatch.setattr("gream.stages.store.time", SimpleNamespace(monotonic=lambda: next(ticks)))
 
 
 @pytest.fixture

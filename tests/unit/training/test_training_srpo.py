@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +11,7 @@ from gream.config import SrpoConfig
 from gream.corpora.checks import citations
 from gream.training import srpo
 from gream.training.checkpoints import last_complete_checkpoint
-from gream.training.groups import draw_groups, score_group, statistics
+from gream.training.groups import Group, draw_groups, score_group, statistics
 from gream.training.rollouts import Rollout, Task, TransformersSampler
 
 pytestmark = pytest.mark.unit
@@ -65,7 +66,8 @@ def test_rollouts_answer_legal_items_of_both_modes(toy):
             assert ("<answer>" in toy.tokenizer.convert_ids_to_tokens(made.completion)) is task.reasoning
 
 
-def test_trainer_sees_the_probabilities_that_were_sampled(toy, tmp_path, monkeypatch):
+@pytest.mark.parametrize("temperature", [1.0, 0.7])
+def test_trainer_sees_the_probabilities_that_were_sampled(toy, tmp_path, monkeypatch, temperature):
     """The importance ratio before the first update is 1: no trie bias (trl#6789), no loss on what was put in."""
     differences = []
     original = srpo.SrpoTrainer._compute_loss
@@ -81,10 +83,65 @@ def test_trainer_sees_the_probabilities_that_were_sampled(toy, tmp_path, monkeyp
         return original(self, model, inputs)
 
     monkeypatch.setattr(srpo.SrpoTrainer, "_compute_loss", compare)
-    settings = SETTINGS.model_copy(update={"steps": 1})
-    srpo.train_srpo(toy.model(), toy.tokenizer, sampler(toy), tasks(), settings, checkpoints=tmp_path, seed=0)
+    settings = SETTINGS.model_copy(update={"steps": 1, "temperature": temperature})
+    srpo.train_srpo(toy.model(), toy.tokenizer, sampler(toy, settings), tasks(), settings, tmp_path, seed=0)
     assert len(differences) == 1
     assert max(differences) < 1e-4
+
+
+def untrained(toy, folder, monkeypatch, settings):
+    """The trainer as it is when training would begin."""
+    made = []
+    monkeypatch.setattr(srpo.SrpoTrainer, "train", lambda self, **_: made.append(self))
+    srpo.train_srpo(toy.model(), toy.tokenizer, sampler(toy, settings), tasks(), settings, folder, seed=3)
+    return made[0]
+
+
+@pytest.mark.parametrize(
+    ("ratio", "advantage", "clipped"), [(2.0, 1, -1.2), (2.0, -1, 2.0), (0.5, 1, -0.5), (0.5, -1, 0.8)]
+)
+def test_the_loss_by_hand(toy, tmp_path, monkeypatch, ratio, advantage, clipped):
+    """The clip is at 0.2; where the reference is d above the policy, KL is e^d - d - 1, and here d is 1."""
+    settings = SETTINGS.model_copy(update={"kl_coefficient": 0.1})
+    trainer = untrained(toy, tmp_path, monkeypatch, settings)
+    group = Group([rollout(5)], np.ones(1), np.ones(1), np.array([advantage]))
+    batch = srpo.assemble([group], toy.trie, 0, trainer.accelerator.device)
+    trainer._log_probs = batch["old_per_token_logps"] + math.log(ratio)
+
+    def told(model, *_, **__):
+        log_probs = trainer._log_probs + 1 if model is trainer.ref_model else trainer._log_probs
+        return log_probs, torch.zeros_like(log_probs), None
+
+    monkeypatch.setattr(trainer, "_get_per_token_logps_and_entropies", told)
+    trainer._buffered_inputs, trainer.current_gradient_accumulation_steps = [batch], 1
+    loss = trainer._compute_loss(trainer.model.train(), batch)
+    assert loss.item() == pytest.approx(clipped + 0.1 * (math.e - 2))
+
+
+def test_the_trainer_is_told_the_settings(toy, tmp_path, monkeypatch):
+    changes = {"warmup_steps": 3, "weight_decay": 0.3, "max_grad_norm": 0.7, "clip": 0.15, "temperature": 0.9}
+    trainer = untrained(toy, tmp_path, monkeypatch, SETTINGS.model_copy(update=changes | {"micro_batch": 3}))
+    wanted = {
+        "max_steps": 8,  # Four steps of two updates.
+        "warmup_steps": 6,
+        "save_steps": 4,
+        "per_device_train_batch_size": 3,
+        "gradient_accumulation_steps": 4,  # Two prompts' six answers in an update, three at a time.
+        "steps_per_generation": 8,
+        "num_generations": 6,
+        "temperature": 0.9,
+        "learning_rate": 1e-3,
+        "lr_scheduler_type": "constant_with_warmup",
+        "weight_decay": 0.3,
+        "max_grad_norm": 0.7,
+        "epsilon": 0.15,
+        "epsilon_high": 0.15,
+        "beta": 0.01,
+        "use_bias_correction_kl": False,
+        "loss_type": "bnpo",
+        "seed": 3,
+    }
+    assert {name: getattr(trainer.args, name) for name in wanted} == wanted
 
 
 def test_sampling_and_training_run_in_one_precision(toy, tmp_path):
@@ -331,12 +388,21 @@ def test_groups_without_signal_are_replaced_by_fresh_prompts():
     assert asked == [(0, [5, 4, 0]), (1, [4, 4, 4])]
     assert len(draw.groups) == 3
     assert all(group.has_signal for group in draw.groups)
-    numbers = statistics(draw, two, legal=lambda item: item < 8)
-    assert numbers["zero_variance_share"] == pytest.approx(2 / 6)
-    # Group success rates at K = 1 are the shares of exact answers: 1, 1/2, 0, 1/2, 1/2, 1/2.
-    assert numbers["rho"] == pytest.approx(0.5)
-    assert numbers["rounds"] == 2
-    assert numbers["illegal_answers"] == 0
+    # Mean rewards by group: 1, four times (1 + sqrt 1/2) / 2, and 0. Item 5 is answered eight times.
+    assert statistics(draw, two, legal=lambda item: item < 5) == pytest.approx(
+        {
+            "reward": (1 + 2 * (1 + math.sqrt(0.5))) / 6,
+            "reward_variance": 4 * ((1 - math.sqrt(0.5)) / 2) ** 2 / 6,
+            "rho": (1 + 4 * 0.5 + 0) / 6,  # At K = 1 the share of exact answers.
+            "exact_share": (1 + 4 * 0.5 + 0) / 6,
+            "zero_variance_share": 2 / 6,
+            "entropy": 1,
+            "illegal_answers": 8,
+            "cut_chains_share": 0,
+            "completion_tokens": 2,
+            "rounds": 2,
+        }
+    )
 
 
 def test_prompts_without_signal_fill_up_when_rounds_run_out():

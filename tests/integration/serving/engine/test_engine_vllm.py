@@ -128,6 +128,26 @@ def test_a_start_that_fails_leaves_no_thread_behind(bundle, monkeypatch):
     assert threading.enumerate() == before
 
 
+def test_what_vllm_is_told_of_memory_gpus_and_compiling_is_what_the_variables_say(bundle, monkeypatch):
+    from serving.engine import vllm_engine
+
+    told = []
+
+    async def note(arguments):
+        told.append(arguments)
+        raise RuntimeError("that is enough")
+
+    monkeypatch.setattr(vllm_engine, "_start", note)
+    of_them = {"GREAM_VLLM_TENSOR_PARALLEL": "2", "GREAM_VLLM_CACHE_GIB": "0.5", "GREAM_VLLM_EAGER": "true"}
+    for changed in (of_them, dict.fromkeys(of_them, "")):
+        for variable, value in changed.items():
+            monkeypatch.setenv(variable, value)
+        with pytest.raises(RuntimeError, match="that is enough"):
+            vllm_engine.VllmEngine.load(bundle, "v")
+    found = [(one.tensor_parallel_size, one.kv_cache_memory_bytes, one.enforce_eager) for one in told]
+    assert found == [(2, 2**29, True), (1, 2**31, False)]
+
+
 def test_its_metrics_are_passed_through(server, bundle):
     assert server.metric("gream_policy_engine_policy_info", engine="vllm", version=content_digest(bundle)[:12]) == 1
     text = server.get("/metrics").text

@@ -36,7 +36,7 @@ class Engine:
 
     @classmethod
     def batches_at_once(cls, settings):
-        return 1
+        return settings.engine_batches
 
     def recommend(self, requests, listener=None):
         if any(request.history for request in requests):
@@ -60,13 +60,15 @@ def engine(monkeypatch):
 
 
 @pytest.fixture
-def ask(engine, tmp_path, monkeypatch, wait):
-    """Starts requests of one call each, in a service whose engine computes one request at a time and queues four."""
+def ask(request, engine, tmp_path, monkeypatch, wait):
+    """Starts requests of one call each, in a service whose engine computes one at a time, or as many as the parameter
+    says, and queues four."""
     with atomic_folder(tmp_path / "policy", "policy") as staging:
         (staging / "weights").write_text("none")
     monkeypatch.setenv("GREAM_POLICY", str(tmp_path / "policy"))
     monkeypatch.setenv("GREAM_STATE", str(tmp_path / "state"))
     monkeypatch.setenv("GREAM_MAX_BATCH", "1")
+    monkeypatch.setenv("GREAM_ENGINE_BATCHES", getattr(request, "param", "1"))
     monkeypatch.setenv("GREAM_ENGINE_QUEUE", "4")
     monkeypatch.setenv("GREAM_MAX_BATCH_REQUESTS", "4")
     monkeypatch.setattr(service, "_engine_class", lambda name: Engine)
@@ -115,6 +117,19 @@ def test_where_one_cannot_be_answered_the_others_are_not_computed_for_nobody(ask
     run(scenario)
     assert engine.asked[-1] == "d"
     assert "c" not in engine.asked  # `b` was taken when `unknown` was answered.
+
+
+@pytest.mark.parametrize("ask", ["2"], indirect=True)
+def test_as_many_batches_are_computed_at_once_as_the_engine_says(ask, engine):
+    async def scenario():
+        batch = ask("a", "b", "c")
+        await until(lambda: len(engine.asked) == 2)
+        await in_the_queue()
+        assert sorted(engine.asked) == ["a", "b"]
+        engine.go.release(3)
+        await batch
+
+    run(scenario)
 
 
 def test_what_was_let_in_of_a_batch_that_does_not_fit_makes_room_again(ask, engine):
