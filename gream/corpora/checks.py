@@ -144,7 +144,9 @@ def title_forms(title: str) -> tuple[str, ...]:
     ('it 2017',)
     """
     if len(title) > _LONGEST_TITLE:
-        title = title[:_LONGEST_TITLE].rpartition(" ")[0] or title[:_LONGEST_TITLE]
+        head = title[:_LONGEST_TITLE]
+        space = head.rfind(" ")
+        title = head[:space] if space > _LONGEST_TITLE // 2 else head
     forms = [title]
     bare = title
     while (shorter := _SUFFIX.sub("", bare)) != bare:

@@ -65,8 +65,9 @@ def override(log: str, action: str, reason: str, hours: float | None) -> None:
     from gream.monitoring.entries import Override
 
     now = int(time.time())
-    order = {"id": uuid.uuid4().hex, "at": now, "by": getpass.getuser(), "action": action}
-    _order(log, Override.model_validate(order | {"reason": reason, "until": _until(now, hours)}))
+    order = {"id": uuid.uuid4().hex, "at": now, "by": getpass.getuser(), "action": action, "reason": reason}
+    end = {} if hours is None else {"until": _until(now, hours)}
+    _order(log, Override.model_validate(order | end))
     click.echo(f"Ordered: {action}, in {log}.")
 
 

@@ -117,10 +117,12 @@ def freeze(history: Sequence[Entry], now: int) -> Freeze | None:
 
 
 def unused_order(history: Sequence[Entry]) -> Override | None:
-    """The latest order, unless it was carried out; it may have run out."""
+    """The latest order, unless it was carried out; it may have run out since the last decision."""
     orders = [entry for entry in history if isinstance(entry, Override)]
-    done = {entry.override for entry in _decisions(history)}
-    return orders[-1] if orders and orders[-1].id not in done else None
+    decisions = _decisions(history)
+    if not orders or any(one.override == orders[-1].id or orders[-1].ran_out(one.at) for one in decisions):
+        return None
+    return orders[-1]
 
 
 def _wish(report: WindowReport, history: Sequence[Entry], now: int, settings: DecisionSettings) -> _Wish:

@@ -1,7 +1,7 @@
 """An entry of the record as a few lines for people."""
 
 from gream.artifacts import VERSION_DIGITS
-from gream.monitoring.entries import Decision, Entry, Freeze, Outcome, Override, Trial, clock
+from gream.monitoring.entries import NO_END, Decision, Entry, Freeze, Outcome, Override, Trial, clock
 
 
 def describe(entry: Entry) -> str:
@@ -29,4 +29,4 @@ def _what(entry: Entry) -> str:
 
 
 def _until(order: Freeze | Override) -> str:
-    return f" until {clock(order.until)}" if order.until is not None else ""
+    return f" until {clock(order.until)}" if order.until not in (None, NO_END) else ""

@@ -1,7 +1,7 @@
 """What the record of decisions holds: decisions, what became of the runs they started, and what people ordered."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field, TypeAdapter
 
@@ -16,6 +16,8 @@ RUNS: tuple[Action, ...] = ("index_new_items", "retrain")
 
 Text = Annotated[str, Field(min_length=1)]
 Time = Annotated[int, Field(ge=0)]
+NO_END: Final = 253_402_300_799
+"""The last second of the year 9999: a number too, for the release before has to read the record as well."""
 """Seconds since 1970 (UTC)."""
 
 
@@ -86,7 +88,7 @@ class Thaw(Record):
 class Override(Record):
     """Somebody's order what the next decision is to be, once, unless `until` comes first.
 
-    It replaces what the monitors ask for, not what forbids a run. Without `until` it waits: the window of a champion
+    It replaces what the monitors ask for, not what forbids a run. Without an end it waits: the window of a champion
     that has just moved in may be decided days later.
     """
 
@@ -96,11 +98,11 @@ class Override(Record):
     by: Text
     action: Action
     reason: Text
-    until: Time | None = None
+    until: Time = NO_END
 
     def ran_out(self, now: int) -> bool:
         """Whether its time is over."""
-        return self.until is not None and now >= self.until
+        return now >= self.until
 
 
 Entry = Decision | Trial | Outcome | Freeze | Thaw | Override

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from gream.artifacts import file_digest
+from gream.locks import locked
 from gream.monitoring.evidence import FEEDBACK, HOUR, REQUESTS, Window, hour_folder
 from gream.monitoring.evidence_reader import CLOCK_SECONDS
 from gream.objectstore.artifacts import in_parallel
@@ -26,6 +27,7 @@ HOURS: Final = "date=*/hour=*"
 PARTS: Final = "part-*.parquet"
 UNWANTED_SECONDS: Final = 2 * 86_400
 """After so long a pulled part goes that no pull has looked at."""
+PULLING: Final = "pulling.lock"
 PUSHED: Final = "pushed"
 """Folder of the marks, beside those of the tables."""
 
@@ -140,7 +142,7 @@ def pull_evidence(uri: str, window: Window, match_seconds: int, folder: Path) ->
         uri: see `push_evidence`.
         window: the window.
         match_seconds: see `read_evidence`.
-        folder: where they go, and nothing else is; one pull at a time.
+        folder: where they go, and nothing else is; pulls into it wait for each other.
 
     Returns:
         How many came down.
@@ -151,15 +153,20 @@ def pull_evidence(uri: str, window: Window, match_seconds: int, folder: Path) ->
     """
     place = ArtifactUri.parse_unpinned(uri)
     bucket = Bucket.from_environment(place.bucket)
-    pulled = 0
-    for hour in _hour_folders(window, match_seconds):
-        stored = bucket.sizes(f"{place.prefix}/{hour.as_posix()}").items()
-        parts = {folder / key.removeprefix(f"{place.prefix}/"): (key, size) for key, size in stored}
-        for file in set((folder / hour).glob("*")) - parts.keys():
-            file.unlink()
-        pulled += fetch_evidence(bucket, parts)
-    _forget_unwanted(folder)
-    return pulled
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder / PULLING):
+        try:
+            return sum(_pull_hour(bucket, place.prefix, hour, folder) for hour in _hour_folders(window, match_seconds))
+        finally:  # A disk that is full of what nobody wants is emptied all the same.
+            _forget_unwanted(folder)
+
+
+def _pull_hour(bucket: Bucket, prefix: str, hour: Path, folder: Path) -> int:
+    stored = bucket.sizes(f"{prefix}/{hour.as_posix()}").items()
+    parts = {folder / key.removeprefix(f"{prefix}/"): (key, size) for key, size in stored}
+    for file in set((folder / hour).glob("*")) - parts.keys():
+        file.unlink()
+    return fetch_evidence(bucket, parts)
 
 
 def _hour_folders(window: Window, match_seconds: int) -> Iterator[Path]:

@@ -11,12 +11,12 @@ import polars as pl
 from numpy.typing import NDArray
 
 from gream.monitoring.evidence import USER_HASH, Evidence
-from gream.monitoring.features import feature_tables
+from gream.monitoring.features import Table, feature_tables
 from gream.monitoring.monitors import MONITORS, Monitor
 from gream.monitoring.served_items import ServedItems
 
 MOST_USERS: Final = 100_000
-"""Users of a window who are looked at: more tell nothing more."""
+"""Users of a window who are looked at, and as many again of those with feedback, whom a large shop has few of."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Layout:
 class UserMeans:
     """Attributes:
     layout: of the columns.
-    users: hashes of the users of a window, sorted; the first `MOST_USERS` of them, where they are more.
+    users: hashes of the users of a window, sorted; where they are many, of some of them (`MOST_USERS`).
     values: `(n_users, layout.width)` float32; a monitor's columns are NaN for users of whom it saw nothing.
     """
 
@@ -61,7 +61,7 @@ class UserMeans:
 
 def user_means(evidence: Evidence, served: ServedItems) -> UserMeans:
     """What a window says of each of its users."""
-    layout, tables = Layout.of(served), feature_tables(_some_users(evidence), served)
+    layout, tables = Layout.of(served), _tables(evidence, served)
     users = pl.concat([table[USER_HASH].unique() for table in tables.values()]).unique().sort()
     known = pl.Enum(users)
     numbers = {
@@ -76,20 +76,32 @@ def user_means(evidence: Evidence, served: ServedItems) -> UserMeans:
     return UserMeans(layout, users.to_numpy().astype(np.str_), np.concatenate(parts, axis=1))
 
 
-def _some_users(evidence: Evidence) -> Evidence:
-    """All that `MOST_USERS` of the users did. Hashes are keyed, so that the first ones are anybody's, and they are the
-    same users' in each window."""
-    tables = evidence.requests, evidence.settled, evidence.feedback
-    users = pl.concat([table[USER_HASH].unique() for table in tables]).unique()
+def _tables(evidence: Evidence, served: ServedItems) -> dict[Table, pl.DataFrame]:
+    """The tables of `MOST_USERS` of the users; of feedback, and what it says of requests, of as many who left some.
+
+    Hashes are keyed, so that the first ones are anybody's, and they are the same users' in each window.
+    """
+    parts = evidence.requests, evidence.settled, evidence.feedback
+    users = pl.concat([table[USER_HASH].unique() for table in parts]).unique()
     if len(users) <= MOST_USERS:
-        return evidence
-    one_of_them = pl.col(USER_HASH) <= users.sort()[MOST_USERS - 1]
-    return replace(
+        return feature_tables(evidence, served)
+    asked, told = _first(users), _first(evidence.feedback[USER_HASH].unique())
+    some = replace(
         evidence,
-        requests=evidence.requests.filter(one_of_them),
-        settled=evidence.settled.filter(one_of_them),
-        feedback=evidence.feedback.filter(one_of_them),
+        requests=evidence.requests.filter(asked),
+        settled=evidence.settled.filter(asked | told),
+        feedback=evidence.feedback.filter(told),
     )
+    tables = feature_tables(some, served)
+    # Who comes in by their feedback says nothing of how often there is any.
+    clicked = pl.when(asked).then("click_rate").alias("click_rate")
+    return tables | {"settled": tables["settled"].with_columns(clicked)}
+
+
+def _first(users: pl.Series) -> pl.Expr:
+    """Whether a row is one of the first users'."""
+    kept = users.sort().head(MOST_USERS)
+    return pl.col(USER_HASH) <= kept[-1] if len(kept) else pl.lit(value=False)
 
 
 def _monitor_means(

@@ -93,7 +93,7 @@ def upload_artifact(folder: Path, uri: str) -> str:
             file, key = folder / name, f"{place.version_prefix(digest)}/{name}"
             size = file.stat().st_size
             # What is complete may be published again because a reader has called it damaged.
-            if bucket.holds(key, size, files[name]) and (not complete or bucket.checksum(key) == files[name]):
+            if bucket.holds(key, size, files[name]) and (not complete or _reads_as(bucket, key, files[name])):
                 bar.update(size)
             else:
                 bucket.upload(key, file, files[name], bar.update)
@@ -101,6 +101,14 @@ def upload_artifact(folder: Path, uri: str) -> str:
         in_parallel(upload, files)
     bucket.put(f"{place.version_prefix(digest)}/{MANIFEST}", (folder / MANIFEST).read_bytes())
     return digest
+
+
+def _reads_as(bucket: Bucket, key: str, digest: str) -> bool:
+    """Whether an object can be read, and is what it should be; a store that is away will say so again."""
+    try:
+        return bucket.checksum(key) == digest
+    except StoreError:
+        return False
 
 
 def artifact_version(uri: str) -> str:

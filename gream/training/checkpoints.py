@@ -47,7 +47,7 @@ class AfterCheckpoint(TrainerCallback):
         if state.is_world_process_zero:
             for folder in Path(args.output_dir).glob("checkpoint-*"):
                 if _step(folder) < state.global_step:
-                    shutil.rmtree(folder)
+                    shutil.rmtree(folder, ignore_errors=True)  # What cannot go now goes after the next one.
             if self._then is not None:
                 self._then()
         wait_for_others()

@@ -1,7 +1,5 @@
 """From a catalog to a feature store that answers: offline files, definitions, materialisation. Safe to run again."""
 
-from typing import Final
-
 from feast import FeatureStore
 
 from gream.data.catalog import Catalog
@@ -13,11 +11,9 @@ from serving.features.store import (
     offline_folder,
     open_store,
     outages_named,
+    patient,
 )
 from serving.settings import ServingSettings
-
-_PATIENCE_SECONDS: Final = 30.0
-"""Time-out of one write. Nobody waits for an answer here, so a busy Redis gets more time than when it is read."""
 
 
 def build_features(catalog: Catalog, settings: ServingSettings) -> FeatureStore:
@@ -28,11 +24,11 @@ def build_features(catalog: Catalog, settings: ServingSettings) -> FeatureStore:
         FeatureStoreError: the online store cannot be written to now.
     """
     write_offline(catalog, offline_folder(settings), settings.history_window)
-    patient = _patient(settings)
-    store = open_store(patient)
-    apply_definitions(store, patient)
+    calm = patient(settings)
+    store = open_store(calm)
+    apply_definitions(store, calm)
     with outages_named(settings):
-        materialise(store, patient)
+        materialise(store, calm)
     return store
 
 
@@ -48,14 +44,10 @@ def refresh_features(settings: ServingSettings, catalog: Catalog | None = None) 
         DataError: the catalog ends before the one that the store was built from, or is of another shop.
         FeatureStoreError: the online store cannot be written to now.
     """
-    patient = _patient(settings)
-    store = open_store(patient)
+    calm = patient(settings)
+    store = open_store(calm)
     if catalog is not None:
         write_offline(catalog, offline_folder(settings), settings.history_window)
     with outages_named(settings):
-        materialise_incremental(store, patient)
+        materialise_incremental(store, calm)
     return store
-
-
-def _patient(settings: ServingSettings) -> ServingSettings:
-    return settings.model_copy(update={"feature_timeout_seconds": _PATIENCE_SECONDS})

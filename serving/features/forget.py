@@ -18,7 +18,7 @@ from gream import columns
 from gream.errors import RequestError
 from serving.contracts import FeatureStoreError
 from serving.features.locks import pushing_alone
-from serving.features.store import features_folder, offline_folder, open_store, outages_named
+from serving.features.store import features_folder, offline_folder, open_store, outages_named, patient
 from serving.settings import ServingSettings
 
 _LOOK_SECONDS: Final = 0.1
@@ -43,7 +43,7 @@ def forget_user(user_id: str, settings: ServingSettings) -> bool:
             f"the catalog of the last build has the user {user_id!r}, and the next build would bring them back: "
             "`gream features build` from one without them first."
         )
-    store = open_store(settings)
+    store = open_store(patient(settings))
     key = EntityKey(join_keys=[columns.USER], entity_values=[Value(string_val=user_id)])
     in_redis = settings.online_store == "redis"
     with outages_named(settings):

@@ -28,11 +28,18 @@ from serving.settings import ServingSettings
 
 OUTAGES: Final = (RedisError, sqlite3.DatabaseError, OSError)
 """What an online store raises that cannot answer now."""
+PATIENCE_SECONDS: Final = 30.0
+"""Time-out of one call where nobody waits for an answer: a busy Redis gets more time than on the online path."""
 REPOSITORY: Final = Path(feature_repo.__file__).parent
 _START: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 # Feast warns that `serve_features_while_materializing` does nothing for a registry in a file. It does: see the YAML.
 logging.getLogger("feast.repo_config").setLevel(logging.ERROR)
+
+
+def patient(settings: ServingSettings) -> ServingSettings:
+    """Settings of a store for work that nobody waits for."""
+    return settings.model_copy(update={"feature_timeout_seconds": PATIENCE_SECONDS})
 
 
 def features_folder(settings: ServingSettings) -> Path:

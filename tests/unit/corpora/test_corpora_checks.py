@@ -97,6 +97,13 @@ def test_an_endless_title_in_one_word_begins_with_its_letters():
     assert title_forms("x" * 100_000) == ("x" * 1_000,)
 
 
+def test_of_an_endless_title_its_first_word_alone_is_no_title():
+    """Where the one space of its beginning stands early, the rest is kept, cut in a word."""
+    assert title_forms("New " + ",".join(["cream"] * 300))[0].startswith("new cream cream")
+    assert not mentions_title("a new look", "New " + ",".join(["cream"] * 300))
+    assert not mentions_title("the user wants a gentle cleanser", "A " + "x" * 1_200)
+
+
 def test_titles_match_whole_words_only():
     assert not mentions_title("aliens and alienation", "Alien (1979)")
     assert mentions_title("an ALIEN, again", "Alien (1979)")

@@ -5,7 +5,7 @@ from monitoring_reports import DAY, START, report
 from promotion_records import gate_verdict
 
 from gream.monitoring.decision import DecisionSettings, decide, freeze, on_trial, running
-from gream.monitoring.entries import Freeze, Outcome, Override, Thaw, Trial
+from gream.monitoring.entries import NO_END, Freeze, Outcome, Override, Thaw, Trial
 
 pytestmark = pytest.mark.unit
 
@@ -299,14 +299,14 @@ def test_an_override_needs_no_reference_but_all_other_evidence():
 
 def test_an_override_runs_out_where_it_says_so_and_waits_otherwise():
     assert on(0, order("retrain", until=NOW)).action == "nothing"
-    assert on(9, order("retrain", until=None)).override == "o1"
+    assert on(9, order("retrain", until=NO_END)).override == "o1"
 
 
 def test_an_override_takes_the_place_of_an_earlier_one():
     later = order("nothing").model_copy(update={"id": "o2"})
-    calm = on(0, order("retrain", until=None), later)
+    calm = on(0, order("retrain", until=NO_END), later)
     assert (calm.action, calm.override) == ("nothing", "o2")
-    assert on(1, order("retrain", until=None), later, calm).override is None
+    assert on(1, order("retrain", until=NO_END), later, calm).override is None
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from gream.documents import FileDocument
 from gream.errors import ArtifactError, StoreError
 from gream.monitoring.decision import DecisionSettings, running
 from gream.monitoring.decision_log import DecisionLog
-from gream.monitoring.entries import Freeze, Outcome
+from gream.monitoring.entries import NO_END, Freeze, Outcome
 
 pytestmark = pytest.mark.unit
 
@@ -95,7 +95,7 @@ def test_people_read_and_steer_at_the_command_line(run, log, place):
     assert order.until == order.at + 7_200
     assert run("thaw").output == f"Thawed, in {place}.\n"
     assert run("override", "retrain", "New prices.").output == f"Ordered: retrain, in {place}.\n"
-    assert log.entries()[-1].until is None
+    assert log.entries()[-1].until == NO_END
     run("override", "nothing", "The outage is known.", "--hours", "24")
     assert log.entries()[-1].until == log.entries()[-1].at + DAY
     shown = run("show").output

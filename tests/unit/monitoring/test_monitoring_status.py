@@ -90,6 +90,9 @@ def test_an_order_is_seen_until_it_is_carried_out():
     assert f"\nWaits for the next decision: {what}" in describe_status(CHAMPION, {}, [short], NOW - 1)
     assert f"\nRan out unused: {what}" in describe_status(CHAMPION, {}, [short], NOW)
     quiet = report(0, version=VERSION)
+    gone = order.model_copy(update={"until": quiet.end - 1})
+    later = [gone, decide(quiet, [gone], quiet.end, DecisionSettings())]
+    assert "The outage is known" not in describe_status(CHAMPION, {}, later, NOW).partition("Monitors")[0]
     followed = [order, decide(quiet, [order], quiet.end, DecisionSettings())]
     assert "The outage is known" not in describe_status(CHAMPION, {}, followed, NOW).partition("Monitors")[0]
 

@@ -1,15 +1,19 @@
 """Evidence comes out of the store: several parts at a time, what lacks, and what breaks off with the next pull."""
 
+import errno
+import os
 import threading
 
 import pytest
 from evidence_rows import START, request_evidence
 
 from gream.errors import StoreError
+from gream.locks import held_if_free
 from gream.monitoring.evidence import Window
-from gream.monitoring.evidence_store import pull_evidence
+from gream.monitoring.evidence_store import PULLING, pull_evidence
 from gream.monitoring.request_log import RequestLog
 from gream.objectstore.artifacts import PARALLEL_FILES
+from gream.objectstore.bucket import Bucket
 
 pytestmark = pytest.mark.unit
 
@@ -35,7 +39,7 @@ def pull(server, tmp_path):
 @pytest.fixture
 def here(tmp_path):
     folder = tmp_path / "here"
-    return lambda: sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    return lambda: sorted(path.relative_to(folder).as_posix() for path in folder.glob("*/*/*/*"))
 
 
 def test_parts_come_several_at_a_time(server, parts, pull, here):
@@ -64,3 +68,38 @@ def test_a_pull_that_breaks_off_in_one_part_says_so_and_the_next_one_brings_the_
     assert len(came) < PARTS
     assert pull() == PARTS - len(came)
     assert here() == parts  # Nor is anything left of the one that broke off.
+
+
+def test_a_full_disk_loses_what_nobody_wants(server, parts, pull, here, tmp_path, monkeypatch):
+    old = tmp_path / "here" / "requests" / "date=2020-01-01" / "hour=00" / "part-old.parquet"
+    old.parent.mkdir(parents=True)
+    old.touch()
+    os.utime(old, (0, 0))
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Bucket, "download", full)
+        with pytest.raises(OSError, match="No space left"):
+            pull()
+    assert not old.exists()
+    assert pull() == PARTS
+    assert here() == parts
+
+
+def test_pulls_into_one_folder_wait_for_each_other(server, parts, pull, tmp_path, monkeypatch):
+    """One would take what another has half of for a leftover."""
+    free = []
+    download = Bucket.download
+
+    def look(*arguments):
+        with held_if_free(tmp_path / "here" / PULLING) as held:
+            free.append(held)
+        return download(*arguments)
+
+    monkeypatch.setattr(Bucket, "download", look)
+    assert pull() == PARTS
+    assert free == [False] * PARTS
+    with held_if_free(tmp_path / "here" / PULLING) as held:
+        assert held

@@ -159,6 +159,19 @@ def test_the_latest_checkpoint_stays_whatever_the_clock_says(toy, tmp_path):
     assert [path.name for path in tmp_path.glob("checkpoint-*")] == ["checkpoint-12"]
 
 
+def test_a_checkpoint_that_cannot_be_removed_ends_no_training(toy, tmp_path, monkeypatch):
+    """As where somebody still reads one of its files, on NFS."""
+
+    def in_use(*_arguments, **_keywords):
+        raise OSError(39, "Directory not empty")
+
+    config = CONFIG.model_copy(update={"checkpoint_steps": 5})
+    monkeypatch.setattr(os, "rmdir", in_use)
+    assert len(sft.train_sft(toy.model(), toy.tokenizer, batches(toy), config, tmp_path, seed=0)) == 12
+    monkeypatch.undo()
+    assert last_complete_checkpoint(tmp_path) == str(tmp_path / "checkpoint-12")
+
+
 def test_half_written_checkpoint_is_passed_over(tmp_path):
     for step, state in ((100, json.dumps({"global_step": 100})), (200, '{"global_step": 2')):
         folder = tmp_path / f"checkpoint-{step}"
