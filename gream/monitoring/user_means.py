@@ -100,8 +100,7 @@ def _tables(evidence: Evidence, served: ServedItems) -> dict[Table, pl.DataFrame
 
 def _first(users: pl.Series) -> pl.Expr:
     """Whether a row is one of the first users'."""
-    kept = users.sort().head(MOST_USERS)
-    return pl.col(USER_HASH) <= kept[-1] if len(kept) else pl.lit(value=False)
+    return pl.col(USER_HASH).is_in(users.sort().head(MOST_USERS).implode())
 
 
 def _monitor_means(

@@ -151,11 +151,12 @@ def test_of_many_users_the_first_by_their_hash_are_looked_at_with_all_that_they_
 
 
 def test_of_many_users_all_who_left_feedback_are_looked_at_in_what_it_says(means, monkeypatch):
-    """Of three; the third's click is one of few, but how often anybody clicks is not told by who did."""
+    """Of four; the last one's click is one of few, but how often anybody clicks is not told by who did."""
     monkeypatch.setattr(user_means_module, "MOST_USERS", 2)
     sender = user_hash("v", KEY)
-    assert sender > "1"
-    users = means({"0 0": {"user": "0"}, "1 0": {"user": "1"}, "v 0": {"user": sender}}, [event("e1", "v 0")])
+    assert sender > "1b"
+    requests = {f"{user} 0": {"user": user} for user in ("0", "1", "1b")}
+    users = means(requests | {"v 0": {"user": sender}}, [event("e1", "v 0")])
     assert list(users) == ["0", "1", sender]
     assert users[sender]["hit_rate"] == [1.0]
     assert math.isnan(users[sender]["click_rate"][0])
