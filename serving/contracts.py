@@ -9,6 +9,7 @@ from typing import Annotated, Final, Literal, Protocol, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from gream.data.text import ID_CHARACTERS
 from serving.settings import ServingSettings
 
 Mode = Literal["direct", "reasoning"]
@@ -183,8 +184,8 @@ class FeedbackEvent(Message):
     """
 
     event_id: Annotated[str, Field(min_length=1, max_length=128)]
-    user_id: Annotated[str, Field(min_length=1, max_length=256)]
-    item_id: Annotated[str, Field(min_length=1, max_length=256)]
+    user_id: Annotated[str, Field(min_length=1, max_length=ID_CHARACTERS)]
+    item_id: Annotated[str, Field(min_length=1, max_length=ID_CHARACTERS)]
     kind: Literal["impression", "click", "purchase"]
     timestamp: Annotated[int, Field(ge=0, le=4_102_444_800), WHOLE]
     request_id: Annotated[str, Field(max_length=136)] | None = None

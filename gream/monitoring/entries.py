@@ -16,9 +16,9 @@ RUNS: tuple[Action, ...] = ("index_new_items", "retrain")
 
 Text = Annotated[str, Field(min_length=1)]
 Time = Annotated[int, Field(ge=0)]
+"""Seconds since 1970 (UTC)."""
 NO_END: Final = 253_402_300_799
 """The last second of the year 9999: a number too, for the release before has to read the record as well."""
-"""Seconds since 1970 (UTC)."""
 
 
 class Decision(Record):

@@ -4,10 +4,11 @@ from typing import Annotated, Final, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
+from gream.data.text import ID_CHARACTERS
 from serving.contracts import WHOLE, FeedbackEvent, Message, Mode
 
-ItemId = Annotated[str, Field(min_length=1, max_length=256)]
-UserId = Annotated[str, Field(min_length=1, max_length=256)]
+ItemId = Annotated[str, Field(min_length=1, max_length=ID_CHARACTERS)]
+UserId = Annotated[str, Field(min_length=1, max_length=ID_CHARACTERS)]
 Category = Annotated[str, Field(min_length=1, max_length=256)]
 
 FIRST_ERROR: Final = Field(fail_fast=True)

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 
+from gream.data.text import ID_CHARACTERS
 from serving.api.errors import ApiError, error_responses
 from serving.api.models import ItemsView, ItemView
 from serving.api.parts import UsesParts
@@ -28,7 +29,7 @@ async def search_items(
 
 # Ids may hold slashes.
 @router.get("/items/{item_id:path}", responses=error_responses("unknown_item", "engine_not_ready"))
-async def get_item(item_id: Annotated[str, Path(max_length=256)], parts: UsesParts) -> ItemView:
+async def get_item(item_id: Annotated[str, Path(max_length=ID_CHARACTERS)], parts: UsesParts) -> ItemView:
     """An item of the served catalogue, with its index tokens."""
     catalogue = parts.watch.catalogue
     if item_id not in catalogue:

@@ -6,6 +6,7 @@ import polars as pl
 from fastapi import APIRouter, Path, Query
 
 from gream import columns
+from gream.data.text import ID_CHARACTERS
 from serving.api.catalogue import PolicyCatalogue
 from serving.api.errors import ApiError, error_responses
 from serving.api.models import HistoryEntry, HistoryView, UsersView
@@ -35,7 +36,7 @@ def sample_users(
     responses=error_responses("unknown_user", "engine_not_ready", "features_unavailable"),
 )
 async def get_history(
-    user_id: Annotated[str, Path(max_length=256)], parts: UsesParts, record: UsesRecord
+    user_id: Annotated[str, Path(max_length=ID_CHARACTERS)], parts: UsesParts, record: UsesRecord
 ) -> HistoryView:
     """A user's history as the feature store knows it, oldest first."""
     catalogue = parts.watch.catalogue

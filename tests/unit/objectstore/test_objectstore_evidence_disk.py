@@ -20,17 +20,6 @@ URI = "s3://shop/evidence"
 
 
 @pytest.fixture
-def wait():
-    """Waits until something holds; the test's own time limit ends it otherwise."""
-
-    def until(holds):
-        while not holds():
-            time.sleep(0.01)
-
-    return until
-
-
-@pytest.fixture
 def write(tmp_path):
     """Writes requests of three days ago, or of some hours later, each a part of its own."""
     log, then = RequestLog(tmp_path), int(time.time()) - 3 * 86_400

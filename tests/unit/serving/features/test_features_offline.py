@@ -48,24 +48,28 @@ def test_each_event_has_a_row_with_the_window_that_ends_with_it(tmp_path):
     ]
 
 
-def test_many_histories_are_written_in_parts_that_fit_together(tmp_path, monkeypatch):
-    monkeypatch.setattr("serving.features.offline._ROWS", 2)
-    write_offline(catalog(), tmp_path / "parts", window=3)
-    monkeypatch.undo()
-    write_offline(catalog(), tmp_path / "whole", window=3)
-    parts, whole = (pl.read_parquet(tmp_path / name / "user_history.parquet") for name in ("parts", "whole"))
-    assert parts.equals(whole)
-    assert whole["item_ids"].to_list()[3] == ["y", "x", "y"]
+@pytest.fixture
+def written(tmp_path, monkeypatch):
+    """A file as it is written in parts of so many rows, which equals what is written at once."""
+
+    def written(limit, rows, name):
+        with monkeypatch.context() as patched:
+            patched.setattr(f"serving.features.offline.{limit}", rows)
+            write_offline(catalog(), tmp_path / "parts", window=3)
+        write_offline(catalog(), tmp_path / "whole", window=3)
+        parts, whole = (pl.read_parquet(tmp_path / folder / name) for folder in ("parts", "whole"))
+        assert parts.equals(whole)
+        return whole
+
+    return written
 
 
-def test_many_items_are_written_in_parts_that_fit_together(tmp_path, monkeypatch):
-    monkeypatch.setattr("serving.features.offline._ITEM_ROWS", 4)
-    write_offline(catalog(), tmp_path / "parts", window=3)
-    monkeypatch.undo()
-    write_offline(catalog(), tmp_path / "whole", window=3)
-    parts, whole = (pl.read_parquet(tmp_path / name / "item_features.parquet") for name in ("parts", "whole"))
-    assert parts.equals(whole)
-    assert whole.height == 9
+def test_many_histories_are_written_in_parts_that_fit_together(written):
+    assert written("_ROWS", 2, "user_history.parquet")["item_ids"].to_list()[3] == ["y", "x", "y"]
+
+
+def test_many_items_are_written_in_parts_that_fit_together(written):
+    assert written("_ITEM_ROWS", 4, "item_features.parquet").height == 9
 
 
 def test_statistics_count_all_events_not_only_the_window(tmp_path):
